@@ -1,0 +1,122 @@
+//! The table of exported port calls: name, arguments, personality — the one place a call is declared.
+//!
+//! [`for_each_call!`](crate::for_each_call) hands the table to a macro of the caller's choice. From it come the
+//! dispatcher and trace of `ntdll-shim`, its C exports, Wine's thunks, the loader's export table
+//! (both widths) and the status table in the README.
+//!
+//! Source of the prototypes: phnt `ntlpcapi.h`, lpc §2, alpc §2.
+
+/// What an argument is: how it is read from a slot, how wide it is on i386, how the trace prints it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgKind {
+    /// `HANDLE` by value; sign-extended from 32 bits.
+    Handle,
+    /// Pointer that receives a `HANDLE`.
+    OutHandle,
+    /// Any other pointer.
+    Ptr,
+    /// `PPORT_MESSAGE`.
+    Message,
+    /// `PUNICODE_STRING`.
+    String,
+    /// `POBJECT_ATTRIBUTES`.
+    Attributes,
+    /// `PLARGE_INTEGER` holding a timeout.
+    Timeout,
+    /// A pointer-sized value the kernel only stores (`PortContext`).
+    Value,
+    /// `ULONG`; upper half of the slot is garbage on x86-64.
+    U32,
+    /// `BOOLEAN`; only the low byte counts.
+    Bool,
+    /// `SIZE_T` by value.
+    Size,
+}
+
+/// One exported call.
+#[derive(Debug)]
+pub struct Call {
+    /// Name as exported, with the `Nt` prefix.
+    pub name: &'static str,
+    /// Argument names and kinds, in order.
+    pub args: &'static [(&'static str, ArgKind)],
+    /// Personality that implements it: `classic` or `alpc`.
+    pub family: &'static str,
+}
+
+/// Calls `$callback! { Name = family::function(argument: Kind, …); … }` with every row of the table.
+///
+/// `function` lives in `ntdll_shim::family`. Every row is exported twice, as `Nt…` and as `Zw…`.
+#[macro_export]
+macro_rules! for_each_call {
+    ($callback:ident) => {
+        $callback! {
+            NtCreatePort = classic::nt_create_port(port_handle: OutHandle, object_attributes: Attributes, max_connection_info_length: U32, max_message_length: U32, max_pool_usage: U32);
+            NtCreateWaitablePort = classic::nt_create_waitable_port(port_handle: OutHandle, object_attributes: Attributes, max_connection_info_length: U32, max_message_length: U32, max_pool_usage: U32);
+            NtConnectPort = classic::nt_connect_port(port_handle: OutHandle, port_name: String, security_qos: Ptr, client_view: Ptr, server_view: Ptr, max_message_length: Ptr, connection_information: Ptr, connection_information_length: Ptr);
+            NtSecureConnectPort = classic::nt_secure_connect_port(port_handle: OutHandle, port_name: String, security_qos: Ptr, client_view: Ptr, required_server_sid: Ptr, server_view: Ptr, max_message_length: Ptr, connection_information: Ptr, connection_information_length: Ptr);
+            NtListenPort = classic::nt_listen_port(port_handle: Handle, connection_request: Message);
+            NtAcceptConnectPort = classic::nt_accept_connect_port(port_handle: OutHandle, port_context: Value, connection_request: Message, accept: Bool, server_view: Ptr, client_view: Ptr);
+            NtCompleteConnectPort = classic::nt_complete_connect_port(port_handle: Handle);
+            NtRequestPort = classic::nt_request_port(port_handle: Handle, request: Message);
+            NtRequestWaitReplyPort = classic::nt_request_wait_reply_port(port_handle: Handle, request: Message, reply: Message);
+            NtReplyPort = classic::nt_reply_port(port_handle: Handle, reply: Message);
+            NtReplyWaitReplyPort = classic::nt_reply_wait_reply_port(port_handle: Handle, reply: Message);
+            NtReplyWaitReceivePort = classic::nt_reply_wait_receive_port(port_handle: Handle, port_context: Ptr, reply: Message, receive: Message);
+            NtReplyWaitReceivePortEx = classic::nt_reply_wait_receive_port_ex(port_handle: Handle, port_context: Ptr, reply: Message, receive: Message, timeout: Timeout);
+            NtImpersonateClientOfPort = classic::nt_impersonate_client_of_port(port_handle: Handle, message: Message);
+            NtReadRequestData = classic::nt_read_request_data(port_handle: Handle, message: Message, index: U32, buffer: Ptr, length: Size, returned: Ptr);
+            NtWriteRequestData = classic::nt_write_request_data(port_handle: Handle, message: Message, index: U32, buffer: Ptr, length: Size, returned: Ptr);
+            NtQueryInformationPort = classic::nt_query_information_port(port_handle: Handle, class: U32, buffer: Ptr, length: U32, return_length: Ptr);
+            NtRegisterThreadTerminatePort = classic::nt_register_thread_terminate_port(port_handle: Handle);
+        }
+    };
+}
+
+/// Declares [`CallId`] and its table from the rows.
+macro_rules! declare {
+    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?);)*) => {
+        /// Index of a call in the table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum CallId {
+            $(
+                #[doc = concat!("`", stringify!($name), "`")]
+                $name,
+            )*
+        }
+
+        impl CallId {
+            /// Every call, in table order.
+            pub const ALL: &'static [CallId] = &[$(CallId::$name,)*];
+
+            /// Returns the declaration of the call.
+            #[must_use]
+            pub const fn call(self) -> &'static Call {
+                &TABLE[self as usize]
+            }
+        }
+
+        const TABLE: &[Call] = &[$(Call {
+            name: stringify!($name),
+            args: &[$((stringify!($arg), ArgKind::$kind),)*],
+            family: stringify!($family),
+        },)*];
+    };
+}
+
+for_each_call!(declare);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_has_an_nt_prefix_and_fits_the_longest_known_prototype() {
+        for id in CallId::ALL {
+            let call = id.call();
+            assert!(call.name.starts_with("Nt"), "{}", call.name);
+            assert!(call.args.len() <= 11, "{}", call.name);
+        }
+    }
+}

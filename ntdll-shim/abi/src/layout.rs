@@ -1,0 +1,1 @@
+//! Layouts of the guest's structures, generic over [`Width`].

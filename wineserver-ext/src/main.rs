@@ -1,0 +1,2 @@
+//! Placeholder until its first file lands.
+fn main() {}
