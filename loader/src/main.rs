@@ -1,2 +1,3 @@
-//! Placeholder until its first file lands.
+//! `lpcrun`: runs PE console programs on Linux.
+mod vm;
 fn main() {}
