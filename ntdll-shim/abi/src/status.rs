@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// An `NTSTATUS` as returned to the guest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct NtStatus(pub u32);
 
