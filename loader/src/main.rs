@@ -1,3 +1,4 @@
 //! `lpcrun`: runs PE console programs on Linux.
 mod vm;
 fn main() {}
+mod crt;
