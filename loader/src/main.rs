@@ -1,4 +1,41 @@
-//! `lpcrun`: runs PE console programs on Linux.
+//! `lpcrun`: runs x86-64 Windows console programs on Linux.
+//!
+//! `unsafe` is confined to `gate/*` (machine code, stubs, low memory), `export/memory.rs` (guest
+//! memory) and `teb.rs` (GS-relative access).
+#![deny(unsafe_code)]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "declarations wait for the image mapper"
+)]
+
+mod dlls;
+mod export;
+mod gate;
+mod teb;
 mod vm;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use ntlpc_abi::Width;
+
+static WIDTH: OnceLock<Width> = OnceLock::new();
+
+/// Returns the pointer width of the program, fixed when its image is loaded.
+#[inline]
+pub(crate) fn width() -> Width {
+    *WIDTH.get().unwrap_or(&Width::X64)
+}
+
+/// Exit code of failures of ours that are not the guest's.
+const EXIT_HOST_FAILURE: i32 = 125;
+
+/// Prints one line and ends the process.
+pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
+    eprintln!("lpcrun: {message}");
+    std::process::exit(EXIT_HOST_FAILURE)
+}
+
 fn main() {}
 mod crt;

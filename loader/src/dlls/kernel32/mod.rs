@@ -1,0 +1,3 @@
+//! `kernel32.dll` and `kernelbase.dll`.
+
+mod errhandlingapi;

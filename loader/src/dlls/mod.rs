@@ -1,0 +1,3 @@
+//! The built-in DLLs: one folder per DLL, one file per Windows header.
+
+mod kernel32;

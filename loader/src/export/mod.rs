@@ -1,0 +1,248 @@
+//! One declaration per export of a built-in DLL, and everything generated from it.
+//!
+//! [`win_api!`](crate::win_api) is the only way a function or variable becomes visible to guests.
+//! It yields the entry for both widths, the i386 byte count and decorated name, the trace line,
+//! `--list-missing`, and the generated table of the docs. See `docs/loader.md`.
+
+mod arg;
+mod layout;
+mod memory;
+mod varargs;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use arg::{Arg, ArgCursor, Bool, Boolean, Callback, Caller, Ret};
+pub use memory::{Guarded, Guest, Memory, Ptr, Raw};
+pub use varargs::{VaList, VarArgs};
+
+use crate::gate::CallFrame;
+
+/// Every declaration of every built-in DLL, in link order.
+#[allow(
+    unsafe_code,
+    reason = "linkme gathers the declarations through a link section"
+)]
+#[linkme::distributed_slice]
+pub static EXPORTS: [Export];
+
+/// One declared function or variable.
+#[derive(Debug)]
+pub struct Export {
+    /// DLLs that export it, lower case, joined by `|`.
+    pub dlls: &'static str,
+    /// Exported names, joined by `|`.
+    pub names: &'static str,
+    /// Ordinal that programs import it by, where one is fixed.
+    pub ordinal: Option<u16>,
+    /// What lies behind the exported address.
+    pub entry: Entry,
+    /// First line of the declaration's doc comment.
+    pub doc: &'static str,
+    /// Source file of the declaration.
+    pub file: &'static str,
+}
+
+/// What an export is.
+#[derive(Debug)]
+pub enum Entry {
+    /// A Rust function behind a gate.
+    Function(Function),
+    /// A variable in guest memory.
+    Data(&'static dyn DataSlot),
+    /// x86-64 machine code that must see the caller's registers as they are.
+    Code(unsafe extern "C" fn()),
+}
+
+/// The callable kind of export.
+#[derive(Debug)]
+pub struct Function {
+    /// How i386 callers clean the stack.
+    pub convention: Convention,
+    /// Bytes of arguments on an i386 stack.
+    pub bytes32: u32,
+    /// Reads the arguments, runs the function, encodes its result.
+    pub call: fn(&CallFrame) -> u64,
+    /// Arguments in order, for the trace.
+    pub args: &'static [ArgInfo],
+    /// Prints a result, for the trace.
+    pub show_result: fn(u64, &mut String),
+    /// Whether an i386 caller expects the result in `st0`.
+    pub returns_float: bool,
+}
+
+/// Name and printer of one argument.
+#[derive(Debug)]
+pub struct ArgInfo {
+    /// Name as declared.
+    pub name: &'static str,
+    /// Reads the argument from the cursor and prints it.
+    pub show: fn(&mut ArgCursor<'_>, &mut String),
+}
+
+/// Calling convention on i386; x86-64 has only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(non_camel_case_types, reason = "spelled as in declarations and in C")]
+pub enum Convention {
+    /// Callee cleans the stack.
+    stdcall,
+    /// Caller cleans the stack.
+    cdecl,
+    /// `this` in ecx, callee cleans the stack.
+    thiscall,
+    /// Two arguments in ecx and edx, callee cleans the stack.
+    fastcall,
+}
+
+impl Export {
+    /// Returns whether `dll` (lower case, with suffix) has this export.
+    #[must_use]
+    pub fn is_in(&self, dll: &str) -> bool {
+        self.dlls.split('|').any(|d| d == dll)
+    }
+
+    /// Iterates over the exported names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.split('|')
+    }
+}
+
+/// Storage of an exported variable, whatever its type.
+pub trait DataSlot: Sync + std::fmt::Debug {
+    /// Returns the address, making the variable on first use.
+    fn address(&self) -> u64;
+}
+
+/// An exported variable of type `T` in guest memory.
+#[derive(Debug)]
+pub struct Data<T> {
+    address: AtomicU64,
+    initial: fn() -> T,
+}
+
+impl<T: Guest> Data<T> {
+    /// Declares a variable that starts with the value of `initial`.
+    #[must_use]
+    pub const fn new(initial: fn() -> T) -> Self {
+        Data {
+            address: AtomicU64::new(0),
+            initial,
+        }
+    }
+
+    /// Returns where the guest sees it.
+    pub fn ptr(&self) -> Ptr<T> {
+        let known = self.address.load(Ordering::Acquire);
+        if known != 0 {
+            return Ptr::new(known);
+        }
+        let fresh = crate::gate::low_memory::allocate(T::size(), T::align());
+        Ptr::<T>::new(fresh).write((self.initial)());
+        match self
+            .address
+            .compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => Ptr::new(fresh),
+            Err(winner) => Ptr::new(winner),
+        }
+    }
+}
+
+impl<T: Guest + std::fmt::Debug> DataSlot for Data<T> {
+    fn address(&self) -> u64 {
+        self.ptr().address()
+    }
+}
+
+/// Declares exports of built-in DLLs. Grammar, once per item:
+///
+/// ```text
+/// /// One line of documentation.
+/// "dll|dll" stdcall fn Name @ordinal = "ExportedName|Other" (arg: Type, …) -> Type { body }
+/// "dll|dll" data    Name @ordinal = "ExportedName" : Type = initial value;
+/// "dll|dll" code    Name @ordinal = "ExportedName" : path::to::machine_code;
+/// ```
+///
+/// `@ordinal` and `= "…"` may be left out; the names given by `= "…"` replace `Name`. The function
+/// is also an ordinary Rust function `Name` of the module.
+#[macro_export]
+macro_rules! win_api {
+    () => {};
+    (@result) => { () };
+    (@result $result:ty) => { $result };
+    (@names $name:ident) => { stringify!($name) };
+    (@names $name:ident $names:literal) => { $names };
+    (@ordinal) => { None };
+    (@ordinal $ordinal:literal) => { Some($ordinal) };
+    (@first) => { "" };
+    (@first $line:literal $($more:literal)*) => { $line };
+
+    ($(#[doc = $doc:literal])* $dll:literal data $name:ident $(@ $ordinal:literal)? $(= $names:literal)? : $ty:ty = $initial:expr; $($rest:tt)*) => {
+        $(#[doc = $doc])*
+        #[allow(non_upper_case_globals, reason = "named as the guest names it")]
+        pub(crate) static $name: $crate::export::Data<$ty> = $crate::export::Data::new(|| $initial);
+        const _: () = {
+            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
+            #[linkme::distributed_slice($crate::export::EXPORTS)]
+            static EXPORT: $crate::export::Export = $crate::export::Export {
+                dlls: $dll,
+                names: $crate::win_api!(@names $name $($names)?),
+                ordinal: $crate::win_api!(@ordinal $($ordinal)?),
+                entry: $crate::export::Entry::Data(&$name),
+                doc: $crate::win_api!(@first $($doc)*),
+                file: file!(),
+            };
+        };
+        $crate::win_api! { $($rest)* }
+    };
+
+    ($(#[doc = $doc:literal])* $dll:literal code $name:ident $(@ $ordinal:literal)? $(= $names:literal)? : $code:path; $($rest:tt)*) => {
+        const _: () = {
+            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
+            #[linkme::distributed_slice($crate::export::EXPORTS)]
+            static EXPORT: $crate::export::Export = $crate::export::Export {
+                dlls: $dll,
+                names: $crate::win_api!(@names $name $($names)?),
+                ordinal: $crate::win_api!(@ordinal $($ordinal)?),
+                entry: $crate::export::Entry::Code($code),
+                doc: $crate::win_api!(@first $($doc)*),
+                file: file!(),
+            };
+        };
+        $crate::win_api! { $($rest)* }
+    };
+
+    ($(#[doc = $doc:literal])* $dll:literal $convention:ident fn $name:ident $(@ $ordinal:literal)? $(= $names:literal)? ( $($arg:ident : $ty:ty),* $(,)? ) $(-> $result:ty)? $body:block $($rest:tt)*) => {
+        $(#[doc = $doc])*
+        #[allow(non_snake_case, dead_code, clippy::too_many_arguments, reason = "the guest's names and prototypes")]
+        pub(crate) fn $name($($arg: $ty),*) $(-> $result)? $body
+        const _: () = {
+            #[allow(unused_variables, unused_mut, non_snake_case, reason = "functions without arguments; guest names")]
+            fn call(frame: &$crate::gate::CallFrame) -> u64 {
+                let mut cursor = frame.args();
+                $(let $arg = <$ty as $crate::export::Arg>::fetch(&mut cursor);)*
+                $crate::export::Ret::encode($name($($arg),*))
+            }
+            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
+            #[linkme::distributed_slice($crate::export::EXPORTS)]
+            static EXPORT: $crate::export::Export = $crate::export::Export {
+                dlls: $dll,
+                names: $crate::win_api!(@names $name $($names)?),
+                ordinal: $crate::win_api!(@ordinal $($ordinal)?),
+                entry: $crate::export::Entry::Function($crate::export::Function {
+                    convention: $crate::export::Convention::$convention,
+                    bytes32: 4 * (0 $(+ <$ty as $crate::export::Arg>::SLOTS32)*),
+                    call,
+                    args: &[$($crate::export::ArgInfo {
+                        name: stringify!($arg),
+                        show: |cursor, out| $crate::export::Arg::show(&<$ty as $crate::export::Arg>::fetch(cursor), out),
+                    }),*],
+                    show_result: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::show,
+                    returns_float: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::IS_FLOAT,
+                }),
+                doc: $crate::win_api!(@first $($doc)*),
+                file: file!(),
+            };
+        };
+        $crate::win_api! { $($rest)* }
+    };
+}
