@@ -1,0 +1,320 @@
+//! What a receiving port shares with everyone who sends to it: tickets, the bell, the sleepers.
+//!
+//! | offset | size | field | written by |
+//! |---:|---:|---|---|
+//! | 0x000 | 8 | ready map root over sources | senders set, receivers clear |
+//! | 0x008 | 8 | idle: superset of the sleeping receiver records | only receivers, each its own bit |
+//! | 0x010 | 32 | sleep words of records 0–7: RUN or SLEEP | receiver SLEEP, waker RUN by compare-and-swap |
+//! | 0x030 | 16 | CPUs of records 0–7 | its receiver; a hint |
+//! | 0x040 | 8 | next ticket | every sender |
+//! | 0x080 | 4 | signal of a waitable port: UNSET or SET | senders SET, receivers UNSET |
+//! | 0x084 | 4 | flags: waitable, closed | server |
+//! | 0x0C0 | 256 | owners of records 0–63 (thread numbers) | receivers by compare-and-swap; server frees for the dead |
+//! | 0x1C0 | 224 | sleep words of records 8–63 | as above |
+//! | 0x2A0 | 112 | CPUs of records 8–63 | as above |
+//! | tree | 4160 | middle and leaf words of the ready map | as the root |
+//!
+//! Lost wakes are impossible by two pairs of sequentially consistent accesses: a sender {sets ready, loads idle}, a receiver
+//! {sets idle, loads ready}. A waker killed between its compare-and-swap and its FUTEX_WAKE is covered by
+//! [`Inbox::kick`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::Tno;
+use crate::map::{self, ReadyMap, TREE_LEN};
+use crate::mem::{
+    AtomicU32, Mapping,
+    Ordering::{Relaxed, SeqCst},
+};
+use crate::sys::{self, Deadline, Woken};
+
+const IDLE: usize = 0x08;
+const WORDS: usize = 0x10;
+const CPUS: usize = 0x30;
+const NEXT_TICKET: usize = 0x40;
+const SIGNAL: usize = 0x80;
+const FLAGS: usize = 0x84;
+const OWNERS: usize = 0xC0;
+const MORE_WORDS: usize = 0x1C0;
+const MORE_CPUS: usize = 0x2A0;
+/// Bytes of an inbox without its tree.
+pub const INBOX_LEN: usize = 0x340;
+/// Receiver records of an inbox.
+pub const RECORDS: u32 = 64;
+
+const RUN: u32 = 0;
+const SLEEP: u32 = 1;
+const WAITABLE: u32 = 1;
+const CLOSED: u32 = 2;
+
+/// Offset of the tree in an inbox's own memfd.
+const OWN_TREE: usize = 0x1000;
+const OWN_LEN: usize = 0x3000;
+const _: () = assert!(OWN_TREE + TREE_LEN <= OWN_LEN);
+
+/// The shared side of a receiving port.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    mem: Arc<Mapping>,
+    at: usize,
+    tree: usize,
+}
+
+/// A receiver record claimed by this thread, from before it sleeps until it is awake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record(u32);
+
+impl Inbox {
+    /// Creates the inbox of a port in a memfd of its own.
+    ///
+    /// # Errors
+    /// No descriptor or no memory.
+    pub fn create(waitable: bool) -> io::Result<Inbox> {
+        let inbox = Inbox::of(
+            Arc::new(Mapping::create("ntlpc-inbox", OWN_LEN)?),
+            0,
+            OWN_TREE,
+        );
+        inbox
+            .w32(FLAGS)
+            .store(if waitable { WAITABLE } else { 0 }, SeqCst);
+        inbox.mem.w64(NEXT_TICKET).store(1, SeqCst);
+        Ok(inbox)
+    }
+
+    /// Maps the inbox that the server handed out.
+    ///
+    /// # Errors
+    /// Not an inbox, or no address space.
+    pub fn map(fd: OwnedFd) -> io::Result<Inbox> {
+        Ok(Inbox::of(
+            Arc::new(Mapping::open(fd, OWN_LEN, true)?),
+            0,
+            OWN_TREE,
+        ))
+    }
+
+    /// Returns the inbox at `at` of a mapping, its tree at `tree`.
+    pub(crate) fn of(mem: Arc<Mapping>, at: usize, tree: usize) -> Inbox {
+        Inbox { mem, at, tree }
+    }
+
+    /// Returns the mapping, whose memfd can be handed on.
+    #[must_use]
+    pub fn mapping(&self) -> &Arc<Mapping> {
+        &self.mem
+    }
+
+    fn w32(&self, offset: usize) -> &AtomicU32 {
+        self.mem.w32(self.at + offset)
+    }
+
+    /// Returns the map of sources that have something.
+    #[must_use]
+    #[inline]
+    pub fn sources(&self) -> ReadyMap<'_> {
+        ReadyMap::new(
+            &self.mem,
+            map::Layout {
+                root: self.at,
+                tree: self.tree,
+            },
+        )
+    }
+
+    /// Draws the next ticket and the message id that goes with it: its low half, never 0.
+    #[inline]
+    pub fn draw_ticket(&self) -> (u64, u32) {
+        loop {
+            let ticket = self.mem.w64(self.at + NEXT_TICKET).fetch_add(1, SeqCst);
+            if ticket as u32 != 0 {
+                return (ticket, ticket as u32);
+            }
+        }
+    }
+
+    /// Says that `source` has something, and wakes one sleeping receiver. Returns whether one was woken.
+    #[inline]
+    pub fn ring(&self, source: u32) -> bool {
+        self.sources().set(source);
+        if self.w32(FLAGS).load(Relaxed) & WAITABLE != 0 {
+            self.set_signal();
+        }
+        self.wake_one()
+    }
+
+    /// Wakes one sleeping receiver, preferring one that slept on this CPU. Returns whether one was woken.
+    #[inline]
+    pub fn wake_one(&self) -> bool {
+        let mut idle = self.mem.w64(self.at + IDLE).load(SeqCst);
+        if idle == 0 {
+            return false;
+        }
+        let cpu = sys::current_cpu();
+        while idle != 0 {
+            let record = self.preferred(idle, cpu);
+            let (offset, _) = Self::places(record);
+            let word = self.w32(offset);
+            // Any value but RUN counts as asleep: a hostile value must not hide a sleeper.
+            let seen = word.load(SeqCst);
+            if seen != RUN && word.compare_exchange(seen, RUN, SeqCst, SeqCst).is_ok() {
+                self.mem.futex_wake(self.at + offset, 1);
+                return true;
+            }
+            idle &= !(1 << record);
+        }
+        false
+    }
+
+    fn preferred(&self, idle: u64, cpu: u16) -> u32 {
+        let mut rest = idle;
+        while rest != 0 {
+            let record = rest.trailing_zeros();
+            if self.mem.w16(self.at + Self::places(record).1).load(Relaxed) == cpu {
+                return record;
+            }
+            rest &= rest - 1;
+        }
+        idle.trailing_zeros()
+    }
+
+    /// Offsets of a record's sleep word and CPU.
+    fn places(record: u32) -> (usize, usize) {
+        let at = record as usize;
+        if at < 8 {
+            (WORDS + at * 4, CPUS + at * 2)
+        } else {
+            (MORE_WORDS + (at - 8) * 4, MORE_CPUS + (at - 8) * 2)
+        }
+    }
+
+    /// Claims a receiver record and declares this thread asleep. The caller looks for messages once more before it waits.
+    /// None if all records are taken.
+    #[must_use]
+    pub fn arm(&self, me: Tno) -> Option<Record> {
+        let record = (0..RECORDS).find(|at| {
+            let owner = self.w32(OWNERS + *at as usize * 4);
+            owner.load(Relaxed) == 0 && owner.compare_exchange(0, me, SeqCst, SeqCst).is_ok()
+        })?;
+        let (word, cpu) = Self::places(record);
+        self.mem
+            .w16(self.at + cpu)
+            .store(sys::current_cpu(), Relaxed);
+        self.w32(word).store(SLEEP, SeqCst);
+        self.mem.w64(self.at + IDLE).fetch_or(1 << record, SeqCst);
+        Some(Record(record))
+    }
+
+    /// Sleeps until a waker chooses this record, a signal arrives or the deadline passes.
+    #[must_use]
+    pub fn wait(&self, record: Record, deadline: Option<Deadline>) -> Woken {
+        let (word, _) = Self::places(record.0);
+        if self.w32(word).load(SeqCst) == RUN {
+            return Woken::Look;
+        }
+        self.mem.futex_wait(self.at + word, SLEEP, deadline)
+    }
+
+    /// Returns whether a waker chose this record.
+    #[must_use]
+    pub fn is_chosen(&self, record: Record) -> bool {
+        self.w32(Self::places(record.0).0).load(SeqCst) == RUN
+    }
+
+    /// Gives the record back. Returns whether a waker had chosen it: who then leaves without a message passes the baton
+    /// ([`Inbox::pass_baton`]).
+    pub fn disarm(&self, record: Record) -> bool {
+        let chosen = self.w32(Self::places(record.0).0).swap(RUN, SeqCst) == RUN;
+        self.mem
+            .w64(self.at + IDLE)
+            .fetch_and(!(1 << record.0), SeqCst);
+        self.w32(OWNERS + record.0 as usize * 4).store(0, SeqCst);
+        chosen
+    }
+
+    /// Wakes another receiver if something is still there: by one who was woken and leaves, or who saw more than it took.
+    pub fn pass_baton(&self) {
+        if !self.sources().is_empty() {
+            self.wake_one();
+        }
+    }
+
+    /// Returns whether some receiver sleeps.
+    #[must_use]
+    pub fn has_sleepers(&self) -> bool {
+        self.mem.w64(self.at + IDLE).load(SeqCst) != 0
+    }
+
+    /// Returns the address of the signal word of a waitable port, for waits on several objects; it is 1 when signalled.
+    #[must_use]
+    pub fn signal_address(&self) -> usize {
+        self.mem.futex_address(self.at + SIGNAL)
+    }
+
+    /// Returns whether a waitable port is signalled.
+    #[must_use]
+    pub fn is_signalled(&self) -> bool {
+        self.w32(SIGNAL).load(SeqCst) != 0
+    }
+
+    fn set_signal(&self) {
+        if self.w32(SIGNAL).load(SeqCst) == 0 && self.w32(SIGNAL).swap(1, SeqCst) == 0 {
+            self.mem.futex_wake(self.at + SIGNAL, i32::MAX);
+        }
+    }
+
+    /// Receiver of a waitable port: the queue looked empty.
+    pub fn clear_signal(&self) {
+        if self.w32(FLAGS).load(Relaxed) & WAITABLE == 0 {
+            return;
+        }
+        self.w32(SIGNAL).store(0, SeqCst);
+        if !self.sources().is_empty() {
+            self.set_signal();
+        }
+    }
+
+    /// Server: marks the inbox closed and wakes everyone, so that receivers look at their ports again.
+    pub fn close(&self) {
+        self.w32(FLAGS).fetch_or(CLOSED, SeqCst);
+        self.wake_all();
+    }
+
+    /// Returns whether the server closed the inbox.
+    #[must_use]
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.w32(FLAGS).load(Relaxed) & CLOSED != 0
+    }
+
+    /// Wakes every sleeping receiver.
+    pub fn wake_all(&self) {
+        for record in 0..RECORDS {
+            let (word, _) = Self::places(record);
+            if self.w32(word).swap(RUN, SeqCst) != RUN {
+                self.mem.futex_wake(self.at + word, i32::MAX);
+            }
+        }
+    }
+
+    /// Server, after a death: frees the records of `dead`, and wakes every receiver whose waker may have died before its
+    /// FUTEX_WAKE.
+    pub fn kick(&self, dead: Tno) {
+        for record in 0..RECORDS {
+            let owner = self.w32(OWNERS + record as usize * 4);
+            let (word, _) = Self::places(record);
+            if owner.load(SeqCst) == dead {
+                self.w32(word).store(RUN, SeqCst);
+                self.mem
+                    .w64(self.at + IDLE)
+                    .fetch_and(!(1 << record), SeqCst);
+                owner.store(0, SeqCst);
+            } else if owner.load(SeqCst) != 0 {
+                self.w32(word).store(RUN, SeqCst);
+                self.mem.futex_wake(self.at + word, i32::MAX);
+            }
+        }
+    }
+}

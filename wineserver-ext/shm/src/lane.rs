@@ -1,0 +1,282 @@
+//! One direction of a segment: a pool of slots in three sizes and a ready map over them.
+//!
+//! There is no shared free list: a slot's state is the only record. Slots are taken lowest first, so that an idle
+//! connection keeps one page of them; only indices below the high-water mark were ever touched.
+
+use std::sync::atomic::{AtomicU32 as PrivateU32, Ordering as PrivateOrdering};
+
+use crate::Tno;
+use crate::inbox::Inbox;
+use crate::map::{self, ReadyMap};
+use crate::mem::{Mapping, Ordering};
+use crate::slot::{HEADER_LEN, Kind, Slot, State};
+
+/// A size class: `direct` slots whose index is below [`map::DIRECT`], then `more`.
+struct Class {
+    size: usize,
+    direct_first: u32,
+    direct: u32,
+    more_first: u32,
+    more: u32,
+    base: usize,
+}
+
+const CLASSES: [Class; 3] = [
+    Class {
+        size: 0x200,
+        direct_first: 0,
+        direct: 40,
+        more_first: 56,
+        more: 12_288,
+        base: 0,
+    },
+    Class {
+        size: 0x800,
+        direct_first: 40,
+        direct: 12,
+        more_first: 12_344,
+        more: 4_096,
+        base: SMALL_LEN,
+    },
+    Class {
+        size: 0x1_1000,
+        direct_first: 52,
+        direct: 4,
+        more_first: 16_440,
+        more: 252,
+        base: SMALL_LEN + MIDDLE_LEN,
+    },
+];
+
+const SMALL_LEN: usize = (40 + 12_288) * 0x200;
+const MIDDLE_LEN: usize = (12 + 4_096) * 0x800;
+
+/// Bytes of slots in a lane.
+pub const SLOTS_LEN: usize = SMALL_LEN + MIDDLE_LEN + (4 + 252) * 0x1_1000;
+/// Number of slots in a lane.
+pub const SLOT_COUNT: u32 = 16_692;
+/// Most bytes one message can carry.
+pub const MAX_PAYLOAD: usize = 0x1_1000 - HEADER_LEN;
+
+const _: () = assert!(SLOT_COUNT <= map::CAPACITY);
+
+impl Class {
+    fn count(&self) -> u32 {
+        self.direct + self.more
+    }
+
+    fn index(&self, ordinal: u32) -> u32 {
+        if ordinal < self.direct {
+            self.direct_first + ordinal
+        } else {
+            self.more_first + ordinal - self.direct
+        }
+    }
+
+    /// Returns the ordinal of a slot index, if it is of this class.
+    fn ordinal(&self, index: u32) -> Option<u32> {
+        if (self.direct_first..self.direct_first + self.direct).contains(&index) {
+            Some(index - self.direct_first)
+        } else if (self.more_first..self.more_first + self.more).contains(&index) {
+            Some(index - self.more_first + self.direct)
+        } else {
+            None
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        self.size - HEADER_LEN
+    }
+}
+
+/// Where the parts of a lane lie in its segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// The ready map.
+    pub map: map::Layout,
+    /// Three 32-bit high-water marks, one a class: slots ever allocated.
+    pub marks: usize,
+    /// First slot.
+    pub slots: usize,
+}
+
+/// Where a sender looks for a free slot next: private to a process, a hint.
+#[derive(Debug, Default)]
+pub struct Cursor([PrivateU32; 3]);
+
+/// No slot is free in any class that would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// One direction of a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane<'a> {
+    mem: &'a Mapping,
+    at: Layout,
+}
+
+impl<'a> Lane<'a> {
+    pub(crate) fn new(mem: &'a Mapping, at: Layout) -> Lane<'a> {
+        Lane { mem, at }
+    }
+
+    /// Returns the ready map.
+    #[must_use]
+    #[inline]
+    pub fn map(&self) -> ReadyMap<'a> {
+        ReadyMap::new(self.mem, self.at.map)
+    }
+
+    /// Returns the slot with an index that may come from a peer.
+    #[must_use]
+    #[inline]
+    pub fn slot(&self, index: u32) -> Option<Slot<'a>> {
+        CLASSES.iter().find_map(|class| {
+            class
+                .ordinal(index)
+                .map(|ordinal| self.slot_of(class, ordinal))
+        })
+    }
+
+    fn slot_of(&self, class: &Class, ordinal: u32) -> Slot<'a> {
+        let offset = self.at.slots + class.base + ordinal as usize * class.size;
+        Slot::new(self.mem, offset, class.index(ordinal), class.capacity())
+    }
+
+    /// Takes a free slot for `len` bytes of payload. It is WRITING and owned by `me`.
+    ///
+    /// # Errors
+    /// [`Full`] if none is free; nothing was changed.
+    pub fn allocate(&self, cursor: &Cursor, len: usize, me: Tno) -> Result<Slot<'a>, Full> {
+        for (class, next) in CLASSES.iter().zip(&cursor.0) {
+            if class.capacity() < len {
+                continue;
+            }
+            let hint = next.load(PrivateOrdering::Relaxed) % class.count();
+            // Every sixteenth search begins at the bottom, so that use returns to low slots.
+            let bottom = hint.is_multiple_of(16).then_some(0);
+            for ordinal in bottom.into_iter().chain(hint..class.count()).chain(0..hint) {
+                if let Some(slot) = self.try_slot(class, ordinal, me) {
+                    next.store(ordinal + 1, PrivateOrdering::Relaxed);
+                    return Ok(slot);
+                }
+            }
+        }
+        Err(Full)
+    }
+
+    fn try_slot(&self, class: &Class, ordinal: u32, me: Tno) -> Option<Slot<'a>> {
+        self.raise_mark(class, ordinal);
+        let slot = self.slot_of(class, ordinal);
+        let state = slot.state();
+        (state.kind == Kind::Free && slot.advance(state, Kind::Writing, me)).then_some(slot)
+    }
+
+    /// Publishes the high-water mark before a slot above it is touched.
+    fn raise_mark(&self, class: &Class, ordinal: u32) {
+        let at = CLASSES
+            .iter()
+            .position(|other| other.size == class.size)
+            .unwrap_or(0);
+        let mark = self.mem.w32(self.at.marks + at * 4);
+        if mark.load(Ordering::Relaxed) <= ordinal {
+            mark.fetch_max(ordinal + 1, Ordering::SeqCst);
+        }
+    }
+
+    /// Gives back a slot this thread owns in `kind` (WRITING, TAKEN or HELD) and makes it the next to be allocated.
+    pub fn free(&self, slot: &Slot<'_>, kind: Kind, me: Tno, cursor: Option<&Cursor>) {
+        let state = slot.state();
+        if state.kind == kind && state.owner == me {
+            slot.advance(state, Kind::Free, 0);
+        }
+        if let Some(cursor) = cursor {
+            for (class, next) in CLASSES.iter().zip(&cursor.0) {
+                if let Some(ordinal) = class.ordinal(slot.index()) {
+                    next.store(ordinal, PrivateOrdering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Makes a written slot visible to the receivers of `inbox` and rings. Returns the message id.
+    ///
+    /// The ticket is drawn here, after everything that can fail; a slot that wants a reply starts to wait for it before it
+    /// becomes visible, since the answer may come before this call returns.
+    pub fn publish(&self, slot: &Slot<'_>, inbox: &Inbox, source: u32, me: Tno, wait: bool) -> u32 {
+        let (ticket, id) = inbox.draw_ticket();
+        slot.set_ticket(ticket);
+        slot.set_message_id(id);
+        if wait {
+            slot.begin_wait(id);
+        }
+        let state = slot.state();
+        slot.advance(
+            State {
+                kind: Kind::Writing,
+                owner: me,
+                ..state
+            },
+            Kind::Ready,
+            me,
+        );
+        self.map().set(slot.index());
+        inbox.ring(source);
+        id
+    }
+
+    /// Takes a message back that nobody has taken; returns whether it was still there.
+    #[must_use]
+    pub fn withdraw(&self, slot: &Slot<'_>, me: Tno) -> bool {
+        let state = slot.state();
+        state.kind == Kind::Ready && state.owner == me && slot.advance(state, Kind::Free, 0)
+    }
+
+    /// Claims a READY slot of exactly `generation` for this thread.
+    #[must_use]
+    #[inline]
+    pub fn take(&self, slot: &Slot<'_>, generation: u32, me: Tno) -> bool {
+        let state = slot.state();
+        if state.kind != Kind::Ready
+            || state.generation != generation
+            || !slot.advance(state, Kind::Taken, me)
+        {
+            return false;
+        }
+        self.unmark(slot);
+        true
+    }
+
+    /// Clears a slot's ready bit; sets it again if the slot turns out to be ready.
+    pub(crate) fn unmark(&self, slot: &Slot<'_>) {
+        self.map().clear(slot.index());
+        if slot.state().kind == Kind::Ready {
+            self.map().set(slot.index());
+        }
+    }
+
+    /// Receiver: keeps a taken request for its requester until the reply, or frees it if the requester is gone.
+    pub fn hold(&self, slot: &Slot<'_>, me: Tno, requester: Tno) {
+        let taken = slot.state();
+        if taken.kind != Kind::Taken
+            || taken.owner != me
+            || !slot.advance(taken, Kind::Held, requester)
+        {
+            return;
+        }
+        // The server sets ORPHAN, then looks for HELD; this thread sets HELD, then looks for ORPHAN.
+        if slot.turn().phase == crate::turn::Phase::Orphan {
+            self.free(slot, Kind::Held, requester, None);
+        }
+    }
+
+    /// Calls `visit` with every slot that was ever allocated.
+    pub fn for_each_used(&self, mut visit: impl FnMut(Slot<'a>)) {
+        for (at, class) in CLASSES.iter().enumerate() {
+            let mark = self.mem.w32(self.at.marks + at * 4).load(Ordering::SeqCst);
+            for ordinal in 0..mark.min(class.count()) {
+                visit(self.slot_of(class, ordinal));
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The receiving side's private order over all sources of an inbox.
+//!
+//! Messages are taken by ascending ticket among those visible; nobody waits for a missing ticket. A take looks at the maps
+//! twice: once to find candidates, once more after the smallest is known. So if one send returned before another began, the
+//! first is received first even if the scan passed its place before it arrived: its bits were set before the second's ticket
+//! was drawn, hence before the second look.
+//!
+//! A peer that lies about tickets gains nothing: a ticket counts as at least the newest message taken when its source was
+//! last seen empty, so a lie can at most keep the place the source had then.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::Tno;
+use crate::inbox::Inbox;
+use crate::map::Known;
+use crate::segment::{Direction, Segment};
+use crate::slot::{Header, Kind};
+
+/// Where an inbox's messages come from: one lane of a segment.
+#[derive(Debug)]
+pub struct Source<P> {
+    /// The segment.
+    pub segment: Segment,
+    /// The lane that leads to this inbox.
+    pub direction: Direction,
+    /// What the receiving side knows of the sender.
+    pub peer: P,
+    known: Known,
+    /// Order of the newest message taken from the inbox when this source was last seen empty.
+    floor: u64,
+}
+
+/// A message this thread claimed: its slot is TAKEN, and is freed or held by the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Source number.
+    pub source: u32,
+    /// Slot index in the source's lane.
+    pub slot: u32,
+    /// The header, read once.
+    pub header: Header,
+}
+
+/// A candidate: order, ticket, source, slot, generation of the slot.
+type Entry = Reverse<(u64, u64, u32, u32, u32)>;
+
+/// The receiver of one inbox in this process. One lock around it serves all its threads.
+#[derive(Debug)]
+pub struct Receiver<P> {
+    sources: Vec<Option<Source<P>>>,
+    heap: BinaryHeap<Entry>,
+    newest: u64,
+}
+
+impl<P> Default for Receiver<P> {
+    fn default() -> Self {
+        Receiver {
+            sources: Vec::new(),
+            heap: BinaryHeap::new(),
+            newest: 0,
+        }
+    }
+}
+
+/// What [`Receiver::take`] found.
+#[derive(Clone, Copy, Debug)]
+pub enum Found {
+    /// A message, claimed.
+    Message(Taken),
+    /// Nothing now.
+    Nothing,
+    /// A source this process has not mapped: the caller adds it, or refuses it, and looks again.
+    Unknown(u32),
+}
+
+impl<P> Receiver<P> {
+    /// Adds a source.
+    pub fn insert(&mut self, number: u32, segment: Segment, direction: Direction, peer: P) {
+        let at = number as usize;
+        if self.sources.len() <= at {
+            self.sources.resize_with(at + 1, || None);
+        }
+        let floor = self.newest;
+        self.sources[at] = Some(Source {
+            segment,
+            direction,
+            peer,
+            known: Known::default(),
+            floor,
+        });
+    }
+
+    /// Removes a source; what it still holds will not be received.
+    pub fn remove(&mut self, number: u32) -> Option<Source<P>> {
+        self.sources.get_mut(number as usize)?.take()
+    }
+
+    /// Returns a source.
+    #[must_use]
+    #[inline]
+    pub fn source(&self, number: u32) -> Option<&Source<P>> {
+        self.sources.get(number as usize)?.as_ref()
+    }
+
+    /// Returns a source, to change what is known of its peer.
+    #[must_use]
+    pub fn source_mut(&mut self, number: u32) -> Option<&mut Source<P>> {
+        self.sources.get_mut(number as usize)?.as_mut()
+    }
+
+    /// Returns every source with its number.
+    pub fn sources(&self) -> impl Iterator<Item = (u32, &Source<P>)> {
+        self.sources
+            .iter()
+            .enumerate()
+            .filter_map(|(at, source)| Some((at as u32, source.as_ref()?)))
+    }
+
+    /// Claims the oldest visible message for `me`.
+    pub fn take(&mut self, inbox: &Inbox, me: Tno) -> Found {
+        loop {
+            if let Some(unknown) = self.scan(inbox) {
+                return Found::Unknown(unknown);
+            }
+            // The second look: see the top of this file.
+            if !self.heap.is_empty()
+                && let Some(unknown) = self.scan(inbox)
+            {
+                return Found::Unknown(unknown);
+            }
+            let Some(Reverse((order, _, number, index, generation))) = self.heap.pop() else {
+                return Found::Nothing;
+            };
+            if let Some(taken) = self.claim(inbox, me, (number, index, generation), order) {
+                return Found::Message(taken);
+            }
+        }
+    }
+
+    /// Returns whether more than one message is waiting that this process knows of.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        !self.heap.is_empty()
+    }
+
+    fn claim(
+        &mut self,
+        inbox: &Inbox,
+        me: Tno,
+        name: (u32, u32, u32),
+        order: u64,
+    ) -> Option<Taken> {
+        let (number, index, generation) = name;
+        let source = self.sources.get_mut(number as usize)?.as_mut()?;
+        source.known.remove(index);
+        let lane = source.segment.lane(source.direction);
+        let slot = lane.slot(index)?;
+        let taken = lane.take(&slot, generation, me);
+        if taken {
+            self.newest = self.newest.max(order);
+        }
+        if lane.map().is_empty() {
+            source.floor = self.newest;
+            inbox.sources().clear(number);
+            if !lane.map().is_empty() {
+                // A restored bit is a bell: a receiver may have gone to sleep in between.
+                inbox.ring(number);
+            }
+        }
+        taken.then(|| Taken {
+            source: number,
+            slot: index,
+            header: slot.header(),
+        })
+    }
+
+    /// Adds every message that is new since the last scan; returns a source that is not mapped here, if one rang.
+    fn scan(&mut self, inbox: &Inbox) -> Option<u32> {
+        let mut unknown = None;
+        let (sources, heap, newest) = (&mut self.sources, &mut self.heap, self.newest);
+        inbox.sources().scan(&Known::default(), |number| {
+            match sources.get_mut(number as usize).and_then(Option::as_mut) {
+                Some(source) => source.scan(inbox, number, newest, heap),
+                None => unknown = Some(number),
+            }
+        });
+        unknown
+    }
+}
+
+impl<P> Source<P> {
+    #[inline]
+    fn scan(&mut self, inbox: &Inbox, number: u32, newest: u64, heap: &mut BinaryHeap<Entry>) {
+        let lane = self.segment.lane(self.direction);
+        let map = lane.map();
+        let mut found = [0u32; 64];
+        loop {
+            let mut count = 0;
+            map.scan(&self.known, |index| {
+                if count < found.len() {
+                    found[count] = index;
+                    count += 1;
+                }
+            });
+            for &index in &found[..count] {
+                let slot = lane.slot(index);
+                let state = slot.map(|slot| slot.state());
+                match (slot, state) {
+                    (Some(slot), Some(state)) if state.kind == Kind::Ready => {
+                        self.known.insert(index);
+                        let ticket = slot.ticket();
+                        heap.push(Reverse((
+                            ticket.max(self.floor),
+                            ticket,
+                            number,
+                            index,
+                            state.generation,
+                        )));
+                    }
+                    (Some(slot), _) => lane.unmark(&slot),
+                    (None, _) => map.clear(index),
+                }
+            }
+            if count < found.len() {
+                break;
+            }
+        }
+        if map.is_empty() {
+            self.floor = newest;
+            inbox.sources().clear(number);
+            if !map.is_empty() {
+                inbox.ring(number);
+            }
+        }
+    }
+}

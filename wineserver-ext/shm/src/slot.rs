@@ -1,0 +1,356 @@
+//! One message in shared memory: a state word, a header, a turn word, the payload.
+//!
+//! | offset | size | field | written by |
+//! |---:|---:|---|---|
+//! | 0 | 8 | state: `kind:4 \| generation:28 \| owner:32` | compare-and-swap only |
+//! | 8 | 8 | ticket | sender |
+//! | 16 | 48 | [`Header`] | sender |
+//! | 64 | 8 | turn word, see `turn.rs` | requester, repliers, server |
+//! | 72 | 24 | [`Answer`] | replier |
+//! | 96 | 8 | armed: slot and sequence of the answer a reply-and-wait depends on | requester |
+//! | 128 | … | payload | sender, then replier |
+//!
+//! The request side and the reply side have a cache line each: a requester spins on the second one only.
+//!
+//! | state | meaning | legal next (by) |
+//! |---|---|---|
+//! | FREE | nobody's | WRITING (sender) |
+//! | WRITING | sender fills it | READY (owner), HELD (owner), FREE (owner; server if owner dead) |
+//! | READY | complete, may be taken | TAKEN (receiver), FREE (owner withdraws) |
+//! | TAKEN | a receiver copies it | FREE, HELD (owner), READY (server if owner dead) |
+//! | HELD | delivered; its memory belongs to the requester until the reply is consumed | FREE (owner; server if owner dead) |
+//!
+//! `generation` grows by one at every transition to FREE, so a stale name of a slot never matches.
+
+use crate::Tno;
+use crate::mem::{Mapping, Ordering};
+
+/// Bytes before the payload.
+pub const HEADER_LEN: usize = 128;
+
+/// What a slot's state word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nobody's.
+    Free,
+    /// Being written by its owner.
+    Writing,
+    /// Complete and undelivered.
+    Ready,
+    /// Being copied by a receiver.
+    Taken,
+    /// Delivered, kept for its requester.
+    Held,
+}
+
+/// A decoded state word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// What the slot is.
+    pub kind: Kind,
+    /// How often it became free, modulo 2^28.
+    pub generation: u32,
+    /// Thread to clean up after.
+    pub owner: Tno,
+}
+
+impl State {
+    fn decode(word: u64) -> Option<State> {
+        let kind = match word >> 60 {
+            0 => Kind::Free,
+            1 => Kind::Writing,
+            2 => Kind::Ready,
+            3 => Kind::Taken,
+            4 => Kind::Held,
+            _ => return None,
+        };
+        Some(State {
+            kind,
+            generation: (word >> 32) as u32 & 0x0FFF_FFFF,
+            owner: word as u32,
+        })
+    }
+
+    fn encode(self) -> u64 {
+        (self.kind as u64) << 60
+            | u64::from(self.generation & 0x0FFF_FFFF) << 32
+            | u64::from(self.owner)
+    }
+}
+
+/// Header flag: the sender waits for a reply on the slot's turn word.
+pub const WANTS_REPLY: u16 = 1;
+/// Header flag: the sender forbids impersonation while the request is pending.
+pub const NO_IMPERSONATE: u16 = 2;
+
+/// What a sender says about its message. A private copy: read once, then checked by whoever uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Low half of the ticket; set by [`crate::lane::Lane::publish`].
+    pub message_id: u32,
+    /// Callback id, 0 for none.
+    pub callback_id: u32,
+    /// Bytes of payload that are data.
+    pub data_len: u16,
+    /// `TotalLength` less the sender's header size: data plus tail padding.
+    pub body_len: u16,
+    /// Message type (`LPC_REQUEST` …).
+    pub message_type: u16,
+    /// Offset of the data-information block from the start of the data, plus one; 0 for none.
+    pub data_info: u16,
+    /// `WANTS_REPLY` and the like.
+    pub flags: u16,
+    /// CPU the sender ran on; a hint.
+    pub cpu: u16,
+    /// Offset of an attribute record in the payload; 0 for none.
+    pub attributes: u32,
+    /// View size of a connection request.
+    pub view_size: u64,
+    /// Thread number of the sender. The receiver looks it up; it never trusts it.
+    pub sender: Tno,
+    /// Subject of a message made by the server: the thread id that belongs to `context`'s process id.
+    pub subject_thread: u32,
+    /// Port context captured by the server, or subject process id: meaningful in system messages only.
+    pub context: u64,
+}
+
+/// What a replier says about its answer. Written before the turn word says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Bytes of data.
+    pub data_len: u16,
+    /// Data plus tail padding.
+    pub body_len: u16,
+    /// Message type.
+    pub message_type: u16,
+    /// As in [`Header`].
+    pub data_info: u16,
+    /// Callback id, 0 for a reply.
+    pub callback_id: u32,
+    /// Thread number of the answerer.
+    pub sender: Tno,
+    /// Slot of the opposite lane that has the payload, plus one; 0 if it lies in this slot.
+    pub slot: u32,
+    /// CPU the answerer ran on; a hint.
+    pub cpu: u16,
+    /// [`CROWDED`] and the like.
+    pub flags: u16,
+}
+
+/// Answer flag: others wait for the answerer, so do not spin for the next answer.
+pub const CROWDED: u16 = 1;
+
+/// A slot in shared memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'a> {
+    pub(crate) mem: &'a Mapping,
+    pub(crate) offset: usize,
+    index: u32,
+    capacity: usize,
+}
+
+impl<'a> Slot<'a> {
+    pub(crate) fn new(mem: &'a Mapping, offset: usize, index: u32, capacity: usize) -> Slot<'a> {
+        Slot {
+            mem,
+            offset,
+            index,
+            capacity,
+        }
+    }
+
+    /// Returns the index of the slot in its lane.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Returns how many bytes of payload fit.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Reads the state. A value nobody honest writes counts as FREE by nobody, which no transition accepts.
+    #[must_use]
+    #[inline]
+    pub fn state(&self) -> State {
+        let word = self.mem.w64(self.offset).load(Ordering::SeqCst);
+        State::decode(word).unwrap_or(State {
+            kind: Kind::Free,
+            generation: 0,
+            owner: Tno::MAX,
+        })
+    }
+
+    /// Moves the state from exactly `from` to `to`; returns whether this thread did it.
+    #[inline]
+    pub fn advance(&self, from: State, kind: Kind, owner: Tno) -> bool {
+        let generation = from.generation.wrapping_add(u32::from(kind == Kind::Free));
+        let to = State {
+            kind,
+            generation,
+            owner,
+        };
+        self.mem
+            .w64(self.offset)
+            .compare_exchange(
+                from.encode(),
+                to.encode(),
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            )
+            .is_ok()
+    }
+
+    /// Reads the ticket.
+    #[must_use]
+    #[inline]
+    pub fn ticket(&self) -> u64 {
+        self.mem.w64(self.offset + 8).load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ticket(&self, ticket: u64) {
+        self.mem
+            .w64(self.offset + 8)
+            .store(ticket, Ordering::Relaxed);
+    }
+
+    /// Writes the header. Ordered before READY by the state's compare-and-swap.
+    #[inline]
+    pub fn set_header(&self, header: &Header) {
+        let h = header;
+        let words = [
+            u64::from(h.message_id) | u64::from(h.callback_id) << 32,
+            pack16([h.data_len, h.body_len, h.message_type, h.data_info]),
+            u64::from(h.flags) | u64::from(h.cpu) << 16 | u64::from(h.attributes) << 32,
+            h.view_size,
+            u64::from(h.sender) | u64::from(h.subject_thread) << 32,
+            h.context,
+        ];
+        for (at, word) in words.into_iter().enumerate() {
+            self.mem
+                .w64(self.offset + 16 + at * 8)
+                .store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// Copies the header out.
+    #[must_use]
+    #[inline]
+    pub fn header(&self) -> Header {
+        let word = |at: usize| {
+            self.mem
+                .w64(self.offset + 16 + at * 8)
+                .load(Ordering::Relaxed)
+        };
+        let [data_len, body_len, message_type, data_info] = unpack16(word(1));
+        let (ids, flags, sender) = (word(0), word(2), word(4));
+        Header {
+            message_id: ids as u32,
+            callback_id: (ids >> 32) as u32,
+            data_len,
+            body_len,
+            message_type,
+            data_info,
+            flags: flags as u16,
+            cpu: (flags >> 16) as u16,
+            attributes: (flags >> 32) as u32,
+            view_size: word(3),
+            sender: sender as u32,
+            subject_thread: (sender >> 32) as u32,
+            context: word(5),
+        }
+    }
+
+    pub(crate) fn set_message_id(&self, id: u32) {
+        let word = self.mem.w64(self.offset + 16);
+        let old = word.load(Ordering::Relaxed);
+        word.store(
+            old & !u64::from(u32::MAX) | u64::from(id),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Writes the answer. Ordered before the turn word's change by that compare-and-swap.
+    #[inline]
+    pub fn set_answer(&self, answer: &Answer) {
+        let a = answer;
+        let words = [
+            pack16([a.data_len, a.body_len, a.message_type, a.data_info]),
+            u64::from(a.callback_id) | u64::from(a.sender) << 32,
+            u64::from(a.slot) | u64::from(a.cpu) << 32 | u64::from(a.flags) << 48,
+        ];
+        for (at, word) in words.into_iter().enumerate() {
+            self.mem
+                .w64(self.offset + 72 + at * 8)
+                .store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// Copies the answer out.
+    #[must_use]
+    #[inline]
+    pub fn answer(&self) -> Answer {
+        let word = |at: usize| {
+            self.mem
+                .w64(self.offset + 72 + at * 8)
+                .load(Ordering::Relaxed)
+        };
+        let [data_len, body_len, message_type, data_info] = unpack16(word(0));
+        let (ids, place) = (word(1), word(2));
+        Answer {
+            data_len,
+            body_len,
+            message_type,
+            data_info,
+            callback_id: ids as u32,
+            sender: (ids >> 32) as u32,
+            slot: place as u32,
+            cpu: (place >> 32) as u16,
+            flags: (place >> 48) as u16,
+        }
+    }
+
+    /// Writes payload at `at`.
+    #[inline]
+    pub fn write(&self, at: usize, bytes: &[u8]) {
+        assert!(
+            at + bytes.len() <= self.capacity,
+            "payload outside of a slot"
+        );
+        self.mem.write(self.offset + HEADER_LEN + at, bytes);
+    }
+
+    /// Copies payload from `at` out.
+    #[inline]
+    pub fn read(&self, at: usize, bytes: &mut [u8]) {
+        assert!(
+            at + bytes.len() <= self.capacity,
+            "payload outside of a slot"
+        );
+        self.mem.read(self.offset + HEADER_LEN + at, bytes);
+    }
+
+    /// Returns the address of `len` bytes of payload, for a guarded copy to or from guest memory.
+    #[must_use]
+    #[inline]
+    pub fn payload(&self, len: usize) -> *mut u8 {
+        assert!(len <= self.capacity, "payload outside of a slot");
+        self.mem.bytes(self.offset + HEADER_LEN, len)
+    }
+}
+
+fn pack16(parts: [u16; 4]) -> u64 {
+    let [a, b, c, d] = parts.map(u64::from);
+    a | b << 16 | c << 32 | d << 48
+}
+
+fn unpack16(word: u64) -> [u16; 4] {
+    [
+        word as u16,
+        (word >> 16) as u16,
+        (word >> 32) as u16,
+        (word >> 48) as u16,
+    ]
+}

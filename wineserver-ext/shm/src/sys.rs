@@ -1,0 +1,204 @@
+//! System calls of the data path: memfd, mmap, futex, current CPU, clock.
+#![allow(
+    unsafe_code,
+    reason = "raw system calls; each block proves its conditions"
+)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::AtomicU32;
+
+use memfd::{FileSeal, MemfdOptions};
+
+/// Creates a memfd of `len` bytes, close-on-exec, sealed against shrinking and growing.
+///
+/// # Errors
+/// The system call's error: no descriptor or no memory left.
+pub fn create_memfd(name: &str, len: usize) -> io::Result<OwnedFd> {
+    let memfd = MemfdOptions::default()
+        .allow_sealing(true)
+        .create(name)
+        .map_err(io::Error::other)?;
+    memfd.as_file().set_len(len as u64)?;
+    memfd
+        .add_seals(&[FileSeal::SealShrink, FileSeal::SealGrow])
+        .map_err(io::Error::other)?;
+    Ok(memfd.into_file().into())
+}
+
+/// Forbids every mapping made from now on to write (`F_SEAL_FUTURE_WRITE`), then forbids further seals.
+///
+/// # Errors
+/// The system call's error.
+pub fn seal_future_writes(fd: &OwnedFd) -> io::Result<()> {
+    /// `F_SEAL_SEAL | F_SEAL_FUTURE_WRITE`, man 2 fcntl.
+    const SEALS: libc::c_int = libc::F_SEAL_SEAL | 0x10;
+    // SAFETY: fcntl with an integer argument touches no memory.
+    let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, SEALS) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Returns whether the file is sealed against shrinking, so that no access to a mapping of it can raise SIGBUS.
+#[must_use]
+pub fn is_sealed_against_shrinking(fd: &OwnedFd) -> bool {
+    // SAFETY: fcntl without an argument touches no memory.
+    let seals = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) };
+    seals >= 0 && seals & libc::F_SEAL_SHRINK != 0
+}
+
+/// Returns the size of the file in bytes.
+///
+/// # Errors
+/// The system call's error.
+pub fn len_of(fd: &OwnedFd) -> io::Result<usize> {
+    let file = File::from(fd.try_clone()?);
+    usize::try_from(file.metadata()?.len()).map_err(io::Error::other)
+}
+
+/// Maps `len` bytes of `fd`, shared, not copied into forked children.
+pub(crate) fn map(fd: &OwnedFd, len: usize, writable: bool) -> io::Result<*mut u8> {
+    let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+    // SAFETY: a fresh mapping at an address of the kernel's choice replaces nothing.
+    let base = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len,
+            protection,
+            libc::MAP_SHARED | libc::MAP_NORESERVE,
+            fd.as_raw_fd(),
+            0,
+        )
+    };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the range was mapped above. Failure only loses the fork protection.
+    unsafe { libc::madvise(base, len, libc::MADV_DONTFORK) };
+    Ok(base.cast())
+}
+
+/// Unmaps what [`map`] returned.
+///
+/// # Safety
+/// `base` and `len` came from [`map`], and nothing uses the range any more.
+pub(crate) unsafe fn unmap(base: *mut u8, len: usize) {
+    // SAFETY: the caller guarantees the range.
+    unsafe { libc::munmap(base.cast(), len) };
+}
+
+/// An absolute point in time until which to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// Nanoseconds of CLOCK_MONOTONIC: relative NT timeouts.
+    Monotonic(u64),
+    /// Nanoseconds of CLOCK_REALTIME: absolute NT timeouts.
+    Realtime(u64),
+}
+
+impl Deadline {
+    /// Returns whether the point has passed.
+    #[must_use]
+    pub fn has_passed(self) -> bool {
+        match self {
+            Deadline::Monotonic(at) => now_ns(libc::CLOCK_MONOTONIC) >= at,
+            Deadline::Realtime(at) => now_ns(libc::CLOCK_REALTIME) >= at,
+        }
+    }
+
+    /// Returns the point `ns` nanoseconds from now.
+    #[must_use]
+    pub fn after_ns(ns: u64) -> Deadline {
+        Deadline::Monotonic(now_ns(libc::CLOCK_MONOTONIC).saturating_add(ns))
+    }
+}
+
+/// Reads a clock in nanoseconds.
+#[must_use]
+pub fn now_ns(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for the result.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
+}
+
+/// Why a futex wait came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// A wake, a changed word, or nothing in particular: look again.
+    Look,
+    /// A signal arrived: look for an interruption, then again.
+    Signal,
+    /// The deadline passed.
+    Deadline,
+}
+
+/// FUTEX_WAIT_BITSET with an absolute deadline; the word may be shared between processes.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Woken {
+    let mut operation = libc::FUTEX_WAIT_BITSET;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut timeout = std::ptr::null();
+    if let Some(deadline) = deadline {
+        let ns = match deadline {
+            Deadline::Monotonic(ns) => ns,
+            Deadline::Realtime(ns) => {
+                operation |= libc::FUTEX_CLOCK_REALTIME;
+                ns
+            }
+        };
+        time.tv_sec = i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX);
+        time.tv_nsec = (ns % 1_000_000_000) as i64;
+        timeout = &raw const time;
+    }
+    // SAFETY: the word outlives the call; the timeout is NULL or points at `time`.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            operation,
+            expected,
+            timeout,
+            0usize,
+            u32::MAX,
+        )
+    };
+    if result == 0 {
+        return Woken::Look;
+    }
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) => Woken::Deadline,
+        Some(libc::EINTR) => Woken::Signal,
+        _ => Woken::Look,
+    }
+}
+
+/// FUTEX_WAKE of up to `count` waiters, in any process.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+    // SAFETY: FUTEX_WAKE only uses the address as a key.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// Returns the CPU this thread runs on (glibc reads it from rseq: no system call).
+#[must_use]
+pub fn current_cpu() -> u16 {
+    // SAFETY: no arguments, no memory.
+    unsafe { libc::sched_getcpu() as u16 }
+}
+
+/// Returns how many CPUs this thread may run on.
+#[must_use]
+pub fn allowed_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
