@@ -51,7 +51,7 @@ impl Spinner {
         }
         if self.misses >= 8 {
             self.skipped += 1;
-            if self.skipped % 64 != 0 {
+            if !self.skipped.is_multiple_of(64) {
                 return false;
             }
         }
