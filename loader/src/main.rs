@@ -1,7 +1,7 @@
 //! `lpcrun`: runs x86-64 Windows console programs on Linux.
 //!
-//! `unsafe` is confined to `gate/*` (machine code, stubs, low memory), `export/memory.rs` (guest
-//! memory) and `teb.rs` (GS-relative access).
+//! `unsafe` is confined to `gate/*` (machine code, stubs, low memory), `export/memory.rs`, `crt/mem.rs`
+//! and `heap.rs` (guest memory) and `teb.rs` (GS-relative access).
 #![deny(unsafe_code)]
 #![allow(
     dead_code,
@@ -9,9 +9,11 @@
     reason = "declarations wait for the image mapper"
 )]
 
+mod crt;
 mod dlls;
 mod export;
 mod gate;
+mod heap;
 mod teb;
 mod vm;
 
@@ -38,4 +40,3 @@ pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
 }
 
 fn main() {}
-mod crt;

@@ -5,5 +5,6 @@
 pub mod decimal;
 pub mod number;
 pub mod printf;
+pub mod scanf;
 pub mod text;
 pub mod unit;
