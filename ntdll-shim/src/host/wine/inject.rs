@@ -1,0 +1,375 @@
+//! Puts the calls into PE ntdll: thunks and a longer export directory in a block above the image, hooks in place.
+
+use super::code::{self, SYSCALL_THUNK, Target};
+use super::exports::{Exports, Headers};
+use super::maps::Maps;
+use super::ntdll::{Abi, Absent, Ntdll};
+use super::service;
+use super::{diagnostics, hooks};
+use log::debug;
+use ntlpc_abi::CallId;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Extends the PE ntdll of this process, or leaves it alone; says so at debug level.
+pub fn inject_once() {
+    diagnostics::init();
+    match inject() {
+        Ok(done) => debug!("{done}"),
+        Err(why) => debug!("Wine is left alone: {why}"),
+    }
+}
+
+fn inject() -> Result<Done, Refusal> {
+    let choice = Choice::from_environment().ok_or(Refusal::UnknownChoice)?;
+    if choice == Choice::Native {
+        return Err(Refusal::Native);
+    }
+    let ntdll = Ntdll::find()?;
+    let maps = Maps::read();
+    let (base, path) = maps
+        .image("x86_64-windows/ntdll.dll")
+        .ok_or(Refusal::NoImage)?;
+    let image = Image { base, maps: &maps };
+    let headers = Headers::parse(image.bytes(0, PAGE)?).ok_or(Refusal::Headers)?;
+    let directory = image.bytes(headers.export_rva as usize, headers.export_size as usize)?;
+    let mut exports = Exports::parse(directory, headers.export_rva).ok_or(Refusal::Exports)?;
+    if exports.dll_name() != b"ntdll.dll" {
+        return Err(Refusal::Exports);
+    }
+    let dispatcher = exports
+        .find("__wine_unix_call_dispatcher")
+        .ok_or(Refusal::NoDispatcher)?;
+    if choice == Choice::Auto
+        && CallId::ALL
+            .iter()
+            .all(|id| exports.find(id.call().name).is_some())
+    {
+        return Err(Refusal::Complete);
+    }
+
+    let target = Target {
+        table: service::TABLE.as_ptr() as u64,
+        dispatcher_variable: base as u64 + u64::from(dispatcher),
+    };
+    let plan = Plan::new(&image, &exports, target);
+    let added = plan.export(&mut exports, 0);
+    let directory_length = exports.build(0).ok_or(Refusal::Exports)?.len();
+    let code_length = plan.code.len().next_multiple_of(PAGE);
+    let memory = Memory { ntdll: &ntdll };
+    let block = memory.allocate_above(
+        base + headers.image_size as usize,
+        base,
+        code_length + directory_length,
+    )?;
+    let block_rva = u32::try_from(block - base).map_err(|_| Refusal::NoMemory(0))?;
+
+    plan.export(&mut exports, block_rva);
+    let directory_rva = block_rva + code_length as u32;
+    let directory = exports.build(directory_rva).ok_or(Refusal::Exports)?;
+    memory.fill(block, &plan.code, PAGE_EXECUTE_READ)?;
+    memory.fill(block + code_length, &directory, PAGE_READONLY)?;
+
+    service::start(ntdll);
+    let hooked = plan.place_hooks(&memory, base, block);
+    let mut entry = [0; 8];
+    entry[..4].copy_from_slice(&directory_rva.to_le_bytes());
+    entry[4..].copy_from_slice(&(directory.len() as u32).to_le_bytes());
+    memory.patch(base + headers.directory_entry as usize, &entry)?;
+    Ok(Done {
+        version: version(&maps),
+        path: path.to_owned(),
+        abi: ntdll.abi,
+        added,
+        replaced: 2 * CallId::ALL.len() - added,
+        hooked,
+        degraded: plan.degraded.len(),
+    })
+}
+
+/// The code of the block and what it stands for.
+struct Plan {
+    code: Vec<u8>,
+    /// Exported name and offset in the block.
+    exported: Vec<(String, usize)>,
+    /// RVA of a thunk in the image and offset in the block of the stub that takes its place.
+    hooked: Vec<(u32, usize)>,
+    /// Hooks that only an export leads to, since the thunk does not look as expected.
+    degraded: Vec<&'static str>,
+}
+
+impl Plan {
+    fn new(image: &Image<'_>, exports: &Exports, target: Target) -> Plan {
+        let mut plan = Plan {
+            code: Vec::new(),
+            exported: Vec::new(),
+            hooked: Vec::new(),
+            degraded: Vec::new(),
+        };
+        for (index, id) in CallId::ALL.iter().enumerate() {
+            let at = plan.add(&code::thunk(target, index as u32));
+            let name = id.call().name;
+            plan.exported.push((name.to_owned(), at));
+            plan.exported.push((name.replacen("Nt", "Zw", 1), at));
+        }
+        for (hook, index) in hooks::HOOKS.iter().zip(CallId::ALL.len()..) {
+            let Some(rva) = exports.find(hook.name) else {
+                continue;
+            };
+            let original = image
+                .bytes(rva as usize, SYSCALL_THUNK)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok());
+            if let Some(original) = original.filter(code::is_syscall_thunk) {
+                let at = plan.add(&code::hook(
+                    target,
+                    index as u32,
+                    &(hook.tests)(),
+                    &original,
+                ));
+                plan.hooked.push((rva, at));
+            } else {
+                let at = plan.add(&code::thunk(target, index as u32));
+                plan.exported.push((hook.name.to_owned(), at));
+                plan.exported.push((hook.name.replacen("Nt", "Zw", 1), at));
+                plan.degraded.push(hook.name);
+            }
+        }
+        plan
+    }
+
+    /// Appends code at an aligned offset, which is returned.
+    fn add(&mut self, code: &[u8]) -> usize {
+        let at = self.code.len().next_multiple_of(16);
+        self.code.resize(at, INT3);
+        self.code.extend(code);
+        at
+    }
+
+    /// Sets the exports for a block at `block_rva`; returns how many port call names are new.
+    fn export(&self, exports: &mut Exports, block_rva: u32) -> usize {
+        let set = |(name, at): &(String, usize)| exports.set(name, block_rva + *at as u32);
+        self.exported
+            .iter()
+            .map(set)
+            .filter(|is_new| *is_new)
+            .count()
+    }
+
+    /// Overwrites the starts of the hooked thunks; returns how many.
+    fn place_hooks(&self, memory: &Memory<'_>, base: usize, block: usize) -> usize {
+        let place = |&&(rva, at): &&(u32, usize)| {
+            let from = base + rva as usize;
+            code::jump(from as u64, (block + at) as u64)
+                .is_some_and(|jump| memory.patch(from, &jump).is_ok())
+        };
+        self.hooked.iter().filter(place).count()
+    }
+}
+
+/// The mapped PE image.
+struct Image<'a> {
+    base: usize,
+    maps: &'a Maps,
+}
+
+impl Image<'_> {
+    /// Returns bytes of the image, if all of them are mapped and readable.
+    fn bytes(&self, rva: usize, length: usize) -> Result<&[u8], Refusal> {
+        let start = self.base + rva;
+        if !self.maps.is_readable(start..start + length) {
+            return Err(Refusal::Unreadable);
+        }
+        // SAFETY: the range was just listed as readable. The process has one thread, and the parts read (headers,
+        // exports, code) are written by nobody but this module, which holds no such slice then.
+        Ok(unsafe { std::slice::from_raw_parts(start as *const u8, length) })
+    }
+}
+
+/// Wine's virtual memory calls.
+struct Memory<'a> {
+    ntdll: &'a Ntdll,
+}
+
+impl Memory<'_> {
+    /// Allocates writable memory above `from`, in reach of a 32-bit RVA and of a 32-bit jump from `base`.
+    fn allocate_above(&self, from: usize, base: usize, length: usize) -> Result<usize, Refusal> {
+        let mut last = 0;
+        for address in (from.next_multiple_of(GRANULARITY)..base + REACH).step_by(1 << 20) {
+            let (mut start, mut size) = (address, length);
+            // SAFETY: process, base address, zero bits, size, type, protection; both pointers are to locals.
+            last = unsafe {
+                self.ntdll.call(
+                    self.ntdll.NtAllocateVirtualMemory,
+                    [
+                        CURRENT_PROCESS,
+                        &raw mut start as u64,
+                        0,
+                        &raw mut size as u64,
+                        MEM_COMMIT_RESERVE,
+                        u64::from(PAGE_READWRITE),
+                    ],
+                )
+            };
+            if last == 0 {
+                return Ok(start);
+            }
+        }
+        Err(Refusal::NoMemory(last))
+    }
+
+    /// Sets the protection of the pages of a range and returns the one its first page had.
+    fn protect(&self, address: usize, length: usize, protection: u32) -> Result<u32, Refusal> {
+        let (mut start, mut size, mut previous) = (address, length, 0_u32);
+        // SAFETY: process, base address, size, protection, old protection; the pointers are to locals.
+        let status = unsafe {
+            self.ntdll.call(
+                self.ntdll.NtProtectVirtualMemory,
+                [
+                    CURRENT_PROCESS,
+                    &raw mut start as u64,
+                    &raw mut size as u64,
+                    u64::from(protection),
+                    &raw mut previous as u64,
+                ],
+            )
+        };
+        if status == 0 {
+            Ok(previous)
+        } else {
+            Err(Refusal::NoMemory(status))
+        }
+    }
+
+    /// Writes into fresh memory and gives it its final protection.
+    fn fill(&self, address: usize, bytes: &[u8], protection: u32) -> Result<(), Refusal> {
+        // SAFETY: the caller passes part of a block that `allocate_above` made writable and nobody else knows yet.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+        self.protect(address, bytes.len(), protection).map(drop)
+    }
+
+    /// Writes into the image, keeping its protection.
+    fn patch(&self, address: usize, bytes: &[u8]) -> Result<(), Refusal> {
+        let previous = self.protect(address, bytes.len(), PAGE_READWRITE)?;
+        // SAFETY: 1. The pages were just made writable. 2. There is one thread and it runs none of this image's code.
+        // 3. No slice of the image is alive.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+        self.protect(address, bytes.len(), previous).map(drop)
+    }
+}
+
+/// Value of `LPC_HOST_CALLS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Auto,
+    Ours,
+    Native,
+}
+
+impl Choice {
+    fn from_environment() -> Option<Choice> {
+        match std::env::var("LPC_HOST_CALLS").as_deref() {
+            Err(_) | Ok("" | "auto") => Some(Choice::Auto),
+            Ok("ours") => Some(Choice::Ours),
+            Ok("native") => Some(Choice::Native),
+            Ok(_) => None,
+        }
+    }
+}
+
+/// What was found and done.
+struct Done {
+    version: Option<String>,
+    path: PathBuf,
+    abi: Abi,
+    added: usize,
+    replaced: usize,
+    hooked: usize,
+    degraded: usize,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.version.as_deref().unwrap_or("Wine of unknown version");
+        write!(
+            f,
+            "{version}, {:?} convention, {}: {} exports added, {} replaced, {} calls hooked, {} by export only",
+            self.abi,
+            self.path.display(),
+            self.added,
+            self.replaced,
+            self.hooked,
+            self.degraded
+        )
+    }
+}
+
+/// Why nothing was done.
+#[derive(Debug)]
+enum Refusal {
+    UnknownChoice,
+    Native,
+    Complete,
+    Absent(Absent),
+    NoImage,
+    Unreadable,
+    Headers,
+    Exports,
+    NoDispatcher,
+    NoMemory(u32),
+}
+
+impl From<Absent> for Refusal {
+    fn from(absent: Absent) -> Refusal {
+        Refusal::Absent(absent)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::UnknownChoice => f.write_str("LPC_HOST_CALLS is none of auto, ours, native"),
+            Refusal::Native => f.write_str("LPC_HOST_CALLS=native"),
+            Refusal::Complete => {
+                f.write_str("it exports every port call itself (LPC_HOST_CALLS=ours overrides)")
+            }
+            Refusal::Absent(Absent::NotWine) => f.write_str("ntdll.so is not loaded"),
+            Refusal::Absent(Absent::Symbol(name)) => {
+                write!(f, "ntdll.so does not export {}", name.to_string_lossy())
+            }
+            Refusal::Absent(Absent::UnknownConvention) => {
+                f.write_str("unknown calling convention of ntdll.so")
+            }
+            Refusal::NoImage => f.write_str("no mapped x86_64-windows/ntdll.dll"),
+            Refusal::Unreadable => f.write_str("a part of the image cannot be read"),
+            Refusal::Headers => f.write_str("not an x86-64 image"),
+            Refusal::Exports => f.write_str("unexpected export directory"),
+            Refusal::NoDispatcher => f.write_str("no __wine_unix_call_dispatcher"),
+            Refusal::NoMemory(status) => write!(f, "no memory near the image: status {status:#x}"),
+        }
+    }
+}
+
+/// Finds the version text in `ntdll.so`; read from the file, and only for the diagnostics.
+fn version(maps: &Maps) -> Option<String> {
+    if !log::log_enabled!(log::Level::Debug) {
+        return None;
+    }
+    let image = std::fs::read(maps.file_named("ntdll.so")?).ok()?;
+    const MARK: &[u8] = b"\0wine-";
+    let is_version =
+        |window: &[u8]| window.starts_with(MARK) && window[MARK.len()].is_ascii_digit();
+    let start = image.windows(MARK.len() + 1).position(is_version)? + 1;
+    let text = image[start..].split(|&byte| byte == 0).next()?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+const PAGE: usize = 0x1000;
+const GRANULARITY: usize = 0x1_0000;
+const REACH: usize = 0x7000_0000;
+const INT3: u8 = 0xcc;
+const CURRENT_PROCESS: u64 = u64::MAX;
+const MEM_COMMIT_RESERVE: u64 = 0x3000;
+const PAGE_READONLY: u32 = 0x02;
+const PAGE_READWRITE: u32 = 0x04;
+const PAGE_EXECUTE_READ: u32 = 0x20;

@@ -1,0 +1,117 @@
+//! The hook: `sigaction`, interposed by `LD_PRELOAD`.
+//!
+//! Wine installs its handlers of SIGQUIT (end this thread) and SIGUSR1 (suspend this thread) once, before the first PE
+//! instruction and while the process has one thread. The second of them is the moment to [`inject`].
+//! Both handlers are wrapped, so that they wait while the thread is in a stretch of [`crate::interrupt`].
+//!
+//! In any other process the function is the C library's own.
+
+use super::{inject, ntdll};
+use crate::interrupt;
+use libc::{c_int, c_void, sigaction as SigAction, siginfo_t, ucontext_t};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+type SigActionFn = unsafe extern "C" fn(c_int, *const SigAction, *mut SigAction) -> c_int;
+type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+
+/// Wine's own handlers of the wrapped signals; zero until it installs them.
+static WRAPPED: [(c_int, AtomicUsize); 2] = [
+    (libc::SIGQUIT, AtomicUsize::new(0)),
+    (libc::SIGUSR1, AtomicUsize::new(0)),
+];
+
+/// `sigaction(2)`.
+///
+/// # Safety
+/// As for the C library's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sigaction(
+    signal: c_int,
+    new: *const SigAction,
+    old: *mut SigAction,
+) -> c_int {
+    let Some(real) = real() else {
+        return -1;
+    };
+    let slot = WRAPPED
+        .iter()
+        .find(|(number, _)| *number == signal)
+        .map(|(_, slot)| slot);
+    let Some(slot) = slot.filter(|_| !new.is_null() && ntdll::is_loaded()) else {
+        // SAFETY: the arguments are the caller's.
+        return unsafe { real(signal, new, old) };
+    };
+    // SAFETY: not null, and the caller's to read.
+    let wrapped = wrap(unsafe { *new }, slot);
+    // SAFETY: as above; `wrapped` lives across the call.
+    let result = unsafe { real(signal, &raw const wrapped, old) };
+    static TRIGGERED: AtomicBool = AtomicBool::new(false);
+    if result == 0 && signal == libc::SIGUSR1 && !TRIGGERED.swap(true, Ordering::Relaxed) {
+        inject::inject_once();
+    }
+    result
+}
+
+/// The C library's `sigaction`.
+fn real() -> Option<SigActionFn> {
+    static REAL: OnceLock<Option<SigActionFn>> = OnceLock::new();
+    *REAL.get_or_init(|| {
+        // SAFETY: the name is a C string.
+        let address = unsafe { libc::dlsym(libc::RTLD_NEXT, c"sigaction".as_ptr()) };
+        // SAFETY: the C library's symbol of that name has this type; null becomes `None`.
+        unsafe { std::mem::transmute::<*mut c_void, Option<SigActionFn>>(address) }
+    })
+}
+
+/// Puts [`on_signal`] before a three-argument handler; every other action stays.
+fn wrap(mut action: SigAction, slot: &AtomicUsize) -> SigAction {
+    let is_plain = action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
+    if !is_plain && action.sa_flags & libc::SA_SIGINFO != 0 {
+        interrupt::set_redeliver(redeliver);
+        slot.store(action.sa_sigaction, Ordering::Relaxed);
+        action.sa_sigaction = on_signal as Handler as usize;
+    }
+    action
+}
+
+unsafe extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
+    if unsafe { runs_64_bit_code_of_this_thread(context) } && interrupt::defer(signal) {
+        return;
+    }
+    let Some((_, slot)) = WRAPPED.iter().find(|(number, _)| *number == signal) else {
+        return;
+    };
+    // SAFETY: only a three-argument handler is stored, before this function is installed for the signal.
+    let handler =
+        unsafe { std::mem::transmute::<usize, Option<Handler>>(slot.load(Ordering::Relaxed)) };
+    if let Some(handler) = handler {
+        // SAFETY: the kernel's own arguments.
+        unsafe { handler(signal, info, context) }
+    }
+}
+
+/// Returns whether thread-local variables may be used: in 32-bit code, and in the 64-bit code around it, FS is not the
+/// C library's. Such code holds nothing of ours.
+///
+/// # Safety
+/// `context` is that of a signal handler.
+unsafe fn runs_64_bit_code_of_this_thread(context: *mut c_void) -> bool {
+    const CODE_64: i64 = 0x33;
+    // SAFETY: the caller's promise.
+    let context = unsafe { &*context.cast::<ucontext_t>() };
+    let code_segment = context.uc_mcontext.gregs[libc::REG_CSGSFS as usize] & 0xFFFF;
+    let fs: u16;
+    // SAFETY: reads a segment register.
+    unsafe {
+        std::arch::asm!("mov {0:x}, fs", out(reg) fs, options(nomem, nostack, preserves_flags))
+    };
+    code_segment == CODE_64 && fs == 0
+}
+
+/// Sends `signal` to the calling thread.
+fn redeliver(signal: i32) {
+    // SAFETY: system calls without pointers.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal) };
+}

@@ -1,0 +1,134 @@
+//! Keeps a thread from being stopped or ended while it holds something of ours.
+//!
+//! Wine suspends and terminates threads by signals (SIGUSR1, SIGQUIT) whose handlers never return to the interrupted
+//! code, or only much later. A host that wraps those handlers asks [`defer`] first; a deferred signal is sent again by
+//! the last [`Guard`] to go. Blocking waits and copies of guest memory must run at depth zero: see [`assert_open`].
+//!
+//! A fault on guest memory may discard frames without running destructors, so [`reset`] is called where a guest thread
+//! enters the library.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// Bit n set: signal n arrived at a depth above zero. Only the thread itself touches it, from its own code or from
+    /// a signal handler on top of it.
+    static PENDING: AtomicU64 = const { AtomicU64::new(0) };
+}
+
+static REDELIVER: OnceLock<fn(i32)> = OnceLock::new();
+
+/// Names the function that sends signal `n` to the calling thread again. The first one stays.
+pub fn set_redeliver(redeliver: fn(i32)) {
+    let _ = REDELIVER.set(redeliver);
+}
+
+/// A stretch of code in which the calling thread may be neither suspended nor terminated.
+#[derive(Debug)]
+#[must_use = "the stretch ends when the guard is dropped"]
+pub struct Guard {
+    /// A guard belongs to the thread that made it.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// Begins such a stretch; stretches nest.
+pub fn enter() -> Guard {
+    DEPTH.set(DEPTH.get() + 1);
+    compiler_fence(Ordering::SeqCst);
+    Guard {
+        _not_send: std::marker::PhantomData,
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        let depth = DEPTH.get().saturating_sub(1);
+        DEPTH.set(depth);
+        if depth == 0 {
+            deliver_pending();
+        }
+    }
+}
+
+/// Returns how many guards the calling thread holds.
+#[must_use]
+pub fn depth() -> u32 {
+    DEPTH.get()
+}
+
+/// Forgets guards whose frames were discarded, and delivers what was deferred meanwhile.
+pub fn reset() {
+    if DEPTH.replace(0) != 0 {
+        deliver_pending();
+    }
+}
+
+/// Checks, in debug builds, that the thread may be stopped here: called before every blocking wait.
+#[inline]
+pub fn assert_open() {
+    debug_assert_eq!(
+        depth(),
+        0,
+        "a thread must not wait while it cannot be terminated"
+    );
+}
+
+/// Called by a signal handler: takes note of `signal` and returns true if it must not be handled now.
+///
+/// Async-signal-safe.
+pub fn defer(signal: i32) -> bool {
+    if depth() == 0 || REDELIVER.get().is_none() {
+        return false;
+    }
+    PENDING.with(|pending| pending.fetch_or(1 << signal, Ordering::Relaxed));
+    true
+}
+
+/// Sends the deferred signals to the calling thread, lowest number first.
+fn deliver_pending() {
+    let pending = PENDING.with(|pending| {
+        if pending.load(Ordering::Relaxed) == 0 {
+            0
+        } else {
+            pending.swap(0, Ordering::Relaxed)
+        }
+    });
+    if pending == 0 {
+        return;
+    }
+    if let Some(redeliver) = REDELIVER.get() {
+        (1..64)
+            .filter(|signal| pending & (1 << signal) != 0)
+            .for_each(redeliver);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicI32;
+
+    static LAST: AtomicI32 = AtomicI32::new(0);
+
+    #[test]
+    fn deferred_signal_is_sent_again_by_the_outermost_guard() {
+        set_redeliver(|signal| LAST.store(signal, Ordering::Relaxed));
+        assert!(!defer(10), "nothing is deferred at depth zero");
+
+        let outer = enter();
+        let inner = enter();
+        assert!(defer(10));
+        drop(inner);
+        assert_eq!(LAST.load(Ordering::Relaxed), 0);
+        drop(outer);
+        assert_eq!(LAST.swap(0, Ordering::Relaxed), 10);
+
+        std::mem::forget(enter());
+        assert!(defer(3));
+        reset();
+        assert_eq!((depth(), LAST.load(Ordering::Relaxed)), (0, 3));
+    }
+}
