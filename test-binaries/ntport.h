@@ -181,6 +181,7 @@ enum { PORT_CONNECT = 1, PORT_ALL_ACCESS = 0x1F0001 };
     X(NtSetInformationProcess, (HANDLE process, ULONG class, PVOID buffer, ULONG length))                              \
     X(NtQueryInformationProcess, (HANDLE process, ULONG class, PVOID buffer, ULONG length, ULONG * returned))          \
     X(NtOpenThreadToken, (HANDLE thread, ULONG access, BOOLEAN as_self, HANDLE * token))                               \
+    X(NtCreateEvent, (HANDLE * event, ULONG access, OBJECT_ATTRIBUTES * attributes, ULONG type, BOOLEAN signalled))    \
     X(NtAlertThread, (HANDLE thread))                                                                                  \
     X(NtQueueApcThread, (HANDLE thread, PVOID routine, PVOID a, PVOID b, PVOID c))
 
