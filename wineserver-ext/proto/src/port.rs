@@ -104,6 +104,8 @@ requests! {
         required_sid: Bytes,
         /// Client view, mapped by the caller at `base`; its section is the request's descriptor.
         view: Option<View>,
+        /// What the host found wrong with the view; answered at step 14, after everything that is checked earlier.
+        view_status: NtStatus,
         /// Connection information.
         info: Bytes,
     } with ["section?"] => ConnectReply {
@@ -158,6 +160,8 @@ requests! {
         info: Bytes,
         /// Server view, mapped by the caller at `base`; its section is the request's descriptor.
         server_view: Option<View>,
+        /// What the host found wrong with the view; answered after step 6, and the client is refused.
+        view_status: NtStatus,
     } with ["section?"] => AcceptReply {
         /// The server communication port; 0 if refused.
         port: u64,
