@@ -284,7 +284,9 @@ impl NtStatus {
     /// Returns the name of the code as the Windows headers write it, if it is a known one.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
-        let at = NAMES.binary_search_by_key(&self.0, |&(value, _)| value).ok()?;
+        let at = NAMES
+            .binary_search_by_key(&self.0, |&(value, _)| value)
+            .ok()?;
         Some(NAMES[at].1)
     }
 
@@ -323,7 +325,10 @@ mod tests {
         for pair in NAMES.windows(2) {
             assert!(pair[0].0 < pair[1].0, "{} and {}", pair[0].1, pair[1].1);
         }
-        assert_eq!(NtStatus::PORT_DISCONNECTED.name(), Some("STATUS_PORT_DISCONNECTED"));
+        assert_eq!(
+            NtStatus::PORT_DISCONNECTED.name(),
+            Some("STATUS_PORT_DISCONNECTED")
+        );
     }
 
     #[test]

@@ -1,3 +1,176 @@
-//! Hosts: what gives the engine handles, ids and guest memory.
+//! What the environment knows: handles, ids, guest memory, sections, tokens. One trait, one implementation per host.
+//!
+//! | host | where | handles |
+//! |---|---|---|
+//! | standalone | `loader/src/ob/host.rs` | the loader's handle table |
+//! | Wine | [`wine`] | Wine handles made of lifetime descriptors |
+//! | native | [`native`] | a small table of this library |
+//!
+//! Nothing outside this trait asks which host it runs in.
 
-pub mod wine;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, OnceLock};
+
+use ntlpc_abi::{ClientId, Handle, NtStatus, UserPtr, Width};
+use ntlpc_proto::process::Hello;
+
+use crate::engine::Port;
+
+/// Access right to connect to a port, `PORT_CONNECT` (lpc §3.8).
+pub const PORT_CONNECT: u32 = 1;
+/// Every right to a port, `PORT_ALL_ACCESS` (lpc §3.8).
+pub const PORT_ALL_ACCESS: u32 = 0x001F_0001;
+/// `SECTION_MAP_WRITE | SECTION_MAP_READ`: what a view needs (lpc §1.3).
+pub const SECTION_MAP_READ_WRITE: u32 = 6;
+
+/// A section as a port call needs it.
+#[derive(Debug)]
+pub struct Section {
+    /// The memory; readable and writable.
+    pub fd: OwnedFd,
+    /// Size of the section in bytes.
+    pub size: u64,
+}
+
+/// A mapped view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MappedView {
+    /// Address in the guest.
+    pub base: u64,
+    /// Size in bytes, page rounded.
+    pub size: u64,
+}
+
+/// Widths of the guest's structures: fixed per process, never guessed from a message (pe32 §8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Personality {
+    /// Width of port structures: `PORT_MESSAGE`, `PORT_VIEW`, data information.
+    pub port: Width,
+    /// Width of every other structure and of pointers.
+    pub guest: Width,
+}
+
+/// The environment of a guest program.
+pub trait Host: Send + Sync {
+    /// Returns the widths of this process.
+    fn personality(&self) -> Personality;
+
+    /// Returns how the process introduces itself to the server. Called once, on the first port call.
+    fn hello(&self) -> Hello;
+
+    /// Returns NT process and thread id of the calling thread.
+    fn client_id(&self) -> ClientId;
+
+    /// Returns the creation time of the calling thread in 100 ns since 1601; 0 if the server shall take the present.
+    fn thread_create_time(&self) -> u64;
+
+    /// Returns whether the calling thread is ending or must end now: waits then return `THREAD_IS_TERMINATING`.
+    ///
+    /// Asked before a request waits and whenever a signal interrupted a wait.
+    fn is_thread_terminating(&self) -> bool;
+
+    /// Runs after every other interruption of a wait by a signal; a host that suspends threads cooperatively does it here.
+    fn interrupted(&self) {}
+
+    /// Copies from guest memory.
+    ///
+    /// # Errors
+    /// `ACCESS_VIOLATION`, with any part of `to` written.
+    fn read(&self, from: UserPtr, to: &mut [u8]) -> Result<(), NtStatus> {
+        crate::capture::read(from, to)
+    }
+
+    /// Copies to guest memory.
+    ///
+    /// # Errors
+    /// `ACCESS_VIOLATION`, with any part written.
+    fn write(&self, to: UserPtr, from: &[u8]) -> Result<(), NtStatus> {
+        crate::capture::write(to, from)
+    }
+
+    /// Makes a handle with `PORT_ALL_ACCESS` that holds `port`; the last handle of a port in this process drops it.
+    /// `lifetime` came with the port if `hello` asked for such descriptors; its last close anywhere is the port's end.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES` when no handle can be made.
+    fn insert_port(
+        &self,
+        port: Arc<Port>,
+        lifetime: Option<OwnedFd>,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus>;
+
+    /// Returns the port a handle names, if it grants `access`.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`, `OBJECT_TYPE_MISMATCH`, `ACCESS_DENIED`: in this order (lpc §2.0.3).
+    fn port(&self, handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus>;
+
+    /// Closes a handle of this process: undoes [`Host::insert_port`] after a failed write of the result.
+    fn close(&self, handle: Handle);
+
+    /// Returns the server's object number of a directory handle, for names relative to it.
+    ///
+    /// # Errors
+    /// As [`Host::port`].
+    fn directory(&self, handle: Handle) -> Result<u64, NtStatus>;
+
+    /// Returns the section a handle names, if it grants `access`.
+    ///
+    /// # Errors
+    /// As [`Host::port`].
+    fn section(&self, handle: Handle, access: u32) -> Result<Section, NtStatus>;
+
+    /// Maps `size` bytes (0: to the end) of a section from `offset`, readable and writable, at `at` or anywhere.
+    ///
+    /// # Errors
+    /// `MAPPED_ALIGNMENT`, `INVALID_VIEW_SIZE`, `CONFLICTING_ADDRESSES`, `NO_MEMORY` (lpc#105, lpc#106).
+    fn map_view(
+        &self,
+        section: &Section,
+        offset: u64,
+        size: u64,
+        at: Option<u64>,
+    ) -> Result<MappedView, NtStatus>;
+
+    /// Unmaps a view.
+    fn unmap_view(&self, base: u64);
+
+    /// Returns the calling thread's effective token, encoded as [`ntlpc_proto::process::Token`]; empty for the one the
+    /// server makes from the process's credentials.
+    fn effective_token(&self) -> Vec<u8>;
+
+    /// Makes the calling thread impersonate an encoded token.
+    ///
+    /// # Errors
+    /// What the security subsystem answers.
+    fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus>;
+
+    /// The queue of a waitable port of this process became empty or not empty. For hosts whose waits cannot watch the
+    /// inbox's signal word.
+    fn port_signal_changed(&self, _port: &Port, _is_signalled: bool) {}
+}
+
+static HOST: OnceLock<Box<dyn Host>> = OnceLock::new();
+
+/// Installs the host of this process; returns whether it is the first.
+pub fn install(host: Box<dyn Host>) -> bool {
+    HOST.set(host).is_ok()
+}
+
+/// Returns the installed host.
+///
+/// # Panics
+/// If none is installed: each entry of the library installs one before it calls anything else.
+#[must_use]
+pub fn current() -> &'static dyn Host {
+    HOST.get()
+        .expect("a host is installed before the first call")
+        .as_ref()
+}
+
+/// Returns whether a host is installed.
+#[must_use]
+pub fn is_installed() -> bool {
+    HOST.get().is_some()
+}

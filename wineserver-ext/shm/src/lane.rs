@@ -203,8 +203,19 @@ impl<'a> Lane<'a> {
     ///
     /// The ticket is drawn here, after everything that can fail; a slot that wants a reply starts to wait for it before it
     /// becomes visible, since the answer may come before this call returns.
-    pub fn publish(&self, slot: &Slot<'_>, inbox: &Inbox, source: u32, me: Tno, wait: bool) -> u32 {
-        let (ticket, id) = inbox.draw_ticket();
+    ///
+    /// `tickets` is the inbox of the connection port, which numbers the messages of both directions; `inbox` is where this
+    /// lane ends.
+    pub fn publish(
+        &self,
+        slot: &Slot<'_>,
+        tickets: &Inbox,
+        inbox: &Inbox,
+        source: u32,
+        me: Tno,
+        wait: bool,
+    ) -> u32 {
+        let (ticket, id) = tickets.draw_ticket();
         slot.set_ticket(ticket);
         slot.set_message_id(id);
         if wait {

@@ -14,6 +14,7 @@
 //! | `receive.rs` | the receiving side's private order over all its sources |
 //! | `spin.rs` | when a waiter may spin |
 //! | `threads.rs` | the server's read-only table of threads |
+//! | `notice.rs` | messages the server makes |
 //! | `rundown.rs` | what the server does for a thread that died |
 //!
 //! Whatever a peer can write is read once, clamped and checked; `owner` words always name the thread to
@@ -24,6 +25,7 @@ pub mod inbox;
 pub mod lane;
 pub mod map;
 pub mod mem;
+pub mod notice;
 pub mod receive;
 pub mod rundown;
 pub mod segment;
@@ -35,3 +37,6 @@ pub mod turn;
 
 /// Number the server gives to a registered thread; 0 is nobody. Not reused while anybody may hold it.
 pub type Tno = u32;
+
+/// The server's own number: owner of what it writes. Never given to a thread.
+pub const SERVER: Tno = 1;

@@ -6,8 +6,8 @@
 //! | 8 | 8 | ticket | sender |
 //! | 16 | 48 | [`Header`] | sender |
 //! | 64 | 8 | turn word, see `turn.rs` | requester, repliers, server |
-//! | 72 | 24 | [`Answer`] | replier |
-//! | 96 | 8 | armed: slot and sequence of the answer a reply-and-wait depends on | requester |
+//! | 72 | 32 | [`Answer`] | replier |
+//! | 104 | 8 | armed: slot and sequence of the answer a reply-and-wait depends on | requester |
 //! | 128 | … | payload | sender, then replier |
 //!
 //! The request side and the reply side have a cache line each: a requester spins on the second one only.
@@ -102,15 +102,14 @@ pub struct Header {
     pub flags: u16,
     /// CPU the sender ran on; a hint.
     pub cpu: u16,
-    /// Offset of an attribute record in the payload; 0 for none.
+    /// Offset of an attribute record in the payload; 0 for none. In a system message the source number of the connection
+    /// it is about.
     pub attributes: u32,
     /// View size of a connection request.
     pub view_size: u64,
     /// Thread number of the sender. The receiver looks it up; it never trusts it.
     pub sender: Tno,
-    /// Subject of a message made by the server: the thread id that belongs to `context`'s process id.
-    pub subject_thread: u32,
-    /// Port context captured by the server, or subject process id: meaningful in system messages only.
+    /// Port context, in system messages only.
     pub context: u64,
 }
 
@@ -131,6 +130,8 @@ pub struct Answer {
     pub sender: Tno,
     /// Slot of the opposite lane that has the payload, plus one; 0 if it lies in this slot.
     pub slot: u32,
+    /// Slot of the opposite lane in which the answerer waits (it called back), plus one; 0 if it does not.
+    pub waiter: u32,
     /// CPU the answerer ran on; a hint.
     pub cpu: u16,
     /// [`CROWDED`] and the like.
@@ -225,7 +226,7 @@ impl<'a> Slot<'a> {
             pack16([h.data_len, h.body_len, h.message_type, h.data_info]),
             u64::from(h.flags) | u64::from(h.cpu) << 16 | u64::from(h.attributes) << 32,
             h.view_size,
-            u64::from(h.sender) | u64::from(h.subject_thread) << 32,
+            u64::from(h.sender),
             h.context,
         ];
         for (at, word) in words.into_iter().enumerate() {
@@ -258,7 +259,6 @@ impl<'a> Slot<'a> {
             attributes: (flags >> 32) as u32,
             view_size: word(3),
             sender: sender as u32,
-            subject_thread: (sender >> 32) as u32,
             context: word(5),
         }
     }
@@ -279,7 +279,8 @@ impl<'a> Slot<'a> {
         let words = [
             pack16([a.data_len, a.body_len, a.message_type, a.data_info]),
             u64::from(a.callback_id) | u64::from(a.sender) << 32,
-            u64::from(a.slot) | u64::from(a.cpu) << 32 | u64::from(a.flags) << 48,
+            u64::from(a.slot) | u64::from(a.waiter) << 32,
+            u64::from(a.cpu) | u64::from(a.flags) << 16,
         ];
         for (at, word) in words.into_iter().enumerate() {
             self.mem
@@ -298,7 +299,7 @@ impl<'a> Slot<'a> {
                 .load(Ordering::Relaxed)
         };
         let [data_len, body_len, message_type, data_info] = unpack16(word(0));
-        let (ids, place) = (word(1), word(2));
+        let (ids, place, hints) = (word(1), word(2), word(3));
         Answer {
             data_len,
             body_len,
@@ -307,8 +308,9 @@ impl<'a> Slot<'a> {
             callback_id: ids as u32,
             sender: (ids >> 32) as u32,
             slot: place as u32,
-            cpu: (place >> 32) as u16,
-            flags: (place >> 48) as u16,
+            waiter: (place >> 32) as u32,
+            cpu: hints as u16,
+            flags: (hints >> 16) as u16,
         }
     }
 

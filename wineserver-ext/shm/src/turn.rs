@@ -91,7 +91,7 @@ impl Turn {
 }
 
 const TURN: usize = 64;
-const ARMED_BY: usize = 96;
+const ARMED_BY: usize = 104;
 
 /// The right to write an answer. Only the thread that holds it may end the wait with a message.
 #[derive(Debug)]
