@@ -16,6 +16,7 @@ mod gate;
 mod heap;
 mod teb;
 mod vm;
+mod wine_host;
 
 use std::fmt;
 use std::sync::OnceLock;

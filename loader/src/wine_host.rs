@@ -1,0 +1,154 @@
+//! `lpcrun --host wine`: runs the program under stock Wine with `libntdll_shim.so` preloaded.
+//!
+//! | what | where it is looked for, in this order |
+//! |---|---|
+//! | Wine | `$WINE`; `wine64` on `$PATH`; `/usr/lib/wine/wine64`; `wine` on `$PATH` |
+//! | `libntdll_shim.so` | `$LPC_SHIM`; beside `lpcrun`; `../lib` from there |
+//! | prefix | `$WINEPREFIX`, else Wine's default |
+//!
+//! Wine takes the place of this process, so that standard handles, signals and the exit code are the program's own.
+
+use std::convert::Infallible;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ntlpc_proto::{Prefix, PrefixError, StartError, connect_or_start};
+
+const LIBRARY: &str = "libntdll_shim.so";
+const SERVER: &str = "wineserver-ext";
+const DEBIAN_WINE: &str = "/usr/lib/wine/wine64";
+
+/// Returns the Wine that [`exec`] would run, if there is one.
+pub(crate) fn find_wine() -> Option<PathBuf> {
+    if let Some(wine) = variable("WINE") {
+        return Some(PathBuf::from(wine));
+    }
+    on_path("wine64")
+        .or_else(|| Some(PathBuf::from(DEBIAN_WINE)).filter(|wine| wine.is_file()))
+        .or_else(|| on_path("wine"))
+}
+
+/// Starts the prefix's server and becomes Wine running `program` with `arguments`; returns only if that fails.
+///
+/// # Errors
+/// What is missing, or why it could not be started.
+pub(crate) fn exec<A: AsRef<OsStr>>(
+    program: &OsStr,
+    arguments: &[A],
+) -> Result<Infallible, WineError> {
+    let wine = find_wine().ok_or(WineError::NoWine)?;
+    let here = executable_directory();
+    let library = find_library(&here)?;
+    let prefix = Prefix::from_environment().map_err(WineError::Prefix)?;
+    // The server outlives this connection by its linger time; a later one is made by the program's first call.
+    let beside: Vec<&Path> = here.iter().map(PathBuf::as_path).collect();
+    drop(connect_or_start(&prefix, &beside).map_err(WineError::Server)?);
+
+    let mut command = Command::new(&wine);
+    command
+        .arg(program)
+        .args(arguments)
+        .env("LD_PRELOAD", preload_list(&library));
+    if let Some(server) = here
+        .map(|directory| directory.join(SERVER))
+        .filter(|server| server.is_file())
+        && variable("LPC_SERVER").is_none()
+    {
+        command.env("LPC_SERVER", server);
+    }
+    if variable("WINEDEBUG").is_none() {
+        command.env("WINEDEBUG", "fixme-all");
+    }
+    Err(WineError::NotRun(wine, command.exec()))
+}
+
+/// Why Wine does not run the program.
+#[derive(Debug)]
+pub(crate) enum WineError {
+    /// There is no Wine in the places looked at.
+    NoWine,
+    /// The library to preload is in none of these places.
+    NoLibrary(Vec<PathBuf>),
+    /// The prefix cannot be used.
+    Prefix(PrefixError),
+    /// The server of the prefix does not start.
+    Server(StartError),
+    /// Wine itself does not start.
+    NotRun(PathBuf, io::Error),
+}
+
+impl fmt::Display for WineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WineError::NoWine => {
+                write!(
+                    f,
+                    "no Wine found: set WINE to its path, or install it ({DEBIAN_WINE} or on PATH)"
+                )
+            }
+            WineError::NoLibrary(places) => {
+                write!(
+                    f,
+                    "{LIBRARY} not found: set LPC_SHIM to its path. Looked at:"
+                )?;
+                places
+                    .iter()
+                    .try_for_each(|place| write!(f, " {}", place.display()))
+            }
+            WineError::Prefix(error) => error.fmt(f),
+            WineError::Server(error) => error.fmt(f),
+            WineError::NotRun(wine, error) => write!(f, "cannot run {}: {error}", wine.display()),
+        }
+    }
+}
+
+impl std::error::Error for WineError {}
+
+fn executable_directory() -> Option<PathBuf> {
+    Some(env::current_exe().ok()?.parent()?.to_owned())
+}
+
+fn find_library(here: &Option<PathBuf>) -> Result<PathBuf, WineError> {
+    if let Some(library) = variable("LPC_SHIM") {
+        return Ok(PathBuf::from(library));
+    }
+    let places: Vec<PathBuf> = here
+        .iter()
+        .flat_map(|directory| {
+            [
+                directory.join(LIBRARY),
+                directory.join("../lib").join(LIBRARY),
+            ]
+        })
+        .collect();
+    match places.iter().find(|place| place.is_file()) {
+        Some(library) => Ok(library.clone()),
+        None => Err(WineError::NoLibrary(places)),
+    }
+}
+
+/// `LD_PRELOAD` with `library` first and what was there behind it.
+fn preload_list(library: &Path) -> OsString {
+    let mut list = library.as_os_str().to_owned();
+    if let Some(others) = variable("LD_PRELOAD") {
+        list.push(":");
+        list.push(others);
+    }
+    list
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
