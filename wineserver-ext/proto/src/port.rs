@@ -200,6 +200,9 @@ requests! {
     } => CompleteReply {};
 
     /// Drops the calling process's reference; everything lpc §3.5 says about the last one is done before the reply.
+    ///
+    /// A reference that came with a lifetime descriptor stays until the last copy of the descriptor is closed, since
+    /// another process may have one; the server then acts as if `tno` had closed the port at that moment.
     9 ClosePort {
         /// The port.
         port: u64,
@@ -215,11 +218,15 @@ requests! {
         process: u32,
     } => GrantPortReply {};
 
-    /// Takes over a reference granted to the calling process.
+    /// Takes over a reference granted to the calling process, or shares the reference whose lifetime descriptor comes
+    /// along: the handle was duplicated or inherited and possession of the descriptor is the grant. A shared reference
+    /// ends with that descriptor, and the reply brings none. `STATUS_OBJECT_TYPE_MISMATCH` if it is no port's.
     11 AdoptPort {
+        /// The port; 0 = the one of the descriptor.
+        port: u64,
+    } with ["lifetime, if `port` is 0"] => AdoptPortReply {
         /// The port.
         port: u64,
-    } => AdoptPortReply {
         /// Kind of the port.
         kind: PortKind,
         /// Whether the object type is WaitablePort.
