@@ -14,6 +14,7 @@ mod dlls;
 mod export;
 mod gate;
 mod heap;
+mod ob;
 mod teb;
 mod vm;
 mod wine_host;

@@ -1,0 +1,93 @@
+//! User APCs: queued to a thread, run by it in an alertable wait.
+//!
+//! The engine only says that some are pending; the function that entered the wait runs them in the guest when it has
+//! let go of everything it owns (a guest function may never come back).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+
+use super::record::SLEEPERS;
+use super::wait::{Watch, Word, WordRef};
+
+/// A queued call of a guest function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apc {
+    /// Address of the function.
+    pub function: u64,
+    /// Its three arguments.
+    pub args: [u64; 3],
+}
+
+/// The APCs of one thread.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// 1 while something is queued or an alert is pending.
+    word: AtomicU32,
+    apcs: Mutex<VecDeque<Apc>>,
+}
+
+impl Word for Queue {
+    fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+impl Queue {
+    /// Queues an APC and wakes the thread if it waits alertably.
+    pub fn push(&self, apc: Apc) {
+        self.apcs.lock().push_back(apc);
+        // Release pairs with the Acquire load in `is_pending`.
+        if self.word.swap(1, Ordering::AcqRel) & SLEEPERS != 0 {
+            super::futex::wake_all(&self.word, false);
+        }
+    }
+
+    /// Takes the oldest APC.
+    pub fn pop(&self) -> Option<Apc> {
+        let mut apcs = self.apcs.lock();
+        let apc = apcs.pop_front();
+        if apcs.is_empty() {
+            self.word.store(0, Ordering::Release);
+        }
+        apc
+    }
+
+    fn is_pending(&self) -> bool {
+        self.word.load(Ordering::Acquire) & !SLEEPERS != 0
+    }
+}
+
+/// Returns whether the calling thread has APCs.
+#[must_use]
+pub fn is_pending() -> bool {
+    super::thread::with_current(|thread| thread.apcs.is_pending())
+}
+
+/// Takes the oldest APC of the calling thread.
+#[must_use]
+pub fn next() -> Option<Apc> {
+    super::thread::with_current(|thread| thread.apcs.pop())
+}
+
+/// Announces that the calling thread sleeps alertably. `None` when an APC is pending by now.
+#[must_use]
+pub fn watch() -> Option<Watch> {
+    let queue: Arc<Queue> = super::thread::with_current(|thread| thread.apcs.clone());
+    match queue
+        .word
+        .compare_exchange(0, SLEEPERS, Ordering::AcqRel, Ordering::Acquire)
+    {
+        Ok(_) | Err(SLEEPERS) => Some(Watch {
+            word: WordRef::Other(queue),
+            expected: SLEEPERS,
+            deadline_ns: None,
+        }),
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,214 @@
+//! Threads as objects: handle, exit code, suspend count, priority, name, impersonation.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use ntlpc_abi::NtStatus;
+use parking_lot::Mutex;
+
+use super::apc::Queue;
+use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::sync::Signal;
+use super::token::Token;
+use super::wait::Waitable;
+
+/// `THREAD_ALL_ACCESS` and the generic mapping of threads.
+pub static THREAD_TYPE: ObjectType = ObjectType {
+    name: "Thread",
+    generic: [0x2_0048, 0x2_0437, 0x12_0800, 0x1F_FFFF],
+};
+
+/// Access rights of threads. Source: Microsoft Learn "Thread Security and Access Rights".
+pub mod rights {
+    /// `THREAD_TERMINATE`.
+    pub const TERMINATE: u32 = 0x1;
+    /// `THREAD_SUSPEND_RESUME`.
+    pub const SUSPEND_RESUME: u32 = 0x2;
+    /// `THREAD_GET_CONTEXT`.
+    pub const GET_CONTEXT: u32 = 0x8;
+    /// `THREAD_SET_CONTEXT`.
+    pub const SET_CONTEXT: u32 = 0x10;
+    /// `THREAD_SET_INFORMATION`.
+    pub const SET_INFORMATION: u32 = 0x20;
+    /// `THREAD_QUERY_INFORMATION`.
+    pub const QUERY_INFORMATION: u32 = 0x40;
+    /// `THREAD_SET_THREAD_TOKEN`.
+    pub const SET_THREAD_TOKEN: u32 = 0x80;
+    /// `THREAD_SET_LIMITED_INFORMATION`.
+    pub const SET_LIMITED_INFORMATION: u32 = 0x400;
+    /// `THREAD_QUERY_LIMITED_INFORMATION`.
+    pub const QUERY_LIMITED_INFORMATION: u32 = 0x800;
+}
+
+/// Exit code of a thread that runs (`STATUS_PENDING`, `STILL_ACTIVE`).
+pub const STILL_ACTIVE: u32 = 259;
+
+/// A thread of this process, or a view of one of another process.
+#[derive(Debug)]
+pub struct Thread {
+    header: Header,
+    /// NT process id it belongs to.
+    pub pid: u32,
+    /// NT thread id, which is Linux's; 0 until the thread runs.
+    pub tid: AtomicU32,
+    /// Set when it has ended.
+    pub signal: Signal,
+    /// Exit code, [`STILL_ACTIVE`] before.
+    pub exit_code: AtomicU32,
+    /// APCs.
+    pub apcs: Arc<Queue>,
+    /// How often it is suspended.
+    pub suspend_count: AtomicU32,
+    /// Relative priority (`THREAD_PRIORITY_*`).
+    pub priority: AtomicI32,
+    /// Address of its TEB; 0 for a thread of another process.
+    pub teb: AtomicU64,
+    /// Address it started at.
+    pub start_address: AtomicU64,
+    /// Affinity mask; 0 = the process's.
+    pub affinity: AtomicU64,
+    /// Creation time.
+    pub create_time: i64,
+    /// Exit time, 0 before.
+    pub exit_time: AtomicI64,
+    /// Name given by `SetThreadDescription`.
+    pub name: Mutex<Vec<u16>>,
+    /// Token it impersonates with.
+    pub token: Mutex<Option<Arc<Token>>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Thread>>> = const { RefCell::new(None) };
+    static LINUX_TID: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Threads of this process that have not ended.
+static THREADS: Mutex<Vec<Arc<Thread>>> = Mutex::new(Vec::new());
+
+impl Thread {
+    /// Makes the object of a thread of this process that has yet to start; `suspend_count` as created.
+    #[must_use]
+    pub fn new(start_address: u64, suspend_count: u32) -> Arc<Self> {
+        let thread = Arc::new(Thread {
+            header: Header::default(),
+            pid: std::process::id(),
+            tid: AtomicU32::new(0),
+            signal: Signal::new(false),
+            exit_code: AtomicU32::new(STILL_ACTIVE),
+            apcs: Arc::default(),
+            suspend_count: AtomicU32::new(suspend_count),
+            priority: AtomicI32::new(0),
+            teb: AtomicU64::new(0),
+            start_address: AtomicU64::new(start_address),
+            affinity: AtomicU64::new(0),
+            create_time: super::time::system_time(),
+            exit_time: AtomicI64::new(0),
+            name: Mutex::new(Vec::new()),
+            token: Mutex::new(None),
+        });
+        THREADS.lock().push(thread.clone());
+        thread
+    }
+
+    /// Binds the object to the calling Linux thread, which becomes this NT thread.
+    pub fn enter(self: &Arc<Self>, teb: u64) {
+        self.tid.store(linux_tid(), Ordering::Release);
+        self.teb.store(teb, Ordering::Release);
+        CURRENT.set(Some(self.clone()));
+    }
+
+    /// Returns whether the thread has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.signal.is_signaled()
+    }
+
+    /// Ends the thread as an object: exit code, abandoned mutants, signal. Called on the thread itself at its end, or
+    /// for a thread that was removed by force.
+    pub fn finish(self: &Arc<Self>, exit_code: u32) {
+        if self.has_ended() {
+            return;
+        }
+        if self.tid.load(Ordering::Acquire) == linux_tid() {
+            super::mutant::abandon_held();
+        }
+        self.exit_code.store(exit_code, Ordering::Release);
+        self.exit_time
+            .store(super::time::system_time(), Ordering::Release);
+        THREADS.lock().retain(|thread| !Arc::ptr_eq(thread, self));
+        self.signal.assign(true);
+    }
+}
+
+/// Returns the Linux id of the calling thread.
+#[must_use]
+pub fn linux_tid() -> u32 {
+    let known = LINUX_TID.get();
+    if known != 0 {
+        return known;
+    }
+    let tid = rustix::thread::gettid()
+        .as_raw_nonzero()
+        .get()
+        .unsigned_abs();
+    LINUX_TID.set(tid);
+    tid
+}
+
+/// Runs `act` on the calling thread's object.
+pub fn with_current<T>(act: impl FnOnce(&Arc<Thread>) -> T) -> T {
+    CURRENT.with_borrow_mut(|slot| {
+        // Threads the loader did not start (tests) get an object at first use.
+        let thread = slot.get_or_insert_with(|| {
+            let thread = Thread::new(0, 0);
+            thread.tid.store(linux_tid(), Ordering::Release);
+            thread
+        });
+        act(thread)
+    })
+}
+
+/// Returns the calling thread's object.
+#[must_use]
+pub fn current() -> Arc<Thread> {
+    with_current(Arc::clone)
+}
+
+/// Returns the live threads of this process.
+#[must_use]
+pub fn all() -> Vec<Arc<Thread>> {
+    THREADS.lock().clone()
+}
+
+/// Finds a live thread of this process by id.
+pub fn find(tid: u32) -> Result<Arc<Thread>, NtStatus> {
+    let threads = THREADS.lock();
+    threads
+        .iter()
+        .find(|t| t.tid.load(Ordering::Acquire) == tid)
+        .cloned()
+        .ok_or(NtStatus::INVALID_CID)
+}
+
+impl Object for Thread {
+    fn object_type(&self) -> &'static ObjectType {
+        &THREAD_TYPE
+    }
+    fn header(&self) -> &Header {
+        &self.header
+    }
+    fn waitable(&self) -> Option<&dyn Waitable> {
+        Some(&self.signal)
+    }
+    fn pack(&self) -> Result<Packed, NtStatus> {
+        let mut bytes = self.pid.to_le_bytes().to_vec();
+        bytes.extend(self.tid.load(Ordering::Acquire).to_le_bytes());
+        bytes.extend(self.create_time.to_le_bytes());
+        Ok(Packed {
+            kind: PackedKind::Thread,
+            bytes,
+            fds: vec![self.signal.share()?],
+        })
+    }
+}
