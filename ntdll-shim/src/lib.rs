@@ -5,6 +5,12 @@
 #![deny(unsafe_code)]
 
 pub mod capture;
+pub mod classic;
+mod dispatch;
 pub mod engine;
+mod guest;
 pub mod host;
 pub mod interrupt;
+pub mod trace;
+
+pub use dispatch::{Slots, call};

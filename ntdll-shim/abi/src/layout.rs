@@ -1,1 +1,315 @@
-//! Layouts of the guest's structures, generic over [`Width`].
+//! Layouts of the guest's structures, generic over [`Width`]: each field and its two offsets are written once.
+//!
+//! [`layout!`] makes a plain structure, its size, a decoder, an encoder and a row of [`ALL`]. `tests/layouts.rs` lets
+//! mingw check that table against the C declarations for both widths.
+//!
+//! Source: lpc §1.1–1.6 (phnt `ntlpcapi.h`, offsets compiled with i686 and x86_64 mingw).
+
+use crate::{ClientId, Handle, UserPtr, Width};
+
+/// Longest structure described here, in bytes.
+pub const MAX_LEN: usize = 0x48;
+
+/// A structure encoded for one width.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoded {
+    bytes: [u8; MAX_LEN],
+    len: usize,
+}
+
+impl core::ops::Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// A structure with a layout for each width.
+pub trait Layout: Sized {
+    /// Returns its size in bytes.
+    fn size(width: Width) -> usize;
+    /// Decodes it from at least [`Layout::size`] bytes.
+    fn decode(width: Width, bytes: &[u8]) -> Self;
+    /// Encodes it. Values that do not fit the width lose their upper half, as a 32-bit store does.
+    fn encode(&self, width: Width) -> Encoded;
+}
+
+/// A structure as described, for checks against C.
+#[derive(Debug)]
+pub struct Description {
+    /// Name of the C type.
+    pub name: &'static str,
+    /// Size for i386 and x86-64.
+    pub size: (usize, usize),
+    /// C member and its offset for i386 and x86-64.
+    pub fields: &'static [(&'static str, usize, usize)],
+}
+
+/// A scalar field: how it is stored for each width.
+trait Field: Copy {
+    fn load(width: Width, bytes: &[u8], at: usize) -> Self;
+    fn store(self, width: Width, bytes: &mut [u8], at: usize);
+}
+
+macro_rules! plain_field {
+    ($($ty:ty),*) => {$(
+        impl Field for $ty {
+            fn load(_: Width, bytes: &[u8], at: usize) -> Self {
+                let mut raw = [0; size_of::<$ty>()];
+                raw.copy_from_slice(&bytes[at..at + size_of::<$ty>()]);
+                <$ty>::from_le_bytes(raw)
+            }
+
+            fn store(self, _: Width, bytes: &mut [u8], at: usize) {
+                bytes[at..at + size_of::<$ty>()].copy_from_slice(&self.to_le_bytes());
+            }
+        }
+    )*};
+}
+
+plain_field!(u8, u16, u32, u64);
+
+/// A pointer-sized number that is zero-extended: `SIZE_T`, `ULONG_PTR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Word(pub u64);
+
+impl Field for Word {
+    fn load(width: Width, bytes: &[u8], at: usize) -> Self {
+        Word(match width {
+            Width::X86 => u64::from(u32::load(width, bytes, at)),
+            Width::X64 => u64::load(width, bytes, at),
+        })
+    }
+
+    fn store(self, width: Width, bytes: &mut [u8], at: usize) {
+        match width {
+            Width::X86 => (self.0 as u32).store(width, bytes, at),
+            Width::X64 => self.0.store(width, bytes, at),
+        }
+    }
+}
+
+impl Field for UserPtr {
+    fn load(width: Width, bytes: &[u8], at: usize) -> Self {
+        UserPtr(Word::load(width, bytes, at).0)
+    }
+
+    fn store(self, width: Width, bytes: &mut [u8], at: usize) {
+        Word(self.0).store(width, bytes, at);
+    }
+}
+
+impl Field for Handle {
+    fn load(width: Width, bytes: &[u8], at: usize) -> Self {
+        let word = Word::load(width, bytes, at).0;
+        Handle(if width == Width::X86 {
+            word as u32 as i32 as i64 as u64
+        } else {
+            word
+        })
+    }
+
+    fn store(self, width: Width, bytes: &mut [u8], at: usize) {
+        Word(self.0).store(width, bytes, at);
+    }
+}
+
+impl Field for ClientId {
+    fn load(width: Width, bytes: &[u8], at: usize) -> Self {
+        ClientId {
+            process: Word::load(width, bytes, at).0 as u32,
+            thread: Word::load(width, bytes, at + width.pointer()).0 as u32,
+        }
+    }
+
+    fn store(self, width: Width, bytes: &mut [u8], at: usize) {
+        Word(u64::from(self.process)).store(width, bytes, at);
+        Word(u64::from(self.thread)).store(width, bytes, at + width.pointer());
+    }
+}
+
+/// Declares structures: C name, Rust name, sizes, and per field the C member, name, type and both offsets.
+macro_rules! layout {
+    ($(
+        $(#[$doc:meta])*
+        $c_name:literal $name:ident ($size86:literal, $size64:literal) {
+            $($(#[$field_doc:meta])* $member:literal $field:ident: $ty:ty = ($at86:literal, $at64:literal),)*
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $ty,)*
+            }
+
+            impl Layout for $name {
+                fn size(width: Width) -> usize {
+                    width.pick($size86, $size64)
+                }
+
+                fn decode(width: Width, bytes: &[u8]) -> Self {
+                    $name { $($field: Field::load(width, bytes, width.pick($at86, $at64)),)* }
+                }
+
+                fn encode(&self, width: Width) -> Encoded {
+                    let mut encoded = Encoded { bytes: [0; MAX_LEN], len: Self::size(width) };
+                    $(self.$field.store(width, &mut encoded.bytes, width.pick($at86, $at64));)*
+                    encoded
+                }
+            }
+
+            const _: () = assert!($size86 <= MAX_LEN && $size64 <= MAX_LEN);
+        )*
+
+        /// Every structure described here.
+        pub const ALL: &[Description] = &[$(Description {
+            name: $c_name,
+            size: ($size86, $size64),
+            fields: &[$(($member, $at86, $at64),)*],
+        },)*];
+    };
+}
+
+layout! {
+    /// `PORT_MESSAGE` (lpc §1.1): the header of every message.
+    "PORT_MESSAGE" PortMessage (0x18, 0x28) {
+        /// Bytes of data after the header.
+        "DataLength" data_length: u16 = (0x00, 0x00),
+        /// Header and data; may be more.
+        "TotalLength" total_length: u16 = (0x02, 0x02),
+        /// Base type and flags (lpc §1.9).
+        "Type" message_type: u16 = (0x04, 0x04),
+        /// Offset of the data-information block from the start of the header; 0 for none.
+        "DataInfoOffset" data_info_offset: u16 = (0x06, 0x06),
+        /// Sender.
+        "ClientId" client_id: ClientId = (0x08, 0x08),
+        /// Message id.
+        "MessageId" message_id: u32 = (0x10, 0x18),
+        /// View size of a connection request, else callback id.
+        "ClientViewSize" view_size: Word = (0x14, 0x20),
+    }
+    /// `UNICODE_STRING` (lpc §1.2).
+    "UNICODE_STRING" UnicodeString (0x08, 0x10) {
+        /// Length in bytes.
+        "Length" length: u16 = (0x00, 0x00),
+        /// Size of the buffer in bytes; ignored on input.
+        "MaximumLength" maximum_length: u16 = (0x02, 0x02),
+        /// UTF-16 text.
+        "Buffer" buffer: UserPtr = (0x04, 0x08),
+    }
+    /// `OBJECT_ATTRIBUTES` (lpc §1.2).
+    "OBJECT_ATTRIBUTES" ObjectAttributes (0x18, 0x30) {
+        /// Must be the structure's size.
+        "Length" length: u32 = (0x00, 0x00),
+        /// Directory the name is relative to.
+        "RootDirectory" root_directory: Handle = (0x04, 0x08),
+        /// `PUNICODE_STRING`; NULL for an unnamed object.
+        "ObjectName" object_name: UserPtr = (0x08, 0x10),
+        /// `OBJ_` flags.
+        "Attributes" attributes: u32 = (0x0C, 0x18),
+        /// Security descriptor; NULL for the default.
+        "SecurityDescriptor" security_descriptor: UserPtr = (0x10, 0x20),
+        /// Quality of service.
+        "SecurityQualityOfService" security_qos: UserPtr = (0x14, 0x28),
+    }
+    /// `SECURITY_QUALITY_OF_SERVICE` (lpc §1.2).
+    "SECURITY_QUALITY_OF_SERVICE" SecurityQos (0x0C, 0x0C) {
+        /// Ignored by ports (lpc#50).
+        "Length" length: u32 = (0x00, 0x00),
+        /// `SECURITY_IMPERSONATION_LEVEL`.
+        "ImpersonationLevel" level: u32 = (0x04, 0x04),
+        /// 0 static, 1 dynamic.
+        "ContextTrackingMode" tracking: u8 = (0x08, 0x08),
+        /// Whether disabled groups and privileges stay so.
+        "EffectiveOnly" effective_only: u8 = (0x09, 0x09),
+    }
+    /// `PORT_VIEW` (lpc §1.3).
+    "PORT_VIEW" PortView (0x18, 0x30) {
+        /// Must be the structure's size.
+        "Length" length: u32 = (0x00, 0x00),
+        /// Section to map.
+        "SectionHandle" section: Handle = (0x04, 0x08),
+        /// Offset in the section, a multiple of 64 KiB.
+        "SectionOffset" offset: u32 = (0x08, 0x10),
+        /// Wanted size, 0 for all; mapped size on return.
+        "ViewSize" view_size: Word = (0x0C, 0x18),
+        /// Address in the owner's process.
+        "ViewBase" base: UserPtr = (0x10, 0x20),
+        /// Address in the peer's process.
+        "ViewRemoteBase" remote_base: UserPtr = (0x14, 0x28),
+    }
+    /// `REMOTE_PORT_VIEW` (lpc §1.4).
+    "REMOTE_PORT_VIEW" RemotePortView (0x0C, 0x18) {
+        /// Must be the structure's size.
+        "Length" length: u32 = (0x00, 0x00),
+        /// Size of the peer's view.
+        "ViewSize" view_size: Word = (0x04, 0x08),
+        /// Address of the peer's section in this process.
+        "ViewBase" base: UserPtr = (0x08, 0x10),
+    }
+    /// `PORT_DATA_ENTRY` (lpc §1.5).
+    "PORT_DATA_ENTRY" PortDataEntry (0x08, 0x10) {
+        /// Address in the sender's process.
+        "Base" base: UserPtr = (0x00, 0x00),
+        /// Bytes there.
+        "Size" size: u32 = (0x04, 0x08),
+    }
+    /// `PORT_DATA_INFORMATION` with one entry (lpc §1.5).
+    "PORT_DATA_INFORMATION" PortDataInformation (0x0C, 0x18) {
+        /// Number of entries.
+        "CountDataEntries" count: u32 = (0x00, 0x00),
+        /// The first entry's address.
+        "DataEntries[0].Base" base: UserPtr = (0x04, 0x08),
+        /// The first entry's size.
+        "DataEntries[0].Size" size: u32 = (0x08, 0x10),
+    }
+}
+
+impl PortMessage {
+    /// Bits of `Type` that are the base type.
+    pub const TYPE_MASK: u16 = 0x00FF;
+    /// `LPC_KERNELMODE_MESSAGE`.
+    pub const KERNEL_MODE: u16 = 0x8000;
+    /// `LPC_NO_IMPERSONATE`.
+    pub const NO_IMPERSONATE: u16 = 0x4000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decode_reverses_encode_in_both_widths() {
+        let message = PortMessage {
+            data_length: 1,
+            total_length: 0x29,
+            message_type: 10,
+            data_info_offset: 0,
+            client_id: ClientId {
+                process: 0x1234_5678,
+                thread: 9,
+            },
+            message_id: 77,
+            view_size: Word(0x1000),
+        };
+        for width in [Width::X86, Width::X64] {
+            let encoded = message.encode(width);
+            assert_eq!(encoded.len(), PortMessage::size(width));
+            assert_eq!(PortMessage::decode(width, &encoded), message);
+        }
+    }
+
+    #[test]
+    fn pseudo_handles_are_sign_extended_from_32_bits() {
+        let view = PortView {
+            section: Handle::CURRENT_PROCESS,
+            ..PortView::default()
+        };
+        assert_eq!(
+            PortView::decode(Width::X86, &view.encode(Width::X86)).section,
+            Handle::CURRENT_PROCESS
+        );
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! | file | topic |
 //! |---|---|
-//! | `port.rs` | a port object of this process, its queue and its connection |
+//! | `port.rs` | a port object of this process and its connection |
+//! | `queue.rs` | the queue a port receives from |
 //! | `session.rs` | this process at the server: control calls, thread numbers, who is who |
 //! | `message.rs` | a message between capture and slot |
 //! | `send.rs` | datagrams and requests into a queue |
@@ -10,8 +11,20 @@
 //! | `answer.rs` | replies, callbacks, reply-and-wait |
 //! | `receive.rs` | taking the next message of a queue |
 
+mod answer;
+mod message;
 mod port;
+mod queue;
+mod receive;
+mod send;
 mod session;
+mod wait;
 
-pub use port::{Connection, Peer, Port, Queue};
+pub use answer::{To, call_back, locate, reply, reply_and_wait};
+pub use message::{Data, Incoming, Outgoing};
+pub use port::{Connection, NewPort, Port};
+pub use queue::{Outstanding, Peer, Queue};
+pub use receive::receive;
+pub use send::{Waiting, request, send};
 pub use session::{Me, Session, control_fd, existing_session, me, session, thread_exit};
+pub use wait::{LPC_REQUEST, wait};

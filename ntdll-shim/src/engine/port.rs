@@ -1,105 +1,18 @@
 //! A port object as one process holds it.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::{ClosePort, OpenSelf, PortKind};
 use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::lane::Cursor;
-use ntlpc_shm::receive::Receiver;
-use ntlpc_shm::segment::{Direction, SELF_SOURCE, SYSTEM_SOURCE, Segment};
+use ntlpc_shm::segment::{Direction, SELF_SOURCE, Segment};
 use parking_lot::Mutex;
 
+use super::queue::Queue;
 use super::session::{me, session};
 use crate::interrupt;
-
-/// What a queue knows of the other end of a source.
-#[derive(Debug, Default)]
-pub struct Peer {
-    /// PortContext to deliver with its messages.
-    pub context: u64,
-    /// Process numbers that were seen to hold the sending port. Usually one.
-    pub processes: Vec<u32>,
-}
-
-/// The queue behind a port that receives, shared by every port object of the process that receives from it.
-#[derive(Debug)]
-pub struct Queue {
-    /// The server's number of the receiving port.
-    pub port: u64,
-    /// Its shared side.
-    pub inbox: Inbox,
-    /// Its private order; one lock for the threads of this process.
-    pub receiver: Mutex<Receiver<Peer>>,
-    /// Whether the port is waitable.
-    pub is_waitable: bool,
-}
-
-static QUEUES: Mutex<Option<HashMap<u64, Weak<Queue>>>> = Mutex::new(None);
-
-impl Queue {
-    /// Returns the queue of the connection port numbered `port`, made on first use.
-    pub fn of_connection_port(
-        port: u64,
-        is_waitable: bool,
-        inbox: Inbox,
-        system: Option<Segment>,
-    ) -> Arc<Queue> {
-        let _guard = interrupt::enter();
-        let mut queues = QUEUES.lock();
-        let queues = queues.get_or_insert_default();
-        queues.retain(|_, queue| queue.strong_count() > 0);
-        let queue = queues
-            .get(&port)
-            .and_then(Weak::upgrade)
-            .unwrap_or_else(|| {
-                let queue = Arc::new(Queue {
-                    port,
-                    inbox,
-                    receiver: Mutex::default(),
-                    is_waitable,
-                });
-                queues.insert(port, Arc::downgrade(&queue));
-                queue
-            });
-        if let Some(system) = system {
-            queue.receiver.lock().insert(
-                SYSTEM_SOURCE,
-                system,
-                Direction::ToServer,
-                Peer::default(),
-            );
-        }
-        queue
-    }
-
-    /// Returns the queue of the connection port numbered `port`, if this process receives from it.
-    #[must_use]
-    pub fn find(port: u64) -> Option<Arc<Queue>> {
-        let _guard = interrupt::enter();
-        QUEUES.lock().as_ref()?.get(&port)?.upgrade()
-    }
-
-    /// Returns the queue of a client communication port.
-    #[must_use]
-    pub fn of_client_port(port: u64, segment: &Segment) -> Arc<Queue> {
-        let mut receiver = Receiver::default();
-        receiver.insert(
-            SELF_SOURCE,
-            segment.clone(),
-            Direction::ToClient,
-            Peer::default(),
-        );
-        Arc::new(Queue {
-            port,
-            inbox: segment.client_inbox(),
-            receiver: Mutex::new(receiver),
-            is_waitable: false,
-        })
-    }
-}
 
 /// A connection as one of its ends sees it.
 #[derive(Debug)]
@@ -108,21 +21,35 @@ pub struct Connection {
     pub segment: Segment,
     /// The lane this end sends in.
     pub outgoing: Direction,
-    /// Where the next free slot of each lane is looked for: to server, to client.
-    pub cursors: [Cursor; 2],
     /// Source number in the connection port's inbox.
     pub source: u32,
+    /// Whether the server made it for messages of the kernel (exceptions): other types than a program's are accepted.
+    pub is_kernel: bool,
+    /// CPU the other end last ran on; a hint.
+    pub peer_cpu: AtomicU16,
+    /// The other end serves several: do not spin for its answers.
+    pub is_crowded: AtomicBool,
+    /// Where the next free slot of each lane is looked for.
+    cursors: [Cursor; 2],
 }
 
 impl Connection {
     /// Makes the view of one end.
     #[must_use]
-    pub fn new(segment: Segment, outgoing: Direction, source: u32) -> Arc<Connection> {
+    pub fn new(
+        segment: Segment,
+        outgoing: Direction,
+        source: u32,
+        is_kernel: bool,
+    ) -> Arc<Connection> {
         Arc::new(Connection {
             segment,
             outgoing,
-            cursors: Default::default(),
             source,
+            is_kernel,
+            peer_cpu: AtomicU16::new(u16::MAX),
+            is_crowded: AtomicBool::new(false),
+            cursors: Default::default(),
         })
     }
 
@@ -131,6 +58,27 @@ impl Connection {
     pub fn cursor(&self, direction: Direction) -> &Cursor {
         &self.cursors[usize::from(direction == Direction::ToClient)]
     }
+}
+
+/// What a port object is made from.
+#[derive(Debug)]
+pub struct NewPort {
+    /// The server's number of the port.
+    pub id: u64,
+    /// What it is.
+    pub kind: PortKind,
+    /// Whether an ALPC call made it.
+    pub is_alpc: bool,
+    /// The server's number of its connection port; its own for a connection or unconnected port.
+    pub connection_port: u64,
+    /// Largest `TotalLength`, as given by the creator of the connection port.
+    pub max_message: u32,
+    /// Queue that receives on this port look at.
+    pub queue: Arc<Queue>,
+    /// Inbox of the connection port: the source of message ids, and where a client's messages go.
+    pub tickets: Inbox,
+    /// The connection of a communication port.
+    pub connection: Option<Arc<Connection>>,
 }
 
 /// A port object of this process. Handles and running calls share it; when the last lets go, the process gives up its
@@ -147,68 +95,40 @@ pub struct Port {
     pub is_alpc: bool,
     /// The server's number of its connection port; its own for a connection or unconnected port.
     pub connection_port: u64,
-    /// Largest `TotalLength`, as given by the creator of the connection port.
+    /// Largest `TotalLength`.
     pub max_message: u32,
     /// PortContext of a server communication port.
     pub context: AtomicU64,
     /// Queue that receives on this port look at.
     pub queue: Arc<Queue>,
-    /// Inbox of the connection port: the source of message ids, and where a client's messages go.
+    /// Inbox of the connection port.
     pub tickets: Inbox,
     /// Addresses of the views this port keeps mapped in this process.
     pub views: Mutex<Vec<u64>>,
+    /// Whether a server communication port was completed.
+    pub is_completed: AtomicBool,
     /// The connection; made on demand for messages a port sends to itself.
     connection: OnceLock<Arc<Connection>>,
 }
 
 impl Port {
-    /// Makes the object of a connection or unconnected port.
+    /// Makes a port object.
     #[must_use]
-    pub fn listening(
-        id: u64,
-        kind: PortKind,
-        max_message: u32,
-        is_alpc: bool,
-        queue: Arc<Queue>,
-    ) -> Arc<Port> {
+    pub fn new(new: NewPort) -> Arc<Port> {
+        let is_listening = matches!(new.kind, PortKind::Connection | PortKind::Unconnected);
         Arc::new(Port {
-            id,
-            kind,
-            is_waitable: queue.is_waitable,
-            is_alpc,
-            connection_port: id,
-            max_message,
+            id: new.id,
+            kind: new.kind,
+            is_waitable: is_listening && new.queue.inbox.is_waitable(),
+            is_alpc: new.is_alpc,
+            connection_port: new.connection_port,
+            max_message: new.max_message,
             context: AtomicU64::new(0),
-            tickets: queue.inbox.clone(),
-            queue,
+            queue: new.queue,
+            tickets: new.tickets,
             views: Mutex::default(),
-            connection: OnceLock::new(),
-        })
-    }
-
-    /// Makes the object of a communication port. `tickets` is the inbox of its connection port.
-    #[must_use]
-    pub fn communication(
-        id: u64,
-        kind: PortKind,
-        connection_port: u64,
-        max_message: u32,
-        queue: Arc<Queue>,
-        tickets: Inbox,
-        connection: Arc<Connection>,
-    ) -> Arc<Port> {
-        Arc::new(Port {
-            id,
-            kind,
-            is_waitable: false,
-            is_alpc: false,
-            connection_port,
-            max_message,
-            context: AtomicU64::new(0),
-            queue,
-            tickets,
-            views: Mutex::default(),
-            connection: OnceLock::from(connection),
+            is_completed: AtomicBool::new(false),
+            connection: new.connection.map_or_else(OnceLock::new, OnceLock::from),
         })
     }
 
@@ -220,20 +140,16 @@ impl Port {
         if let Some(connection) = self.connection.get() {
             return Ok(connection);
         }
-        let (reply, mut fds) = session()?.call(&OpenSelf { port: self.id }, &[])?;
-        let segment = session()?.segment(fds.pop())?;
-        let connection = Connection::new(segment.clone(), Direction::ToServer, reply.source);
-        let peer = Peer {
-            context: 0,
-            processes: vec![session()?.process_no],
-        };
-        {
-            let _guard = interrupt::enter();
-            let mut receiver = self.queue.receiver.lock();
-            if receiver.source(reply.source).is_none() {
-                receiver.insert(reply.source, segment, Direction::ToServer, peer);
-            }
-        }
+        let session = session()?;
+        let (reply, mut fds) = session.call(&OpenSelf { port: self.id }, &[])?;
+        let segment = session.segment(fds.pop())?;
+        let connection = Connection::new(segment, Direction::ToServer, reply.source, false);
+        self.queue.add_source(
+            &connection,
+            Direction::ToServer,
+            0,
+            Some(session.process_no),
+        );
         Ok(self.connection.get_or_init(|| connection))
     }
 
@@ -249,6 +165,13 @@ impl Port {
         match connection.outgoing {
             Direction::ToServer => (self.tickets.clone(), connection.source),
             Direction::ToClient => (connection.segment.client_inbox(), SELF_SOURCE),
+        }
+    }
+
+    /// Tells the host of a message sent to `inbox`, where waits on waitable ports cannot watch shared memory.
+    pub fn signal_peer(&self, inbox: &Inbox) {
+        if inbox.is_waitable() {
+            crate::host::current().port_signal_changed(self.connection_port, true);
         }
     }
 
@@ -280,6 +203,23 @@ impl Port {
     pub fn is_signalled(&self) -> bool {
         !self.is_waitable || self.queue.inbox.is_signalled()
     }
+
+    /// A server communication port whose client is told by no PORT_CLOSED lets go of its source once nothing is queued
+    /// there (lpc#188).
+    fn forget_closed_source(&self) {
+        let (PortKind::Server, Some(connection)) = (self.kind, self.connection.get()) else {
+            return;
+        };
+        let is_drained = connection
+            .segment
+            .lane(Direction::ToServer)
+            .map()
+            .is_empty();
+        if connection.segment.is_closed() && is_drained {
+            let _guard = interrupt::enter();
+            self.queue.state.lock().forget(connection.source);
+        }
+    }
 }
 
 impl Drop for Port {
@@ -289,9 +229,10 @@ impl Drop for Port {
         }
         let tno = me().map_or(0, |me| me.tno);
         if let Ok(session) = session()
-            && let Err(error) = session.call(&ClosePort { port: self.id, tno }, &[])
+            && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])
         {
-            log::debug!("closing port {}: {error}", self.id);
+            log::debug!("closing port {}: {status}", self.id);
         }
+        self.forget_closed_source();
     }
 }

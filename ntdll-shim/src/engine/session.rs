@@ -194,9 +194,11 @@ fn register() -> Result<Me, NtStatus> {
 /// Tells the server that the calling thread ends, if it ever used a port. Its CLIENT_DIED notices are queued when this
 /// returns (lpc §3.6). Hosts call it once, when the thread runs no more guest code.
 pub fn thread_exit() {
-    if let (Some(me), Some(session)) = (ME.take(), existing_session()) {
+    if let (Some(me), Some(session)) = (ME.get(), existing_session()) {
         // A lost server has no one left to tell.
         let _ = session.call(&ThreadExit { tno: me.tno }, &[]);
+        crate::classic::release_terminate_ports();
+        ME.set(None);
     }
 }
 

@@ -146,9 +146,9 @@ pub trait Host: Send + Sync {
     /// What the security subsystem answers.
     fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus>;
 
-    /// The queue of a waitable port of this process became empty or not empty. For hosts whose waits cannot watch the
-    /// inbox's signal word.
-    fn port_signal_changed(&self, _port: &Port, _is_signalled: bool) {}
+    /// The queue of the waitable port numbered `port` got a message or was emptied. For hosts whose waits cannot watch the
+    /// inbox's signal word ([`Port::signal_address`]).
+    fn port_signal_changed(&self, _port: u64, _is_signalled: bool) {}
 }
 
 static HOST: OnceLock<Box<dyn Host>> = OnceLock::new();

@@ -171,6 +171,8 @@ requests! {
         source: u32,
         /// MaxMessageLength of the connection port.
         max_message: u32,
+        /// Process number of the client.
+        client_process: u32,
         /// The client's view; `base` is the address the caller must map it at (0 = anywhere, then AcceptViews).
         client_view: Option<View>,
         /// Address of the server view in the client process; 0 without a view or if the client chooses.
@@ -261,6 +263,8 @@ requests! {
     } => OpenSourceReply {
         /// The server communication port of that source; 0 if it has none.
         server_port: u64,
+        /// Whether it is the kernel's (an exception source): any message type is accepted from it.
+        is_kernel: bool,
         /// PortContext.
         context: u64,
     } with ["segment"];
@@ -338,4 +342,15 @@ requests! {
         /// Bytes written.
         written: u32,
     };
+
+    /// Checks that the process of thread `tno` holds the port that sends to `port` through `source`: asked once for each
+    /// process a receiver has not seen on that connection. `STATUS_INVALID_CID` if it does not.
+    19 CheckSender {
+        /// The port that receives.
+        port: u64,
+        /// Source number.
+        source: u32,
+        /// Thread the message claims to be from.
+        tno: u32,
+    } => CheckSenderReply {};
 }

@@ -253,6 +253,13 @@ impl Inbox {
         self.mem.futex_address(self.at + SIGNAL)
     }
 
+    /// Returns whether the port is waitable.
+    #[must_use]
+    #[inline]
+    pub fn is_waitable(&self) -> bool {
+        self.w32(FLAGS).load(Relaxed) & WAITABLE != 0
+    }
+
     /// Returns whether a waitable port is signalled.
     #[must_use]
     pub fn is_signalled(&self) -> bool {

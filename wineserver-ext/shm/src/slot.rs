@@ -263,7 +263,8 @@ impl<'a> Slot<'a> {
         }
     }
 
-    pub(crate) fn set_message_id(&self, id: u32) {
+    /// Sets the message id alone: of a message being published, or of a wait without a message.
+    pub fn set_message_id(&self, id: u32) {
         let word = self.mem.w64(self.offset + 16);
         let old = word.load(Ordering::Relaxed);
         word.store(

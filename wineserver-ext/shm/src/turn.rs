@@ -20,7 +20,7 @@
 
 use crate::Tno;
 use crate::mem::Ordering::SeqCst;
-use crate::slot::Slot;
+use crate::slot::{Kind, Slot};
 use crate::sys::{Deadline, Woken};
 
 /// What a turn word says.
@@ -178,6 +178,24 @@ impl<'a> Slot<'a> {
     pub fn abandon(&self) -> bool {
         let turn = self.turn();
         turn.phase == Phase::Filling && self.change_turn(turn, turn.to(Phase::Orphan, turn.who))
+    }
+
+    /// Requester: leaves a request that may still be undelivered. Its slot is freed here if it was delivered, else by the
+    /// receiver that takes it ([`crate::lane::Lane::hold`]); a replier that is just writing frees it itself.
+    pub fn leave(&self, me: Tno) {
+        loop {
+            let turn = self.turn();
+            if self.change_turn(turn, turn.to(Phase::Orphan, turn.who)) {
+                if turn.phase == Phase::Filling {
+                    return;
+                }
+                break;
+            }
+        }
+        let state = self.state();
+        if state.kind == Kind::Held && state.owner == me {
+            self.advance(state, Kind::Free, 0);
+        }
     }
 
     /// Requester: the answer or loss was consumed.

@@ -1,0 +1,207 @@
+//! NtConnectPort, NtSecureConnectPort (lpc §2.3, §2.4).
+//!
+//! 1. Capture and probe in the order Windows was seen to use (table of lpc §2.3, steps 1–7).
+//! 2. Map the client view. A problem with it travels to the server, which knows what is checked before it.
+//! 3. The server looks the port up, checks and queues the request.
+//! 4. Wait on the segment's connect word: decided (→ 5) or this thread must end (the request is withdrawn).
+//! 5. Fetch the outcome; on success map the server's view, make the port and the handle, write everything.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use ntlpc_abi::{NtStatus, UserPtr, limits};
+use ntlpc_proto::port::{
+    Connect, ConnectAbort, ConnectReply, ConnectResult, ConnectResultReply, PortKind,
+};
+use ntlpc_proto::{Bytes, Name};
+use ntlpc_shm::segment::Direction;
+use ntlpc_shm::sys::Woken;
+
+use super::message::width;
+use super::view::{self, OwnView};
+use crate::engine::{Connection, NewPort, Port, Queue, me, session};
+use crate::{guest, host, interrupt};
+
+pub(crate) fn nt_connect_port(
+    port_handle: UserPtr,
+    port_name: UserPtr,
+    security_qos: UserPtr,
+    client_view: UserPtr,
+    server_view: UserPtr,
+    max_message_length: UserPtr,
+    info: UserPtr,
+    info_length: UserPtr,
+) -> Result<(), NtStatus> {
+    nt_secure_connect_port(
+        port_handle,
+        port_name,
+        security_qos,
+        client_view,
+        UserPtr::NULL,
+        server_view,
+        max_message_length,
+        info,
+        info_length,
+    )
+}
+
+pub(crate) fn nt_secure_connect_port(
+    port_handle: UserPtr,
+    port_name: UserPtr,
+    security_qos: UserPtr,
+    client_view_at: UserPtr,
+    required_server_sid: UserPtr,
+    server_view_at: UserPtr,
+    max_message_length: UserPtr,
+    info_at: UserPtr,
+    info_length_at: UserPtr,
+) -> Result<(), NtStatus> {
+    let host = host::current();
+    // Step 1.
+    guest::probe_handle(port_handle)?;
+    let client_view = view::capture_own(client_view_at)?;
+    view::capture_remote(server_view_at)?;
+    if !max_message_length.is_null() {
+        guest::probe_write(max_message_length, 4)?;
+    }
+    let info_length = if info_length_at.is_null() {
+        0
+    } else {
+        guest::read_u32(info_length_at)?
+    };
+    if !info_length_at.is_null() {
+        guest::probe_write(info_length_at, 4)?;
+    }
+    // A length without a buffer counts as no information.
+    let info_length = if info_at.is_null() { 0 } else { info_length };
+    if info_length != 0 {
+        guest::probe_write(info_at, info_length as usize)?;
+    }
+    let qos = guest::qos(security_qos)?;
+    let required_sid = guest::sid(required_server_sid)?;
+    let name = guest::string(port_name)?;
+    let mut info = vec![0; (info_length as usize).min(limits::max_connection_info(width()))];
+    if !info.is_empty() {
+        host.read(info_at, &mut info)?;
+    }
+    // Step 2.
+    let own = client_view.as_ref().map(OwnView::map);
+    let view_status = match &own {
+        Some(Err(status)) => *status,
+        _ => NtStatus::SUCCESS,
+    };
+    let own = own.and_then(Result::ok);
+    let unmap_own = || {
+        if let Some(own) = &own {
+            host.unmap_view(own.mapped.base);
+        }
+    };
+    // Step 3.
+    let request = Connect {
+        tno: me()?.tno,
+        name: Name(name),
+        is_alpc: false,
+        flags: 0,
+        qos,
+        token: Bytes(host.effective_token()),
+        required_sid: Bytes(required_sid),
+        view: own.as_ref().map(OwnView::describe),
+        view_status,
+        info: Bytes(info),
+    };
+    let fds: Vec<BorrowedFd<'_>> = own.iter().map(|own| own.section.fd.as_fd()).collect();
+    let (pending, fds) = session()?
+        .call(&request, &fds)
+        .inspect_err(|_| unmap_own())?;
+    let mut fds = fds.into_iter();
+    let parts = session()?
+        .segment(fds.next())
+        .and_then(|segment| Ok((segment, session()?.inbox(fds.next())?)))
+        .inspect_err(|_| abort(&pending));
+    let (segment, tickets) = parts.inspect_err(|_| unmap_own())?;
+    // Step 4.
+    interrupt::assert_open();
+    while !segment.is_connect_done() {
+        if segment.wait_connect(None) == Woken::Signal {
+            host.interrupted();
+            if host.is_thread_terminating() {
+                abort(&pending);
+                unmap_own();
+                return Err(NtStatus::THREAD_IS_TERMINATING);
+            }
+        }
+    }
+    // Step 5.
+    let (outcome, mut outcome_fds) = session()?
+        .call(&ConnectResult { port: pending.port }, &[])
+        .inspect_err(|_| unmap_own())?;
+    if !outcome.status.is_success() {
+        unmap_own();
+        write_info(&outcome, info_at, info_length_at, info_length)?;
+        return Err(outcome.status);
+    }
+    let connection = Connection::new(segment, Direction::ToServer, pending.source, false);
+    let port = Port::new(NewPort {
+        id: pending.port,
+        kind: PortKind::Client,
+        is_alpc: false,
+        connection_port: 0,
+        max_message: pending.max_message,
+        queue: Queue::of_client_port(pending.port, &connection, pending.server_process),
+        tickets,
+        connection: Some(Arc::clone(&connection)),
+    });
+    port.views
+        .lock()
+        .extend(own.as_ref().map(|own| own.mapped.base));
+    let server_view = match &outcome.server_view {
+        Some(view) => Some(view::map_peer(view, outcome_fds.pop())?),
+        None => None,
+    };
+    port.views
+        .lock()
+        .extend(server_view.map(|mapped| mapped.base));
+    let handle = host.insert_port(port, fds.next(), false)?;
+    let written = (|| {
+        if let (Some(own), Some(captured)) = (&own, &client_view) {
+            own.write(client_view_at, captured, outcome.client_view_remote_base)?;
+        }
+        if !server_view_at.is_null() {
+            // NtConnectPort leaves 0 in the length (lpc#93).
+            view::write_remote(server_view_at, 0, server_view)?;
+        }
+        if !max_message_length.is_null() {
+            guest::write_u32(max_message_length, pending.max_message)?;
+        }
+        write_info(&outcome, info_at, info_length_at, info_length)?;
+        guest::write_word(port_handle, handle.0)
+    })();
+    written.inspect_err(|_| host.close(handle))
+}
+
+fn abort(pending: &ConnectReply) {
+    if let Ok(session) = session() {
+        // The server drops the request with this process at the latest.
+        let _ = session.call(&ConnectAbort { port: pending.port }, &[]);
+    }
+}
+
+/// Returns the server's information, never more than the client's buffer holds (lpc#84), also on refusal (lpc#86).
+fn write_info(
+    outcome: &ConnectResultReply,
+    info_at: UserPtr,
+    length_at: UserPtr,
+    capacity: u32,
+) -> Result<(), NtStatus> {
+    if info_at.is_null() {
+        return Ok(());
+    }
+    let info = &outcome.info.0[..outcome.info.0.len().min(capacity as usize)];
+    if !info.is_empty() {
+        host::current().write(info_at, info)?;
+    }
+    if !length_at.is_null() {
+        guest::write_u32(length_at, info.len() as u32)?;
+    }
+    Ok(())
+}

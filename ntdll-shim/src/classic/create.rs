@@ -1,0 +1,94 @@
+//! NtCreatePort, NtCreateWaitablePort (lpc §2.1, §2.2).
+
+use ntlpc_abi::{Handle, NtStatus, UserPtr, limits};
+use ntlpc_proto::port::{CreatePort, PortKind};
+use ntlpc_proto::{Bytes, Name};
+
+use super::message::width;
+use crate::engine::{NewPort, Port, Queue, me, session};
+use crate::{guest, host};
+
+/// The one attribute a port may be created with (lpc#28).
+const OBJ_CASE_INSENSITIVE: u32 = 0x40;
+
+pub(crate) fn nt_create_port(
+    port_handle: UserPtr,
+    object_attributes: UserPtr,
+    max_info: u32,
+    max_message: u32,
+    _max_pool_usage: u32,
+) -> Result<(), NtStatus> {
+    create(port_handle, object_attributes, max_info, max_message, false)
+}
+
+pub(crate) fn nt_create_waitable_port(
+    port_handle: UserPtr,
+    object_attributes: UserPtr,
+    max_info: u32,
+    max_message: u32,
+    _max_pool_usage: u32,
+) -> Result<(), NtStatus> {
+    create(port_handle, object_attributes, max_info, max_message, true)
+}
+
+fn create(
+    port_handle: UserPtr,
+    object_attributes: UserPtr,
+    max_info: u32,
+    max_message: u32,
+    is_waitable: bool,
+) -> Result<(), NtStatus> {
+    guest::probe_handle(port_handle)?;
+    let attributes = guest::attributes(object_attributes, OBJ_CASE_INSENSITIVE, || {
+        // Parameter 4 first: lpc#11.
+        if max_message as usize > limits::max_total(width()) {
+            return Err(NtStatus::INVALID_PARAMETER_4);
+        }
+        if max_info as usize > limits::max_connection_info(width()) {
+            return Err(NtStatus::INVALID_PARAMETER_3);
+        }
+        Ok(())
+    })?;
+    let host = host::current();
+    let root = if attributes.root == Handle::NULL {
+        0
+    } else {
+        host.directory(attributes.root)?
+    };
+    let is_named = !attributes.name.is_empty();
+    let request = CreatePort {
+        tno: me()?.tno,
+        is_waitable,
+        is_alpc: false,
+        flags: 0,
+        max_message,
+        max_info,
+        root,
+        name: Name(attributes.name),
+        attributes: attributes.flags,
+        security: Bytes(attributes.security),
+        token: Bytes(host.effective_token()),
+    };
+    let session = session()?;
+    let (reply, fds) = session.call(&request, &[])?;
+    let mut fds = fds.into_iter();
+    let inbox = session.inbox(fds.next())?;
+    let system = session.segment(fds.next())?;
+    let queue = Queue::of_connection_port(reply.port, inbox.clone(), Some(system));
+    let port = Port::new(NewPort {
+        id: reply.port,
+        kind: if is_named {
+            PortKind::Connection
+        } else {
+            PortKind::Unconnected
+        },
+        is_alpc: false,
+        connection_port: reply.port,
+        max_message,
+        queue,
+        tickets: inbox,
+        connection: None,
+    });
+    let handle = host.insert_port(port, fds.next(), false)?;
+    guest::write_word(port_handle, handle.0).inspect_err(|_| host.close(handle))
+}

@@ -1,0 +1,24 @@
+//! NtListenPort (lpc §2.5): receives, and discards everything but connection requests.
+
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+
+use super::message::{LPC_CONNECTION_REQUEST, deliver, probe_receive, with_buffer};
+use crate::engine::{self};
+use crate::host;
+
+pub(crate) fn nt_listen_port(
+    port_handle: Handle,
+    connection_request: UserPtr,
+) -> Result<(), NtStatus> {
+    probe_receive(connection_request)?;
+    let port = host::current().port(port_handle, 0)?;
+    with_buffer(|data| {
+        loop {
+            if let Some(incoming) = engine::receive(&port, None, data)?
+                && incoming.message_type == LPC_CONNECTION_REQUEST
+            {
+                return deliver(connection_request, &incoming, data);
+            }
+        }
+    })
+}

@@ -1,0 +1,346 @@
+//! Answers to waiting threads: replies, callbacks, reply-and-wait.
+//!
+//! Answers are not queued; they end the wait of exactly one thread (lpc §3.4). The target is found by the message's
+//! ClientId and MessageId and the port used (lpc §2.0.5).
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ntlpc_abi::{ClientId, NtStatus};
+use ntlpc_proto::port::PortKind;
+use ntlpc_shm::segment::{Direction, SELF_SOURCE};
+use ntlpc_shm::slot::{Answer, CROWDED, Kind, Slot};
+use ntlpc_shm::sys;
+use ntlpc_shm::turn::{Filling, Phase};
+
+use super::message::Outgoing;
+use super::port::Port;
+use super::queue::Outstanding;
+use super::send::Waiting;
+use super::session::{Me, me, session};
+use super::wait::take_called_back;
+use crate::interrupt;
+
+/// Whom to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct To {
+    /// The waiting thread, as the message names it.
+    pub client_id: ClientId,
+    /// The message it waits for.
+    pub message_id: u32,
+}
+
+/// Answers and does not wait (lpc §2.9). The calling thread's own request of that id, if it was called back, ends.
+///
+/// # Errors
+/// `INVALID_CID`, `REPLY_MESSAGE_MISMATCH`, `NO_MEMORY`.
+pub fn reply(port: &Port, to: To, message: &Outgoing<'_>) -> Result<(), NtStatus> {
+    let me = me()?;
+    let _guard = interrupt::enter();
+    let target = find(port, to, me)?;
+    deliver(port, to, me, &target, message, &Extra::default())?;
+    if let Some(waiting) = take_called_back(to.message_id) {
+        waiting.release();
+    }
+    Ok(())
+}
+
+/// Answers a callback and waits again for the answer to the original request (lpc §2.12): one step for any third party.
+///
+/// # Errors
+/// As [`reply`], and `PORT_DISCONNECTED`.
+pub fn reply_and_wait(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting, NtStatus> {
+    let me = me()?;
+    let _guard = interrupt::enter();
+    let target = find(port, to, me)?;
+    let waiting = match take_called_back(to.message_id) {
+        Some(waiting) if waiting.connection.segment.is_closed() => {
+            waiting.release();
+            return Err(NtStatus::PORT_DISCONNECTED);
+        }
+        Some(waiting) => waiting,
+        None => Waiting::without_message(
+            &target.connection,
+            target.direction.opposite(),
+            to.message_id,
+            me,
+        )?,
+    };
+    let sequence = target.slot().turn().sequence;
+    waiting
+        .slot()
+        .begin_armed(to.message_id, target.slot, sequence);
+    let extra = Extra {
+        waiter: waiting.slot + 1,
+        ..Extra::default()
+    };
+    match deliver(port, to, me, &target, message, &extra) {
+        Ok(()) => {
+            waiting.slot().disarm();
+            Ok(waiting)
+        }
+        Err(status) => {
+            abandon(&waiting);
+            Err(status)
+        }
+    }
+}
+
+/// Calls the waiting thread back and begins to wait for its answer (lpc §3.4).
+///
+/// # Errors
+/// As [`reply_and_wait`].
+pub fn call_back(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting, NtStatus> {
+    let me = me()?;
+    let _guard = interrupt::enter();
+    let target = find(port, to, me)?;
+    let waiting = Waiting::without_message(
+        &target.connection,
+        target.direction.opposite(),
+        to.message_id,
+        me,
+    )?;
+    waiting.slot().begin_wait(to.message_id);
+    let extra = Extra {
+        waiter: waiting.slot + 1,
+        callback_id: next_callback_id(),
+        keeps_request: true,
+    };
+    match deliver(port, to, me, &target, message, &extra) {
+        Ok(()) => Ok(waiting),
+        Err(status) => {
+            abandon(&waiting);
+            Err(status)
+        }
+    }
+}
+
+fn abandon(waiting: &Waiting) {
+    // An end that came first (LOST) needs no answer either.
+    let _ = waiting.slot().end_wait();
+    waiting.slot().reset_turn();
+    waiting.release();
+}
+
+/// Callback ids only distinguish levels of nesting for the programs; matching uses id and thread (lpc §3.4).
+fn next_callback_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    loop {
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        if id != 0 {
+            return id;
+        }
+    }
+}
+
+/// What an answer says besides its message.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extra {
+    /// Slot the answerer waits in, plus one.
+    waiter: u32,
+    callback_id: u32,
+    /// The request stays outstanding: its data must not be overwritten.
+    keeps_request: bool,
+}
+
+/// Finds the wait that `to` names, as far as `port` may answer it.
+///
+/// # Errors
+/// `INVALID_CID` if no such thread lives, else `REPLY_MESSAGE_MISMATCH`.
+fn find(port: &Port, to: To, me: Me) -> Result<Outstanding, NtStatus> {
+    let known = port
+        .queue
+        .state
+        .lock()
+        .outstanding
+        .get(&(to.message_id, to.client_id))
+        .cloned();
+    let found = known.or_else(|| search(port, to));
+    match found {
+        Some(target) if may_answer(port, &target) => Ok(target),
+        _ => Err(not_waiting(to, me)),
+    }
+}
+
+/// A server communication port answers its own client and requests made on the connection port itself, not a sibling's
+/// client (lpc#114).
+fn may_answer(port: &Port, target: &Outstanding) -> bool {
+    port.kind != PortKind::Server
+        || target.connection.source == SELF_SOURCE
+        || port
+            .existing_connection()
+            .is_some_and(|connection| connection.source == target.connection.source)
+}
+
+/// Looks for a wait that this process did not receive: another process did, or the requester itself answers.
+#[cold]
+fn search(port: &Port, to: To) -> Option<Outstanding> {
+    let mut connections: Vec<_> = port.existing_connection().into_iter().cloned().collect();
+    for (_, source) in port.queue.state.lock().receiver.sources() {
+        connections.extend(source.peer.connection.clone());
+    }
+    let session = session().ok()?;
+    for connection in connections {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let mut found = None;
+            connection.segment.lane(direction).for_each_used(|slot| {
+                let turn = slot.turn();
+                if turn.who != to.message_id || !matches!(turn.phase, Phase::Wait | Phase::Armed) {
+                    return;
+                }
+                let waiter = session.thread(slot.header().sender);
+                let is_him = waiter.is_some_and(|thread| {
+                    ClientId {
+                        process: thread.process,
+                        thread: thread.thread,
+                    } == to.client_id
+                });
+                if is_him && slot.state().kind == Kind::Held {
+                    found = Some(slot.index());
+                }
+            });
+            if let Some(slot) = found {
+                return Some(Outstanding {
+                    connection,
+                    direction,
+                    slot,
+                });
+            }
+        }
+    }
+    None
+}
+
+fn not_waiting(to: To, me: Me) -> NtStatus {
+    if to.client_id == me.id {
+        return NtStatus::REPLY_MESSAGE_MISMATCH;
+    }
+    match session().and_then(|session| session.check_alive(to.client_id)) {
+        Ok(()) => NtStatus::REPLY_MESSAGE_MISMATCH,
+        Err(status) => status,
+    }
+}
+
+fn deliver(
+    port: &Port,
+    to: To,
+    me: Me,
+    target: &Outstanding,
+    message: &Outgoing<'_>,
+    extra: &Extra,
+) -> Result<(), NtStatus> {
+    let slot = target.slot();
+    let is_delivered = |peer: u32, sequence: u32| {
+        let peer = target
+            .connection
+            .segment
+            .lane(target.direction.opposite())
+            .slot(peer);
+        peer.is_some_and(|peer| {
+            let turn = peer.turn();
+            turn.phase == Phase::Msg && turn.sequence == sequence
+        })
+    };
+    let Ok(filling) = slot.claim_answer(to.message_id, me.tno, is_delivered) else {
+        port.queue
+            .state
+            .lock()
+            .outstanding
+            .remove(&(to.message_id, to.client_id));
+        return Err(not_waiting(to, me));
+    };
+    let side = match place(target, &filling, message, extra, me) {
+        Ok(side) => side,
+        Err(status) => {
+            filling.give_back();
+            return Err(status);
+        }
+    };
+    let is_crowded = {
+        let mut state = port.queue.state.lock();
+        state.outstanding.remove(&(to.message_id, to.client_id));
+        state.is_crowded()
+    };
+    slot.set_answer(&Answer {
+        data_len: message.data_len,
+        body_len: message.body_len,
+        message_type: message.message_type,
+        data_info: message.data_info,
+        callback_id: extra.callback_id,
+        sender: me.tno,
+        slot: side.map_or(0, |side| side.index() + 1),
+        waiter: extra.waiter,
+        cpu: sys::current_cpu(),
+        flags: if is_crowded { CROWDED } else { 0 },
+    });
+    if filling.publish().is_ok() {
+        return Ok(());
+    }
+    // The requester left while the answer was being written: what it waited in is freed here.
+    for left in side.into_iter().chain([slot]) {
+        let state = left.state();
+        if state.kind == Kind::Held {
+            left.advance(state, Kind::Free, 0);
+        }
+    }
+    Err(not_waiting(to, me))
+}
+
+/// Writes the answer's data into the request's slot, or into one of the other lane if it does not fit or the request's data
+/// must stay. Returns that other slot.
+fn place<'a>(
+    target: &'a Outstanding,
+    filling: &Filling<'_>,
+    message: &Outgoing<'_>,
+    extra: &Extra,
+    me: Me,
+) -> Result<Option<Slot<'a>>, NtStatus> {
+    let slot = filling.slot();
+    if !extra.keeps_request && message.data.len() <= slot.capacity() {
+        slot.write(0, message.data);
+        return Ok(None);
+    }
+    let direction = target.direction.opposite();
+    let lane = target.connection.segment.lane(direction);
+    let cursor = target.connection.cursor(direction);
+    let side = lane
+        .allocate(cursor, message.data.len(), me.tno)
+        .map_err(|_| NtStatus::NO_MEMORY)?;
+    side.write(0, message.data);
+    side.advance(side.state(), Kind::Held, slot.state().owner);
+    Ok(Some(side))
+}
+
+impl Outstanding {
+    /// Returns the slot the requester waits in.
+    pub(super) fn slot(&self) -> Slot<'_> {
+        self.connection
+            .segment
+            .lane(self.direction)
+            .slot(self.slot)
+            .expect("an outstanding request has a valid slot")
+    }
+
+    /// Returns whether its requester still waits for message `id`.
+    #[must_use]
+    pub(super) fn is_awaited(&self, id: u32) -> bool {
+        let turn = self.slot().turn();
+        turn.who == id && matches!(turn.phase, Phase::Wait | Phase::Armed)
+    }
+}
+
+/// Returns where the request that `to` names waits: source and slot; `None` if no such wait is known here.
+#[must_use]
+pub fn locate(port: &Port, to: To) -> Option<(u32, u32)> {
+    let _guard = interrupt::enter();
+    let known = port
+        .queue
+        .state
+        .lock()
+        .outstanding
+        .get(&(to.message_id, to.client_id))
+        .cloned();
+    let target = known.or_else(|| search(port, to))?;
+    target
+        .is_awaited(to.message_id)
+        .then_some((target.connection.source, target.slot))
+}

@@ -1,0 +1,194 @@
+//! The queue behind a port that receives, as one process sees it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU16};
+use std::sync::{Arc, Weak};
+
+use ntlpc_abi::ClientId;
+use ntlpc_shm::inbox::Inbox;
+use ntlpc_shm::receive::Receiver;
+use ntlpc_shm::segment::{Direction, SELF_SOURCE, SYSTEM_SOURCE, Segment};
+use parking_lot::Mutex;
+
+use super::port::Connection;
+use crate::interrupt;
+
+/// What a queue knows of the other end of a source.
+#[derive(Debug, Default)]
+pub struct Peer {
+    /// PortContext to deliver with its messages.
+    pub context: u64,
+    /// Process numbers that are known to hold the sending port. Usually one.
+    pub processes: Vec<u32>,
+    /// The connection as this end sees it; none for the server's own messages.
+    pub connection: Option<Arc<Connection>>,
+}
+
+/// A request that was delivered and not answered: where its requester waits.
+#[derive(Clone, Debug)]
+pub struct Outstanding {
+    /// The connection it came by.
+    pub connection: Arc<Connection>,
+    /// Lane of the slot the requester waits in.
+    pub direction: Direction,
+    /// That slot.
+    pub slot: u32,
+}
+
+/// The private side of a queue.
+#[derive(Debug, Default)]
+pub struct QueueState {
+    /// Its order over all sources.
+    pub receiver: Receiver<Peer>,
+    /// Unanswered requests by message id and waiting thread.
+    pub outstanding: HashMap<(u32, ClientId), Outstanding>,
+    last_source: u32,
+    /// Messages since two in a row came from different sources.
+    run: u32,
+    /// Whether two sources ever alternated.
+    has_alternated: bool,
+}
+
+/// So many messages from one source alone, and a queue no longer counts as crowded.
+const LONELY_RUN: u32 = 40_000;
+/// Requests a queue remembers before it forgets those whose requester is gone.
+const MANY_OUTSTANDING: usize = 4096;
+
+impl QueueState {
+    /// Takes note of a message from `source`.
+    #[inline]
+    pub fn note(&mut self, source: u32) {
+        if source == self.last_source || source == SYSTEM_SOURCE {
+            self.run = self.run.saturating_add(1);
+            return;
+        }
+        self.has_alternated |= self.last_source != 0;
+        self.last_source = source;
+        self.run = 0;
+    }
+
+    /// Returns whether several senders share the queue, so that one that spins for its answer would starve the others.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.has_alternated && self.run < LONELY_RUN
+    }
+
+    /// Remembers a delivered request.
+    pub fn remember(&mut self, id: u32, client: ClientId, outstanding: Outstanding) {
+        if self.outstanding.len() >= MANY_OUTSTANDING {
+            self.outstanding
+                .retain(|&(id, _), outstanding| outstanding.is_awaited(id));
+        }
+        self.outstanding.insert((id, client), outstanding);
+    }
+
+    /// Forgets a connection that ended.
+    pub fn forget(&mut self, source: u32) {
+        self.receiver.remove(source);
+        self.outstanding
+            .retain(|_, outstanding| outstanding.connection.source != source);
+    }
+}
+
+/// The queue of one receiving port, shared by every port object of the process that receives from it.
+#[derive(Debug)]
+pub struct Queue {
+    /// The server's number of the receiving port.
+    pub port: u64,
+    /// Its shared side.
+    pub inbox: Inbox,
+    /// Its private side; one lock for the threads of this process.
+    pub state: Mutex<QueueState>,
+    /// Whether a thread of this process spins for the next message.
+    pub is_spinning: AtomicBool,
+    /// CPU the last message was sent from; a hint.
+    pub peer_cpu: AtomicU16,
+}
+
+static QUEUES: Mutex<Option<HashMap<u64, Weak<Queue>>>> = Mutex::new(None);
+
+impl Queue {
+    fn new(port: u64, inbox: Inbox, state: QueueState) -> Queue {
+        Queue {
+            port,
+            inbox,
+            state: Mutex::new(state),
+            is_spinning: AtomicBool::new(false),
+            peer_cpu: AtomicU16::new(u16::MAX),
+        }
+    }
+
+    /// Returns the queue of the connection port numbered `port`, made on first use.
+    pub fn of_connection_port(port: u64, inbox: Inbox, system: Option<Segment>) -> Arc<Queue> {
+        let _guard = interrupt::enter();
+        let mut queues = QUEUES.lock();
+        let queues = queues.get_or_insert_default();
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = queues
+            .get(&port)
+            .and_then(Weak::upgrade)
+            .unwrap_or_else(|| {
+                let queue = Arc::new(Queue::new(port, inbox, QueueState::default()));
+                queues.insert(port, Arc::downgrade(&queue));
+                queue
+            });
+        if let Some(system) = system {
+            let receiver = &mut queue.state.lock().receiver;
+            if receiver.source(SYSTEM_SOURCE).is_none() {
+                receiver.insert(SYSTEM_SOURCE, system, Direction::ToServer, Peer::default());
+            }
+        }
+        queue
+    }
+
+    /// Returns the queue of the connection port numbered `port`, if this process receives from it.
+    #[must_use]
+    pub fn find(port: u64) -> Option<Arc<Queue>> {
+        let _guard = interrupt::enter();
+        QUEUES.lock().as_ref()?.get(&port)?.upgrade()
+    }
+
+    /// Makes the queue of a client communication port whose server's process is numbered `server`.
+    #[must_use]
+    pub fn of_client_port(port: u64, connection: &Arc<Connection>, server: u32) -> Arc<Queue> {
+        let peer = Peer {
+            context: 0,
+            processes: vec![server],
+            connection: Some(Arc::clone(connection)),
+        };
+        let mut state = QueueState::default();
+        state.receiver.insert(
+            SELF_SOURCE,
+            connection.segment.clone(),
+            Direction::ToClient,
+            peer,
+        );
+        Arc::new(Queue::new(port, connection.segment.client_inbox(), state))
+    }
+
+    /// Adds the connection that arrives as its source number in `direction`, unless it is known. `process` is the number of
+    /// the process known to hold its other end.
+    pub fn add_source(
+        &self,
+        connection: &Arc<Connection>,
+        direction: Direction,
+        context: u64,
+        process: Option<u32>,
+    ) {
+        let _guard = interrupt::enter();
+        let receiver = &mut self.state.lock().receiver;
+        if receiver.source(connection.source).is_none() {
+            let peer = Peer {
+                context,
+                processes: process.into_iter().collect(),
+                connection: Some(Arc::clone(connection)),
+            };
+            receiver.insert(
+                connection.source,
+                connection.segment.clone(),
+                direction,
+                peer,
+            );
+        }
+    }
+}

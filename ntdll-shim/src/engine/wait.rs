@@ -1,0 +1,220 @@
+//! Waiting for the answer to a request.
+//!
+//! 1. The wait began before the request became visible, so an answer cannot be missed.
+//! 2. Spin, if the other side last ran on another CPU and serves nobody else.
+//! 3. Sleep on the turn word until it says MSG (4A), LOST (4B), CANCELLED (4C) or the thread must end (4D).
+//! 4. A: check and copy the answer, help a waiting answerer, free what the answer lay in. B, C: leave the slot.
+//!    D: leave everything to the rundown of this thread, which keeps the request deliverable (lpc#207).
+
+use std::cell::RefCell;
+use std::sync::atomic::Ordering::Relaxed;
+
+use ntlpc_abi::{ClientId, NtStatus};
+use ntlpc_shm::slot::{Answer, CROWDED, Kind};
+use ntlpc_shm::spin::Spinner;
+use ntlpc_shm::sys::{Deadline, Woken};
+use ntlpc_shm::turn::Phase;
+
+use super::message::{Data, Incoming, read_data};
+use super::port::Port;
+use super::queue::Outstanding;
+use super::send::Waiting;
+use super::session::session;
+use crate::{host, interrupt};
+
+/// Type of a request, also of a callback (lpc §1.9).
+pub const LPC_REQUEST: u16 = 1;
+
+thread_local! {
+    static SPINNER: RefCell<Spinner> = RefCell::default();
+    /// Requests of this thread that were answered by a callback and not yet finished, newest last.
+    static CALLED_BACK: RefCell<Vec<Waiting>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Waits for the answer and returns it (lpc §2.11). `port` is the port the request was made on.
+///
+/// # Errors
+/// `LPC_REPLY_LOST` if the other side went away, `REQUEST_CANCELED`, `TIMEOUT`, `THREAD_IS_TERMINATING`.
+pub fn wait(
+    port: &Port,
+    waiting: Waiting,
+    deadline: Option<Deadline>,
+    data: &mut Data,
+) -> Result<Incoming, NtStatus> {
+    interrupt::assert_open();
+    let slot = waiting.slot();
+    let connection = &waiting.connection;
+    let is_over = || {
+        !matches!(
+            slot.turn().phase,
+            Phase::Wait | Phase::Filling | Phase::Armed
+        )
+    };
+    let is_crowded = || port.tickets.sources().root().count_ones() > 1;
+    if !connection.is_crowded.load(Relaxed) {
+        SPINNER.with_borrow_mut(|spinner| {
+            spinner.spin(connection.peer_cpu.load(Relaxed), is_over, is_crowded)
+        });
+    }
+    loop {
+        match slot.turn().phase {
+            Phase::Msg => {
+                let _guard = interrupt::enter();
+                return consume(port, waiting.clone(), data);
+            }
+            Phase::Lost | Phase::Cancelled | Phase::Idle | Phase::Orphan => {
+                let _guard = interrupt::enter();
+                return Err(end(&waiting));
+            }
+            Phase::Wait | Phase::Filling | Phase::Armed => {}
+        }
+        match slot.sleep(deadline) {
+            Woken::Look => {}
+            Woken::Signal => {
+                host::current().interrupted();
+                if host::current().is_thread_terminating() {
+                    return Err(NtStatus::THREAD_IS_TERMINATING);
+                }
+            }
+            Woken::Deadline => {
+                let _guard = interrupt::enter();
+                match slot.end_wait() {
+                    Ok(()) => {
+                        withdraw(&waiting);
+                        return Err(NtStatus::TIMEOUT);
+                    }
+                    Err(turn) if turn.phase == Phase::Filling && slot.abandon() => {
+                        // The replier frees the slot when it finds the wait abandoned.
+                        return Err(NtStatus::TIMEOUT);
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Takes the request back, or leaves its slot to the receiver that is just copying it.
+fn withdraw(waiting: &Waiting) {
+    let lane = waiting.connection.segment.lane(waiting.direction);
+    let slot = waiting.slot();
+    if !lane.withdraw(&slot, waiting.me.tno) {
+        slot.leave(waiting.me.tno);
+    }
+}
+
+/// Ends a wait that brought no message; returns why.
+fn end(waiting: &Waiting) -> NtStatus {
+    let slot = waiting.slot();
+    let phase = slot.turn().phase;
+    // A request that was never taken stays deliverable (lpc §3.5); its slot is freed when it is taken.
+    slot.leave(waiting.me.tno);
+    match phase {
+        Phase::Cancelled => NtStatus::REQUEST_CANCELED,
+        _ => NtStatus::LPC_REPLY_LOST,
+    }
+}
+
+fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, NtStatus> {
+    let slot = waiting.slot();
+    let answer = slot.answer();
+    waiting.connection.peer_cpu.store(answer.cpu, Relaxed);
+    waiting
+        .connection
+        .is_crowded
+        .store(answer.flags & CROWDED != 0, Relaxed);
+    let result = copy_answer(&waiting, &answer, data);
+    let other = waiting
+        .connection
+        .segment
+        .lane(waiting.direction.opposite());
+    let waiter = answer
+        .waiter
+        .checked_sub(1)
+        .and_then(|index| other.slot(index));
+    if let Some(waiter) = waiter {
+        // The answerer may have armed its wait on the delivery of this answer: help before the evidence goes.
+        waiter.disarm();
+    }
+    slot.reset_turn();
+    let client_id = sender_of(&waiting, &answer);
+    if let (Some(waiter), Some(id)) = (waiter, client_id) {
+        let outstanding = Outstanding {
+            connection: waiting.connection.clone(),
+            direction: waiting.direction.opposite(),
+            slot: waiter.index(),
+        };
+        port.queue
+            .state
+            .lock()
+            .remember(waiting.id, id, outstanding);
+    }
+    let incoming = Incoming {
+        message_type: answer.message_type,
+        data_len: answer.data_len,
+        body_len: answer.body_len,
+        data_info: answer.data_info,
+        flags: 0,
+        // A reply carries the waiting thread's own id, a callback that of the thread that calls back (lpc §2.0.4).
+        client_id: client_id
+            .filter(|_| answer.message_type == LPC_REQUEST)
+            .unwrap_or(waiting.me.id),
+        message_id: waiting.id,
+        callback_id: answer.callback_id,
+        view_size: 0,
+        context: 0,
+    };
+    if answer.message_type == LPC_REQUEST && result.is_ok() {
+        CALLED_BACK.with_borrow_mut(|list| list.push(waiting));
+    } else {
+        waiting.release();
+    }
+    result.map(|()| incoming)
+}
+
+/// Copies the answer's data out of the slot it names and frees a slot of the other lane.
+fn copy_answer(waiting: &Waiting, answer: &Answer, data: &mut Data) -> Result<(), NtStatus> {
+    let damaged = |_| {
+        log::warn!(
+            "connection {}: the answer to message {} is damaged",
+            waiting.connection.source,
+            waiting.id
+        );
+        NtStatus::LPC_REPLY_LOST
+    };
+    let Some(index) = answer.slot.checked_sub(1) else {
+        return read_data(&waiting.slot(), answer.data_len, answer.body_len, data).map_err(damaged);
+    };
+    let other = waiting
+        .connection
+        .segment
+        .lane(waiting.direction.opposite());
+    let side = other.slot(index).filter(|side| {
+        let state = side.state();
+        state.kind == Kind::Held && state.owner == waiting.me.tno
+    });
+    let side = side.ok_or(NtStatus::UNSUCCESSFUL).map_err(damaged)?;
+    let result = read_data(&side, answer.data_len, answer.body_len, data).map_err(damaged);
+    other.free(&side, Kind::Held, waiting.me.tno, None);
+    result
+}
+
+/// Returns who answered, if the thread table knows.
+fn sender_of(waiting: &Waiting, answer: &Answer) -> Option<ClientId> {
+    if answer.sender == waiting.me.tno {
+        return Some(waiting.me.id);
+    }
+    let thread = session().ok()?.thread(answer.sender)?;
+    Some(ClientId {
+        process: thread.process,
+        thread: thread.thread,
+    })
+}
+
+/// Takes the calling thread's request `id` that was answered by a callback, to wait on it again or to end it.
+pub(super) fn take_called_back(id: u32) -> Option<Waiting> {
+    CALLED_BACK.with_borrow_mut(|list| {
+        let at = list.iter().rposition(|waiting| waiting.id == id)?;
+        Some(list.remove(at))
+    })
+}
