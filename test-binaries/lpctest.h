@@ -7,8 +7,8 @@
  *       CHECK_STATUS(NtReplyPort(pair.srv, &reply.h), STATUS_REPLY_MESSAGE_MISMATCH, lpc(117));
  *   }
  *
- * Output on stdout: one line `ok|FAIL|skip lpc#N test` for every statement a test cites, details of failures on lines
- * that start with `#`, and at the end `N tests, M failures`. Exit codes: EXIT_*.
+ * Output on stdout: `run TEST` before each test, then a line `ok|FAIL|skip lpc#N TEST` for every statement it cites,
+ * details of failures on lines that start with `#`, and at the end `N tests, M failures`. Exit codes: EXIT_*.
  *
  * Options of every program: `--list`, `--after TEST` (go on after a test that hung), `--seed N`, or names of tests.
  */

@@ -489,6 +489,7 @@ static int run_test(const struct test *test)
     test_failures = 0;
     result_count = 0;
     context(NULL);
+    print("run %s", test_name);
     test->run();
     abandon_if_threads_remain_();
     print_results();
