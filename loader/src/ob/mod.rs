@@ -5,12 +5,15 @@
 //! An object crosses to another process [packed](object::Packed): named objects through the server's name space,
 //! handles by inheritance or through the other process's [agent].
 
+pub mod agent;
 pub mod apc;
 pub mod attributes;
+pub mod duplicate;
 pub mod futex;
 pub mod guest;
 pub mod mutant;
 pub mod name;
+pub mod named_directory;
 pub mod object;
 pub mod process;
 pub mod record;
@@ -42,4 +45,18 @@ pub fn pseudo_entry(handle: Handle) -> Result<Entry, NtStatus> {
         }),
         _ => TABLE.entry(handle),
     }
+}
+
+/// Signals an event, mutant or semaphore once, as `NtSignalAndWaitForSingleObject` does.
+pub fn signal(handle: Handle) -> Result<(), NtStatus> {
+    use object::downcast;
+    let object = table::lookup_any(handle, 0)?;
+    if let Ok(event) = downcast::<sync::Event>(object.clone()) {
+        event.set();
+        return Ok(());
+    }
+    if let Ok(mutant) = downcast::<mutant::Mutant>(object.clone()) {
+        return mutant.release().map(|_| ());
+    }
+    downcast::<sync::Semaphore>(object)?.release(1).map(|_| ())
 }

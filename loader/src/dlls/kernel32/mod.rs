@@ -1,3 +1,8 @@
 //! `kernel32.dll` and `kernelbase.dll`.
 
+mod critical_section;
 mod errhandlingapi;
+mod handleapi;
+pub mod heapapi;
+mod srw;
+mod synchapi;
