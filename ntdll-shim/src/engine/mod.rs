@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `port.rs` | a port object of this process and its connection |
 //! | `queue.rs` | the queue a port receives from |
+//! | `adopt.rs` | taking over a port whose handle came from another process |
 //! | `session.rs` | this process at the server: control calls, thread numbers, who is who |
 //! | `message.rs` | a message between capture and slot |
 //! | `send.rs` | datagrams and requests into a queue |
@@ -11,6 +12,7 @@
 //! | `answer.rs` | replies, callbacks, reply-and-wait |
 //! | `receive.rs` | taking the next message of a queue |
 
+mod adopt;
 mod answer;
 mod message;
 mod port;
@@ -20,6 +22,7 @@ mod send;
 mod session;
 mod wait;
 
+pub use adopt::{adopt, adopt_by_lifetime};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
 pub use message::{Data, Incoming, Outgoing};
 pub use port::{Connection, NewPort, Port};

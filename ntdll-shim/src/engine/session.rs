@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ntlpc_abi::{ClientId, NtStatus};
@@ -58,7 +59,9 @@ pub fn existing_session() -> Option<&'static Session> {
 impl Session {
     fn start() -> Result<Session, Box<dyn std::error::Error>> {
         let prefix = Prefix::from_environment()?;
-        let control = connect_or_start(&prefix, &[])?;
+        let places = host::current().server_places();
+        let beside: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
+        let control = connect_or_start(&prefix, &beside)?;
         let (reply, mut fds) = control.call(&host::current().hello(), &[])?;
         let table = fds.pop().ok_or("the server sent no thread table")?;
         allow_server_to_copy(reply.server_pid);

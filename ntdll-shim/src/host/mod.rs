@@ -8,7 +8,10 @@
 //!
 //! Nothing outside this trait asks which host it runs in.
 
+pub mod wine;
+
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::{ClientId, Handle, NtStatus, UserPtr, Width};
@@ -145,6 +148,11 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// What the security subsystem answers.
     fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus>;
+
+    /// Returns directories the server program may lie in, for a host whose executable is not ours.
+    fn server_places(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// The queue of the waitable port numbered `port` got a message or was emptied. For hosts whose waits cannot watch the
     /// inbox's signal word ([`Port::signal_address`]).

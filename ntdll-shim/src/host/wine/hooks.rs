@@ -1,53 +1,88 @@
-//! Calls of Wine that must know ports: which, when our service takes part, and what it does.
+//! Calls of Wine that must know ports: which, when our service takes part.
 
-use super::code::{HandleMap, Test};
-use super::service::{Service, ntdll};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::AtomicU32;
+
+use super::code::Test;
+use super::handles::{self, PLAIN, PORT};
+use super::page::page;
+use super::service::Service;
+use super::{objects, threads, waits};
 
 /// A hooked call of PE ntdll.
 pub struct Hook {
     /// Exported name.
     pub name: &'static str,
-    /// Runs if one of the tests asks for it.
+    /// Runs if one of the tests asks for it, always without tests.
     pub service: Service,
     /// Decides in machine code whether Wine's own call runs without us.
     pub tests: fn() -> Vec<Test>,
 }
 
 /// Every hook.
-pub const HOOKS: &[Hook] = &[Hook {
-    name: "NtClose",
-    service: close,
-    tests: known_handles,
-}];
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: "NtClose",
+        service: objects::close,
+        tests: known_handles,
+    },
+    Hook {
+        name: "NtDuplicateObject",
+        service: objects::duplicate_object,
+        tests: Vec::new,
+    },
+    Hook {
+        name: "NtQueryObject",
+        service: objects::query_object,
+        tests: maybe_ports,
+    },
+    Hook {
+        name: "NtWaitForSingleObject",
+        service: waits::wait_for_single_object,
+        tests: maybe_waitable,
+    },
+    Hook {
+        name: "NtWaitForMultipleObjects",
+        service: waits::wait_for_multiple_objects,
+        tests: any_waitable,
+    },
+    Hook {
+        name: "NtSignalAndWaitForSingleObject",
+        service: waits::signal_and_wait_for_single_object,
+        tests: any_waitable,
+    },
+    Hook {
+        name: "NtTerminateThread",
+        service: threads::terminate_thread,
+        tests: Vec::new,
+    },
+];
 
-/// Bits of a byte of [`HANDLES`].
-const PORT: u8 = 1;
-/// Known not to be a waitable port.
-const PLAIN: u8 = 2;
-
-/// What is known of each handle below `4 * HANDLES.len()`; greater ones always take the way through the services.
-static HANDLES: [AtomicU8; 0x1_0000] = [const { AtomicU8::new(0) }; 0x1_0000];
-
-fn map() -> HandleMap {
-    HandleMap {
-        address: HANDLES.as_ptr() as u64,
-        length: HANDLES.len() as u32,
-    }
-}
-
+/// The handle is one something is remembered of.
 fn known_handles() -> Vec<Test> {
-    vec![Test::HandleHas(map(), PORT | PLAIN)]
+    vec![Test::HandleHas(handles::map(), PORT | PLAIN)]
 }
 
-/// `NtClose(Handle)`.
-unsafe extern "sysv64" fn close(arguments: *mut u64) -> u32 {
-    // SAFETY: Wine passes the arguments of the call.
-    let handle = unsafe { *arguments };
-    if let Some(known) = HANDLES.get((handle >> 2) as usize) {
-        known.store(0, Ordering::Relaxed);
-    }
-    let ntdll = ntdll();
-    // SAFETY: the caller's own argument.
-    unsafe { ntdll.call(ntdll.NtClose, [handle]) }
+/// There are ports in the prefix and the handle is not known to be something else.
+fn maybe_ports() -> Vec<Test> {
+    vec![
+        Test::OriginalUnless(address(&page().ports)),
+        Test::HandleLacks(handles::map(), PLAIN),
+    ]
+}
+
+/// There are waitable ports in the prefix and the handle is not known to be something else.
+fn maybe_waitable() -> Vec<Test> {
+    vec![
+        Test::OriginalUnless(address(&page().waitable_ports)),
+        Test::HandleLacks(handles::map(), PLAIN),
+    ]
+}
+
+/// There are waitable ports in the prefix.
+fn any_waitable() -> Vec<Test> {
+    vec![Test::ServiceIf(address(&page().waitable_ports))]
+}
+
+fn address(word: &AtomicU32) -> u64 {
+    word.as_ptr() as u64
 }

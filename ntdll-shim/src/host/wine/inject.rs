@@ -70,7 +70,7 @@ fn inject() -> Result<Done, Refusal> {
     memory.fill(block, &plan.code, PAGE_EXECUTE_READ)?;
     memory.fill(block + code_length, &directory, PAGE_READONLY)?;
 
-    service::start(ntdll);
+    service::start(ntdll, (block + plan.bridge) as u64);
     let hooked = plan.place_hooks(&memory, base, block);
     let mut entry = [0; 8];
     entry[..4].copy_from_slice(&directory_rva.to_le_bytes());
@@ -94,6 +94,8 @@ struct Plan {
     exported: Vec<(String, usize)>,
     /// RVA of a thunk in the image and offset in the block of the stub that takes its place.
     hooked: Vec<(u32, usize)>,
+    /// Offset in the block of the start address of the bridge's thread.
+    bridge: usize,
     /// Hooks that only an export leads to, since the thunk does not look as expected.
     degraded: Vec<&'static str>,
 }
@@ -104,6 +106,7 @@ impl Plan {
             code: Vec::new(),
             exported: Vec::new(),
             hooked: Vec::new(),
+            bridge: 0,
             degraded: Vec::new(),
         };
         for (index, id) in CallId::ALL.iter().enumerate() {
@@ -135,6 +138,7 @@ impl Plan {
                 plan.degraded.push(hook.name);
             }
         }
+        plan.bridge = plan.add(&code::thunk(target, service::BRIDGE as u32));
         plan
     }
 

@@ -45,6 +45,12 @@ impl Maps {
         Some(&found.path)
     }
 
+    /// Returns the path of the file mapped at `address`.
+    pub fn path_of(&self, address: usize) -> Option<&Path> {
+        let found = self.0.iter().find(|m| m.range.contains(&address))?;
+        Some(&found.path)
+    }
+
     /// Returns whether every byte of the range may be read.
     pub fn is_readable(&self, range: Range<usize>) -> bool {
         let mut at = range.start;

@@ -6,16 +6,38 @@
 //! that our code runs on Wine's kernel stack like any unix call of Wine. A process that does not look as expected is
 //! left alone.
 //!
+//! | what | file |
+//! |---|---|
+//! | port handles, and what is known of each | `handles.rs` |
+//! | close, duplicate, query | `objects.rs` |
+//! | waits on waitable ports | `waits.rs`, `bridge.rs` |
+//! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
+//! | what the Wine processes of a prefix tell each other | `page.rs` |
+//!
 //! Which of the calls are served is chosen by `LPC_HOST_CALLS`: `ours` (all of them), `native` (none; Wine's own stay)
 //! or `auto`: ours, unless this Wine exports every call of the table itself. It is all or nothing because the calls
 //! share one name space, and a port name must not be served by both.
 
+#![allow(
+    unsafe_code,
+    reason = "signals, machine code, Wine's functions; each block proves its conditions"
+)]
+
+mod bridge;
 mod code;
 mod diagnostics;
 mod exports;
+mod handles;
 mod hooks;
+mod host;
 mod inject;
 mod maps;
 mod ntdll;
+mod objects;
+mod page;
 mod preload;
+mod sections;
 mod service;
+mod threads;
+mod tokens;
+mod waits;

@@ -2,12 +2,14 @@
 //!
 //! Wine installs its handlers of SIGQUIT (end this thread) and SIGUSR1 (suspend this thread) once, before the first PE
 //! instruction and while the process has one thread. The second of them is the moment to [`inject`].
-//! Both handlers are wrapped, so that they wait while the thread is in a stretch of [`crate::interrupt`].
+//! Both handlers are wrapped, so that they wait while the thread is in a stretch of [`crate::interrupt`]. So are those of
+//! SIGSEGV and SIGBUS: where Wine would leave our frames for a fault in a guarded copy ([`crate::capture`]), the copy
+//! fails instead; faults that Wine cures (write watches, pages not yet committed) stay Wine's.
 //!
 //! In any other process the function is the C library's own.
 
 use super::{inject, ntdll};
-use crate::interrupt;
+use crate::{capture, interrupt};
 use libc::{c_int, c_void, sigaction as SigAction, siginfo_t, ucontext_t};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,9 +18,11 @@ type SigActionFn = unsafe extern "C" fn(c_int, *const SigAction, *mut SigAction)
 type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
 /// Wine's own handlers of the wrapped signals; zero until it installs them.
-static WRAPPED: [(c_int, AtomicUsize); 2] = [
+static WRAPPED: [(c_int, AtomicUsize); 4] = [
     (libc::SIGQUIT, AtomicUsize::new(0)),
     (libc::SIGUSR1, AtomicUsize::new(0)),
+    (libc::SIGSEGV, AtomicUsize::new(0)),
+    (libc::SIGBUS, AtomicUsize::new(0)),
 ];
 
 /// `sigaction(2)`.
@@ -76,19 +80,45 @@ fn wrap(mut action: SigAction, slot: &AtomicUsize) -> SigAction {
 }
 
 unsafe extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
-    if unsafe { runs_64_bit_code_of_this_thread(context) } && interrupt::defer(signal) {
-        return;
-    }
     let Some((_, slot)) = WRAPPED.iter().find(|(number, _)| *number == signal) else {
         return;
     };
     // SAFETY: only a three-argument handler is stored, before this function is installed for the signal.
     let handler =
         unsafe { std::mem::transmute::<usize, Option<Handler>>(slot.load(Ordering::Relaxed)) };
-    if let Some(handler) = handler {
+    let Some(handler) = handler else { return };
+    if matches!(signal, libc::SIGSEGV | libc::SIGBUS) {
         // SAFETY: the kernel's own arguments.
-        unsafe { handler(signal, info, context) }
+        unsafe { on_fault(handler, signal, info, context) }
+        return;
+    }
+    // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
+    if unsafe { runs_64_bit_code_of_this_thread(context) } && interrupt::defer(signal) {
+        return;
+    }
+    // SAFETY: the kernel's own arguments.
+    unsafe { handler(signal, info, context) }
+}
+
+/// Lets Wine handle a fault. If it went elsewhere from within a guarded copy, the copy goes on, to fail.
+///
+/// # Safety
+/// The arguments are those of a signal handler.
+unsafe fn on_fault(handler: Handler, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    const RIP: usize = libc::REG_RIP as usize;
+    let registers = context.cast::<ucontext_t>();
+    // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
+    let before = unsafe { (*registers).uc_mcontext.gregs };
+    // SAFETY: the caller's arguments.
+    unsafe { handler(signal, info, context) };
+    let Some(resume) = capture::fixup(before[RIP].cast_unsigned()) else {
+        return;
+    };
+    // SAFETY: as above.
+    let after = unsafe { &mut (*registers).uc_mcontext.gregs };
+    if after[RIP] != before[RIP] {
+        *after = before;
+        after[RIP] = resume.cast_signed();
     }
 }
 

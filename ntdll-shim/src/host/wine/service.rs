@@ -1,11 +1,15 @@
 //! The functions behind the thunks. Wine calls each with one pointer to its arguments, eight bytes each, on its kernel
 //! stack; narrow arguments carry garbage in their upper bits.
 
-use super::hooks;
-use super::ntdll::Ntdll;
-use crate::interrupt;
-use ntlpc_abi::{CallId, NtStatus, for_each_call};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ntlpc_abi::{CallId, for_each_call};
+
+use super::host::Wine;
+use super::ntdll::Ntdll;
+use super::{bridge, hooks};
+use crate::{Slots, call, host};
 
 /// A function in Wine's table of unix calls.
 pub type Service = unsafe extern "sysv64" fn(*mut u64) -> u32;
@@ -18,11 +22,14 @@ macro_rules! port_calls {
 
 const PORT_CALLS: [Service; CallId::ALL.len()] = for_each_call!(port_calls);
 
-/// The services in the order of their numbers: port calls, then hooks.
-pub static TABLE: [Service; CallId::ALL.len() + hooks::HOOKS.len()] = {
-    let mut table = [PORT_CALLS[0]; CallId::ALL.len() + hooks::HOOKS.len()];
+/// Index of the body of the bridge's thread.
+pub const BRIDGE: usize = PORT_CALLS.len() + hooks::HOOKS.len();
+
+/// The services in the order of their numbers: port calls, hooks, the bridge.
+pub static TABLE: [Service; BRIDGE + 1] = {
+    let mut table: [Service; BRIDGE + 1] = [bridge::run; BRIDGE + 1];
     let mut index = 0;
-    while index < table.len() {
+    while index < BRIDGE {
         table[index] = if index < PORT_CALLS.len() {
             PORT_CALLS[index]
         } else {
@@ -34,10 +41,13 @@ pub static TABLE: [Service; CallId::ALL.len() + hooks::HOOKS.len()] = {
 };
 
 static NTDLL: OnceLock<Ntdll> = OnceLock::new();
+static BRIDGE_THUNK: AtomicU64 = AtomicU64::new(0);
 
-/// Makes Wine's functions known to the services, before any of them can be called.
-pub fn start(ntdll: Ntdll) {
+/// Makes Wine's functions known to the services and Wine the host, before any of them can be called.
+pub fn start(ntdll: Ntdll, bridge_thunk: u64) {
     let _ = NTDLL.set(ntdll);
+    BRIDGE_THUNK.store(bridge_thunk, Ordering::Relaxed);
+    host::install(Box::new(Wine));
 }
 
 /// Wine's functions.
@@ -48,8 +58,15 @@ pub fn ntdll() -> &'static Ntdll {
     NTDLL.get().expect("services run after the injection")
 }
 
-unsafe extern "sysv64" fn port_call<const INDEX: usize>(_arguments: *mut u64) -> u32 {
-    interrupt::reset();
-    log::warn!("{} is not supported", CallId::ALL[INDEX].call().name);
-    NtStatus::NOT_SUPPORTED.0
+/// Address of the thunk that leads to the bridge: the start address of its thread.
+pub fn bridge_thunk() -> u64 {
+    BRIDGE_THUNK.load(Ordering::Relaxed)
+}
+
+unsafe extern "sysv64" fn port_call<const INDEX: usize>(arguments: *mut u64) -> u32 {
+    let id = CallId::ALL[INDEX];
+    // SAFETY: the thunk made the arguments lie in a row; a caller that passed fewer leaves stack of its own there. Nobody
+    // writes to them while the call runs.
+    let slots = unsafe { std::slice::from_raw_parts(arguments, id.call().args.len()) };
+    call(id, Slots(slots)).0
 }

@@ -1,0 +1,199 @@
+//! The host trait over Wine.
+
+use std::arch::asm;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
+use ntlpc_proto::Bytes;
+use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
+
+use super::service::ntdll;
+use super::{handles, sections, tokens};
+use crate::engine::Port;
+use crate::host::{Host, MappedView, Personality, Section};
+
+/// Stock Wine, this library preloaded.
+#[derive(Debug)]
+pub struct Wine;
+
+/// Where the server may place views of this process: far above Wine's PE images and heaps, far below the libraries.
+const ARENA_BASE: u64 = 0x3000_0000_0000;
+const ARENA_SIZE: u64 = 0x0100_0000_0000;
+
+impl Host for Wine {
+    fn personality(&self) -> Personality {
+        Personality {
+            port: Width::X64,
+            guest: Width::X64,
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            host: HostKind::Wine,
+            width: GuestWidth::X64,
+            nt_pid: self.client_id().process,
+            create_time: create_time_of_process(),
+            wants_lifetime_fds: true,
+            arena_base: ARENA_BASE,
+            arena_size: ARENA_SIZE,
+            image: image_name(),
+            token: Bytes(tokens::process_token()),
+        }
+    }
+
+    fn client_id(&self) -> ClientId {
+        let (process, thread): (u64, u64);
+        // SAFETY: services run on threads of Wine, where GS leads to the TEB; ClientId is at 0x40.
+        unsafe {
+            asm!(
+                "mov {0}, gs:[0x40]",
+                "mov {1}, gs:[0x48]",
+                out(reg) process,
+                out(reg) thread,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        ClientId {
+            process: process as u32,
+            thread: thread as u32,
+        }
+    }
+
+    fn thread_create_time(&self) -> u64 {
+        let mut times = [0_u64; 4];
+        let ntdll = ntdll();
+        // SAFETY: thread, ThreadTimes, a local and its size, no length wanted.
+        let status = unsafe {
+            ntdll.call(
+                ntdll.NtQueryInformationThread,
+                [
+                    CURRENT_THREAD,
+                    THREAD_TIMES,
+                    times.as_mut_ptr() as u64,
+                    size_of_val(&times) as u64,
+                    0,
+                ],
+            )
+        };
+        if status == 0 { times[0] } else { 0 }
+    }
+
+    /// Wine ends a thread by a signal, wherever it is; none comes back here.
+    fn is_thread_terminating(&self) -> bool {
+        false
+    }
+
+    fn insert_port(
+        &self,
+        port: Arc<Port>,
+        lifetime: Option<OwnedFd>,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus> {
+        let lifetime = lifetime.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        handles::insert(port, &lifetime, is_inheritable)
+    }
+
+    fn port(&self, handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
+        handles::port(handle, access)
+    }
+
+    fn close(&self, handle: Handle) {
+        handles::forget(handle.0);
+        let ntdll = ntdll();
+        // SAFETY: a handle.
+        unsafe { ntdll.call(ntdll.NtClose, [handle.0]) };
+    }
+
+    /// Directories of Wine are not those of the server.
+    fn directory(&self, _handle: Handle) -> Result<u64, NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
+
+    fn section(&self, handle: Handle, access: u32) -> Result<Section, NtStatus> {
+        sections::section(handle, access)
+    }
+
+    fn map_view(
+        &self,
+        section: &Section,
+        offset: u64,
+        size: u64,
+        at: Option<u64>,
+    ) -> Result<MappedView, NtStatus> {
+        sections::map_view(section, offset, size, at)
+    }
+
+    fn unmap_view(&self, base: u64) {
+        sections::unmap_view(base);
+    }
+
+    fn effective_token(&self) -> Vec<u8> {
+        tokens::thread_token()
+    }
+
+    fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus> {
+        tokens::impersonate(token)
+    }
+
+    fn server_places(&self) -> Vec<PathBuf> {
+        library_directory().into_iter().collect()
+    }
+}
+
+fn create_time_of_process() -> u64 {
+    let mut times = [0_u64; 4];
+    query_process(PROCESS_TIMES, &mut times).map_or(0, |()| times[0])
+}
+
+/// File name of the program, from `ProcessImageFileName`: a UNICODE_STRING with its text behind it.
+fn image_name() -> String {
+    let mut answer = [0_u64; 140];
+    if query_process(PROCESS_IMAGE_FILE_NAME, &mut answer).is_none() {
+        return String::new();
+    }
+    let length = usize::from(answer[0] as u16) / 2;
+    let start = (answer[1] as usize).saturating_sub(answer.as_ptr() as usize) / 2;
+    let units: Vec<u16> = answer
+        .iter()
+        .flat_map(|word| [0, 16, 32, 48].map(|shift| (word >> shift) as u16))
+        .collect();
+    let name = String::from_utf16_lossy(units.get(start..start + length).unwrap_or_default());
+    name.rsplit('\\').next().unwrap_or_default().to_owned()
+}
+
+fn query_process(class: u64, answer: &mut [u64]) -> Option<()> {
+    let ntdll = ntdll();
+    // SAFETY: process, class, a buffer and its size, no length wanted.
+    let status = unsafe {
+        ntdll.call(
+            ntdll.NtQueryInformationProcess,
+            [
+                CURRENT_PROCESS,
+                class,
+                answer.as_mut_ptr() as u64,
+                size_of_val(answer) as u64,
+                0,
+            ],
+        )
+    };
+    (status == 0).then_some(())
+}
+
+/// Directory of this library.
+fn library_directory() -> Option<PathBuf> {
+    let maps = super::maps::Maps::read();
+    Some(
+        maps.path_of(library_directory as *const () as usize)?
+            .parent()?
+            .to_owned(),
+    )
+}
+
+const CURRENT_PROCESS: u64 = u64::MAX;
+const CURRENT_THREAD: u64 = u64::MAX - 1;
+const THREAD_TIMES: u64 = 1;
+const PROCESS_TIMES: u64 = 4;
+const PROCESS_IMAGE_FILE_NAME: u64 = 27;

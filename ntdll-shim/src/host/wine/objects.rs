@@ -1,0 +1,152 @@
+//! Close, duplication and queries of handles that may name ports.
+
+use std::sync::atomic::Ordering;
+
+use ntlpc_abi::NtStatus;
+use ntlpc_proto::port::QueryPort;
+
+use super::handles::{self, Known};
+use super::page::page;
+use super::service::ntdll;
+use crate::engine::session;
+use crate::interrupt;
+
+/// `NtClose(Handle)`.
+pub unsafe extern "sysv64" fn close(arguments: *mut u64) -> u32 {
+    interrupt::reset();
+    // SAFETY: Wine passes the argument of the call.
+    let handle = unsafe { *arguments };
+    handles::forget(handle);
+    let ntdll = ntdll();
+    // SAFETY: the caller's own argument.
+    unsafe { ntdll.call(ntdll.NtClose, [handle]) }
+}
+
+/// `NtDuplicateObject(SourceProcess, SourceHandle, TargetProcess, *TargetHandle, Access, Attributes, Options)`.
+///
+/// What a duplicate names is learned when it is used; here only what is known becomes invalid.
+pub unsafe extern "sysv64" fn duplicate_object(arguments: *mut u64) -> u32 {
+    interrupt::reset();
+    // SAFETY: Wine passes the seven arguments of the call.
+    let all = unsafe { *arguments.cast::<[u64; 7]>() };
+    let [
+        source_process,
+        source_handle,
+        target_process,
+        _,
+        _,
+        _,
+        options,
+    ] = all;
+    if source_process == CURRENT_PROCESS && options as u32 & DUPLICATE_CLOSE_SOURCE != 0 {
+        handles::forget(source_handle);
+    }
+    let ntdll = ntdll();
+    // SAFETY: the caller's own arguments.
+    let status = unsafe { ntdll.call(ntdll.NtDuplicateObject, all) };
+    if source_process != CURRENT_PROCESS || target_process != CURRENT_PROCESS {
+        page().remote_duplications.fetch_add(1, Ordering::Release);
+    }
+    status
+}
+
+/// `NtQueryObject(Handle, Class, Buffer, Length, *ReturnLength)`: type and name are a port's, the rest is Wine's.
+pub unsafe extern "sysv64" fn query_object(arguments: *mut u64) -> u32 {
+    interrupt::reset();
+    // SAFETY: Wine passes the five arguments of the call.
+    let all = unsafe { *arguments.cast::<[u64; 5]>() };
+    let [handle, class, buffer, length, returned] = all;
+    let answer = match class as u32 {
+        OBJECT_NAME_INFORMATION => {
+            handles::find_port(handle).map(|known| name_information(&known, buffer))
+        }
+        OBJECT_TYPE_INFORMATION => {
+            handles::find_port(handle).map(|known| type_information(&known, buffer))
+        }
+        _ => None,
+    };
+    let Some(answer) = answer else {
+        let ntdll = ntdll();
+        // SAFETY: the caller's own arguments.
+        return unsafe { ntdll.call(ntdll.NtQueryObject, all) };
+    };
+    let length = length as u32 as usize;
+    let status = if length < answer.len() {
+        NtStatus::INFO_LENGTH_MISMATCH
+    } else {
+        NtStatus::SUCCESS
+    };
+    // SAFETY: the caller's pointers; bad ones fault here, where nothing is held, as they would in Wine.
+    unsafe {
+        if status.is_success() {
+            std::ptr::copy_nonoverlapping(answer.as_ptr(), buffer as *mut u8, answer.len());
+        }
+        if returned != 0 {
+            (returned as *mut u32).write_unaligned(answer.len() as u32);
+        }
+    }
+    status.0
+}
+
+/// `OBJECT_NAME_INFORMATION` for a buffer at `at`; of an unnamed port the empty string. Source: phnt `ntobapi.h`.
+fn name_information(known: &Known, at: u64) -> Vec<u8> {
+    let query = QueryPort {
+        port: known.port.id,
+    };
+    let name = session()
+        .and_then(|session| session.call(&query, &[]))
+        .map(|(reply, _)| reply.name);
+    let units: Vec<u8> = name
+        .map(|name| name.0.iter().flat_map(|unit| unit.to_le_bytes()).collect())
+        .unwrap_or_default();
+    if units.is_empty() {
+        unicode_string(&[], 0).to_vec()
+    } else {
+        with_string(vec![0; 16], &units, at)
+    }
+}
+
+/// `OBJECT_TYPE_INFORMATION` for a buffer at `at`. Source: phnt `ntobapi.h`; masks from lpc §3.8.
+fn type_information(known: &Known, at: u64) -> Vec<u8> {
+    let mut fixed = vec![0; 0x68];
+    let mut put =
+        |offset: usize, value: u32| fixed[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+    put(0x40, 0x7B2); // InvalidAttributes
+    put(0x44, 0x2_0001); // GenericMapping
+    put(0x48, 0x1_0001);
+    put(0x4C, 0);
+    put(0x50, 0x1F_0001);
+    put(0x54, 0x1F_0001); // ValidAccessMask
+    put(0x5C, 1); // PoolType: paged
+    let units: Vec<u8> = known
+        .port
+        .type_name()
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    with_string(fixed, &units, at)
+}
+
+/// Appends a string with its terminator, and describes it in the `UNICODE_STRING` at the start.
+fn with_string(mut fixed: Vec<u8>, units: &[u8], at: u64) -> Vec<u8> {
+    let string = unicode_string(units, at + fixed.len() as u64);
+    fixed[..16].copy_from_slice(&string);
+    fixed.extend(units);
+    fixed.extend([0, 0]);
+    fixed
+}
+
+fn unicode_string(units: &[u8], buffer: u64) -> [u8; 16] {
+    let length = units.len() as u16;
+    let maximum = if units.is_empty() { 0 } else { length + 2 };
+    let mut string = [0; 16];
+    string[..2].copy_from_slice(&length.to_le_bytes());
+    string[2..4].copy_from_slice(&maximum.to_le_bytes());
+    string[8..].copy_from_slice(&buffer.to_le_bytes());
+    string
+}
+
+const CURRENT_PROCESS: u64 = u64::MAX;
+const DUPLICATE_CLOSE_SOURCE: u32 = 1;
+const OBJECT_NAME_INFORMATION: u32 = 1;
+const OBJECT_TYPE_INFORMATION: u32 = 2;

@@ -1,0 +1,171 @@
+//! Sections and views: Wine sections over the same file as the peer's memory.
+//!
+//! A Wine section has a file behind it, and `wine_server_handle_to_fd` gives a descriptor of that file; the other way,
+//! a descriptor becomes a Wine file handle, a section of it, a view. So a view is Wine's own (NtQueryVirtualMemory,
+//! NtUnmapViewOfSection) whether the memory came from Wine, from a program under `lpcrun`, or is a native memfd.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use ntlpc_abi::{Handle, NtStatus};
+
+use super::handles::{descriptor, granted_access};
+use super::service::ntdll;
+use crate::host::{MappedView, Section};
+
+/// Returns the file behind a section handle that grants `access`.
+pub fn section(handle: Handle, access: u32) -> Result<Section, NtStatus> {
+    if !is_section(handle.0)? {
+        return Err(NtStatus::OBJECT_TYPE_MISMATCH);
+    }
+    if granted_access(handle.0)? & access != access {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    let fd = descriptor(handle.0, 0)?;
+    let file = File::from(fd);
+    let size = file
+        .metadata()
+        .map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)?
+        .len();
+    Ok(Section {
+        fd: file.into(),
+        size,
+    })
+}
+
+/// Maps part of a section, readable and writable, at an address or anywhere.
+pub fn map_view(
+    section: &Section,
+    offset: u64,
+    size: u64,
+    at: Option<u64>,
+) -> Result<MappedView, NtStatus> {
+    let file = Owned::of_descriptor(section)?;
+    let mapping = Owned::section_of(&file)?;
+    let (mut base, mut offset, mut size) = (at.unwrap_or(0), offset, size);
+    let ntdll = ntdll();
+    // SAFETY: section, process, base, zero bits, commit size, offset, size, ViewUnmap, no type, protection; the pointers
+    // are to locals.
+    let status = unsafe {
+        ntdll.call(
+            ntdll.NtMapViewOfSection,
+            [
+                mapping.0,
+                CURRENT_PROCESS,
+                &raw mut base as u64,
+                0,
+                0,
+                &raw mut offset as u64,
+                &raw mut size as u64,
+                VIEW_UNMAP,
+                0,
+                PAGE_READWRITE,
+            ],
+        )
+    };
+    NtStatus(status).ok()?;
+    Ok(MappedView { base, size })
+}
+
+/// Unmaps a view.
+pub fn unmap_view(base: u64) {
+    let ntdll = ntdll();
+    // SAFETY: process and address; an address without a view is refused.
+    let status = unsafe { ntdll.call(ntdll.NtUnmapViewOfSection, [CURRENT_PROCESS, base]) };
+    if status != 0 {
+        log::debug!("the view at {base:#x} was gone: status {status:#x}");
+    }
+}
+
+/// A Wine handle of ours.
+struct Owned(u64);
+
+impl Owned {
+    fn of_descriptor(section: &Section) -> Result<Owned, NtStatus> {
+        let mut handle = 0_u64;
+        let ntdll = ntdll();
+        // SAFETY: descriptor, access, no attributes, pointer to a local.
+        let status = unsafe {
+            ntdll.call(
+                ntdll.wine_server_fd_to_handle,
+                [
+                    section.fd.as_raw_fd() as u64,
+                    GENERIC_READ_WRITE,
+                    0,
+                    &raw mut handle as u64,
+                ],
+            )
+        };
+        NtStatus(status).ok()?;
+        Ok(Owned(handle))
+    }
+
+    fn section_of(file: &Owned) -> Result<Owned, NtStatus> {
+        let mut handle = 0_u64;
+        let ntdll = ntdll();
+        // SAFETY: pointer to a local, access, no attributes, size of the file, protection, SEC_COMMIT, file.
+        let status = unsafe {
+            ntdll.call(
+                ntdll.NtCreateSection,
+                [
+                    &raw mut handle as u64,
+                    SECTION_ALL_ACCESS,
+                    0,
+                    0,
+                    PAGE_READWRITE,
+                    SEC_COMMIT,
+                    file.0,
+                ],
+            )
+        };
+        NtStatus(status).ok()?;
+        Ok(Owned(handle))
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let ntdll = ntdll();
+        // SAFETY: a handle of ours.
+        unsafe { ntdll.call(ntdll.NtClose, [self.0]) };
+    }
+}
+
+/// Asks Wine for the name of the object's type.
+fn is_section(handle: u64) -> Result<bool, NtStatus> {
+    const NAME: &[u8] = b"S\0e\0c\0t\0i\0o\0n\0";
+    // `OBJECT_TYPE_INFORMATION` begins with a UNICODE_STRING; the name follows the structure.
+    let mut information = [0_u64; 64];
+    let ntdll = ntdll();
+    // SAFETY: handle, class 2, a local buffer and its size, no length wanted.
+    let status = unsafe {
+        ntdll.call(
+            ntdll.NtQueryObject,
+            [
+                handle,
+                2,
+                information.as_mut_ptr() as u64,
+                size_of_val(&information) as u64,
+                0,
+            ],
+        )
+    };
+    NtStatus(status).ok()?;
+    let length = usize::from(information[0] as u16);
+    let start = (information[1] as usize).wrapping_sub(information.as_ptr() as usize);
+    let bytes: Vec<u8> = information
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    Ok(start
+        .checked_add(length)
+        .and_then(|end| bytes.get(start..end))
+        == Some(NAME))
+}
+
+const CURRENT_PROCESS: u64 = u64::MAX;
+const GENERIC_READ_WRITE: u64 = 0xC000_0000;
+const SECTION_ALL_ACCESS: u64 = 0xF_001F;
+const PAGE_READWRITE: u64 = 0x04;
+const SEC_COMMIT: u64 = 0x0800_0000;
+const VIEW_UNMAP: u64 = 2;
