@@ -50,5 +50,5 @@ pub mod wire;
 pub use connection::{CallError, Connection};
 pub use prefix::{Prefix, PrefixError};
 pub use request::{Field, Request, RequestInfo};
-pub use start::{StartError, connect_existing, connect_or_start};
+pub use start::{ALREADY_RUNNING_EXIT, StartError, connect_existing, connect_or_start};
 pub use wire::{Bytes, Malformed, Name};

@@ -18,6 +18,9 @@ use crate::{Connection, Prefix, PrefixError};
 /// File name of the server program.
 const SERVER: &str = "wineserver-ext";
 
+/// Exit code of a server program that found the prefix served by another.
+pub const ALREADY_RUNNING_EXIT: i32 = 2;
+
 /// Why there is no connection to a server.
 #[derive(Debug)]
 pub enum StartError {
@@ -144,7 +147,7 @@ fn start(prefix: &Prefix, beside: &[&Path]) -> Result<(), StartError> {
         .env("LPC_PREFIX", prefix.directory())
         .output()
         .map_err(|error| StartError::NotRun(program.clone(), error))?;
-    if output.status.success() {
+    if output.status.success() || output.status.code() == Some(ALREADY_RUNNING_EXIT) {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
