@@ -8,7 +8,9 @@
 pub mod agent;
 pub mod apc;
 pub mod attributes;
+pub mod completion;
 pub mod duplicate;
+pub mod file;
 pub mod futex;
 pub mod guest;
 pub mod mutant;
@@ -17,6 +19,7 @@ pub mod named_directory;
 pub mod object;
 pub mod process;
 pub mod record;
+pub mod section;
 pub mod security;
 pub mod sid;
 pub mod sync;
