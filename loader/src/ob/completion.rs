@@ -1,8 +1,8 @@
 //! I/O completion ports.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -12,8 +12,10 @@ use super::record::SLEEPERS;
 use super::wait::{Taken, Waitable, Watch, Word, WordRef};
 
 /// `IO_COMPLETION_ALL_ACCESS` and the generic mapping of completion ports.
-pub static COMPLETION_TYPE: ObjectType =
-    ObjectType { name: "IoCompletion", generic: [0x2_0001, 0x2_0002, 0x12_0000, 0x1F_0003] };
+pub static COMPLETION_TYPE: ObjectType = ObjectType {
+    name: "IoCompletion",
+    generic: [0x2_0001, 0x2_0002, 0x12_0000, 0x1F_0003],
+};
 
 /// One completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +75,10 @@ impl Completion {
                 let taken: Vec<Packet> = packets.drain(..count).collect();
                 let left = u32::try_from(packets.len()).unwrap_or(SLEEPERS - 1);
                 let sleepers = self.queue.word.load(Ordering::Relaxed) & SLEEPERS;
-                self.queue.word.store(left | if taken.is_empty() { SLEEPERS } else { sleepers }, Ordering::Release);
+                self.queue.word.store(
+                    left | if taken.is_empty() { SLEEPERS } else { sleepers },
+                    Ordering::Release,
+                );
                 if !taken.is_empty() {
                     return taken;
                 }
@@ -81,7 +86,11 @@ impl Completion {
             if deadline_ns.is_some_and(|deadline| deadline <= futex::now_ns()) {
                 return Vec::new();
             }
-            let sleep = Sleep { word: &self.queue.word, expected: SLEEPERS, is_shared: false };
+            let sleep = Sleep {
+                word: &self.queue.word,
+                expected: SLEEPERS,
+                is_shared: false,
+            };
             futex::sleep(&[sleep], deadline_ns);
         }
     }
@@ -102,10 +111,16 @@ impl Waitable for Completion {
     }
     fn give_back(&self, _taken: Taken) {}
     fn watch(&self) -> Option<Watch> {
-        match self.queue.word.compare_exchange(0, SLEEPERS, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) | Err(SLEEPERS) => {
-                Some(Watch { word: WordRef::Other(self.queue.clone()), expected: SLEEPERS, deadline_ns: None })
-            }
+        match self
+            .queue
+            .word
+            .compare_exchange(0, SLEEPERS, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) | Err(SLEEPERS) => Some(Watch {
+                word: WordRef::Other(self.queue.clone()),
+                expected: SLEEPERS,
+                deadline_ns: None,
+            }),
             Err(_) => None,
         }
     }
@@ -133,7 +148,12 @@ mod tests {
         let remover = port.clone();
         let thread = std::thread::spawn(move || remover.remove(1, None));
         std::thread::sleep(std::time::Duration::from_millis(10));
-        let packet = |key| Packet { key, value: 0, status: 0, information: 0 };
+        let packet = |key| Packet {
+            key,
+            value: 0,
+            status: 0,
+            information: 0,
+        };
         port.post(packet(1));
         assert_eq!(thread.join().expect("join"), [packet(1)]);
         port.post(packet(2));

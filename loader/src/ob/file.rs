@@ -17,8 +17,10 @@ use crate::export::Ptr;
 use crate::ob::guest;
 
 /// `FILE_ALL_ACCESS` and the generic mapping of files.
-pub static FILE_TYPE: ObjectType =
-    ObjectType { name: "File", generic: [0x12_0089, 0x12_0116, 0x12_00A0, 0x1F_01FF] };
+pub static FILE_TYPE: ObjectType = ObjectType {
+    name: "File",
+    generic: [0x12_0089, 0x12_0116, 0x12_00A0, 0x1F_01FF],
+};
 
 /// Access rights of files.
 pub mod rights {
@@ -71,7 +73,9 @@ impl File {
     #[must_use]
     pub fn new(fd: OwnedFd, path: PathBuf, is_overlapped: bool) -> Self {
         let kind = match rustix::fs::fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            Ok(FileType::RegularFile | FileType::Directory | FileType::BlockDevice) => FileKind::Disk,
+            Ok(FileType::RegularFile | FileType::Directory | FileType::BlockDevice) => {
+                FileKind::Disk
+            }
             Ok(FileType::Fifo | FileType::Socket) => FileKind::Pipe,
             _ => FileKind::Character,
         };
@@ -108,7 +112,8 @@ impl File {
     /// Returns whether it is a directory.
     #[must_use]
     pub fn is_directory(&self) -> bool {
-        self.stat().is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+        self.stat()
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
     /// Returns whether it is a terminal.
@@ -141,7 +146,9 @@ impl File {
         let mut done = 0;
         while done < len {
             let at = from.byte_add(done as u64);
-            match retry(|| guest::write_from(self.fd(), at, len - done, offset.map(|o| o + done as u64))) {
+            match retry(|| {
+                guest::write_from(self.fd(), at, len - done, offset.map(|o| o + done as u64))
+            }) {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(error) => return Err(self.io_status(&error)),
@@ -212,13 +219,26 @@ impl Object for File {
         use std::os::unix::ffi::OsStrExt;
         let mut bytes = vec![u8::from(self.is_overlapped)];
         bytes.extend_from_slice(self.path.as_os_str().as_bytes());
-        let fd = self.fd.try_clone().map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
-        Ok(Packed { kind: PackedKind::File, bytes, fds: vec![fd] })
+        let fd = self
+            .fd
+            .try_clone()
+            .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+        Ok(Packed {
+            kind: PackedKind::File,
+            bytes,
+            fds: vec![fd],
+        })
     }
     fn last_handle_closed(&self) {
-        if self.is_delete_on_close.load(std::sync::atomic::Ordering::Acquire) {
-            let removed =
-                if self.is_directory() { std::fs::remove_dir(&self.path) } else { std::fs::remove_file(&self.path) };
+        if self
+            .is_delete_on_close
+            .load(std::sync::atomic::Ordering::Acquire)
+        {
+            let removed = if self.is_directory() {
+                std::fs::remove_dir(&self.path)
+            } else {
+                std::fs::remove_file(&self.path)
+            };
             if let Err(error) = removed {
                 log::debug!("delete on close of {}: {error}", self.path.display());
             }

@@ -13,6 +13,7 @@ pub mod duplicate;
 pub mod file;
 pub mod futex;
 pub mod guest;
+pub mod host;
 pub mod mutant;
 pub mod name;
 pub mod named_directory;

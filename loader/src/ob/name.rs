@@ -91,6 +91,11 @@ impl Directory {
             path,
         }
     }
+
+    /// Returns the server's number of the directory.
+    pub fn server_id(&self) -> Result<u64, NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
 }
 
 impl Object for Directory {

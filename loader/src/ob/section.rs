@@ -11,8 +11,10 @@ use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use crate::vm::{self, GRANULARITY, PAGE, Placement, page};
 
 /// `SECTION_ALL_ACCESS` and the generic mapping of sections.
-pub static SECTION_TYPE: ObjectType =
-    ObjectType { name: "Section", generic: [0x2_0005, 0x2_0002, 0x2_0008, 0xF_001F] };
+pub static SECTION_TYPE: ObjectType = ObjectType {
+    name: "Section",
+    generic: [0x2_0005, 0x2_0002, 0x2_0008, 0xF_001F],
+};
 
 /// Access rights of sections.
 pub mod rights {
@@ -48,7 +50,12 @@ pub struct Section {
 
 impl Section {
     /// Makes a section of `size` bytes (0 with a file: the file's size).
-    pub fn new(size: u64, protect: u32, attributes: u32, file: Option<&File>) -> Result<Self, NtStatus> {
+    pub fn new(
+        size: u64,
+        protect: u32,
+        attributes: u32,
+        file: Option<&File>,
+    ) -> Result<Self, NtStatus> {
         vm::prot(protect)?;
         if attributes & SEC_IMAGE != 0 {
             return Err(NtStatus::NOT_SUPPORTED);
@@ -58,9 +65,15 @@ impl Section {
         }
         let (fd, size) = match file {
             None if size == 0 => return Err(NtStatus::INVALID_PARAMETER_4),
-            None => (vm::anonymous_section("ntlpc-section", size.next_multiple_of(PAGE as u64))?, size),
+            None => (
+                vm::anonymous_section("ntlpc-section", size.next_multiple_of(PAGE as u64))?,
+                size,
+            ),
             Some(file) => {
-                let fd = file.fd().try_clone_to_owned().map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+                let fd = file
+                    .fd()
+                    .try_clone_to_owned()
+                    .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
                 let length = file.size()?;
                 if size == 0 && length == 0 {
                     return Err(NtStatus::MAPPED_FILE_SIZE_ZERO);
@@ -75,13 +88,23 @@ impl Section {
                 (fd, if size == 0 { length } else { size })
             }
         };
-        Ok(Section { header: Header::default(), fd, size, protect, attributes })
+        Ok(Section {
+            header: Header::default(),
+            fd,
+            size,
+            protect,
+            attributes,
+        })
     }
 
     /// Builds the section another process packed: size, protection, attributes.
     pub fn unpack(bytes: &[u8], fd: OwnedFd) -> Result<Self, NtStatus> {
-        let (size, rest) = bytes.split_first_chunk::<8>().ok_or(NtStatus::INVALID_PARAMETER)?;
-        let (protect, rest) = rest.split_first_chunk::<4>().ok_or(NtStatus::INVALID_PARAMETER)?;
+        let (size, rest) = bytes
+            .split_first_chunk::<8>()
+            .ok_or(NtStatus::INVALID_PARAMETER)?;
+        let (protect, rest) = rest
+            .split_first_chunk::<4>()
+            .ok_or(NtStatus::INVALID_PARAMETER)?;
         let attributes = rest.first_chunk::<4>().ok_or(NtStatus::INVALID_PARAMETER)?;
         Ok(Section {
             header: Header::default(),
@@ -94,14 +117,22 @@ impl Section {
 
     /// Returns another descriptor of the memory.
     pub fn duplicate_fd(&self) -> Result<OwnedFd, NtStatus> {
-        self.fd.try_clone().map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)
+        self.fd
+            .try_clone()
+            .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)
     }
 
     /// Maps `size` bytes (0: to the end) from `offset` with `protect`.
     ///
     /// Returns base and size; `MAPPED_ALIGNMENT` for an offset or address that is not a multiple of 64 KiB,
     /// `INVALID_VIEW_SIZE` beyond the end, `SECTION_PROTECTION` for more than the section allows.
-    pub fn map(&self, place: Placement, offset: u64, size: u64, protect: u32) -> Result<(usize, usize), NtStatus> {
+    pub fn map(
+        &self,
+        place: Placement,
+        offset: u64,
+        size: u64,
+        protect: u32,
+    ) -> Result<(usize, usize), NtStatus> {
         if is_writable(protect) && !is_writable(self.protect) {
             return Err(NtStatus::SECTION_PROTECTION);
         }
@@ -119,7 +150,9 @@ pub fn map_fd(
     protect: u32,
 ) -> Result<(usize, usize), NtStatus> {
     let granularity = GRANULARITY as u64;
-    if !offset.is_multiple_of(granularity) || place.at.is_some_and(|at| !at.is_multiple_of(GRANULARITY)) {
+    if !offset.is_multiple_of(granularity)
+        || place.at.is_some_and(|at| !at.is_multiple_of(GRANULARITY))
+    {
         return Err(NtStatus::MAPPED_ALIGNMENT);
     }
     let rounded = section_size.next_multiple_of(PAGE as u64);
@@ -130,8 +163,11 @@ pub fn map_fd(
     if offset.checked_add(size).is_none_or(|end| end > rounded) {
         return Err(NtStatus::INVALID_VIEW_SIZE);
     }
-    let size = usize::try_from(size.next_multiple_of(PAGE as u64)).map_err(|_| NtStatus::INVALID_VIEW_SIZE)?;
-    let base = vm::SPACE.lock().map_view(place, fd.as_fd(), offset, size, protect)?;
+    let size = usize::try_from(size.next_multiple_of(PAGE as u64))
+        .map_err(|_| NtStatus::INVALID_VIEW_SIZE)?;
+    let base = vm::SPACE
+        .lock()
+        .map_view(place, fd.as_fd(), offset, size, protect)?;
     Ok((base, size))
 }
 
@@ -162,7 +198,11 @@ impl Object for Section {
         let mut bytes = self.size.to_le_bytes().to_vec();
         bytes.extend(self.protect.to_le_bytes());
         bytes.extend(self.attributes.to_le_bytes());
-        Ok(Packed { kind: PackedKind::Section, bytes, fds: vec![self.duplicate_fd()?] })
+        Ok(Packed {
+            kind: PackedKind::Section,
+            bytes,
+            fds: vec![self.duplicate_fd()?],
+        })
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Thread {
     pub exit_time: AtomicI64,
     /// Name given by `SetThreadDescription`.
     pub name: Mutex<Vec<u16>>,
+    /// Set when it must end: waits are cut short.
+    pub is_terminating: std::sync::atomic::AtomicBool,
     /// Token it impersonates with.
     pub token: Mutex<Option<Arc<Token>>>,
 }
@@ -105,6 +107,7 @@ impl Thread {
             create_time: super::time::system_time(),
             exit_time: AtomicI64::new(0),
             name: Mutex::new(Vec::new()),
+            is_terminating: false.into(),
             token: Mutex::new(None),
         });
         THREADS.lock().push(thread.clone());

@@ -5,4 +5,4 @@ mod errhandlingapi;
 mod handleapi;
 pub mod heapapi;
 mod srw;
-mod synchapi;
+pub mod synchapi;

@@ -1,0 +1,5 @@
+//! `ntdll.dll`.
+
+mod objects;
+mod ports;
+mod sections;

@@ -1,0 +1,510 @@
+//! Handles, waits and synchronization objects: the `Nt` calls.
+//!
+//! Prototypes and information classes: phnt `ntobapi.h`, `ntexapi.h`; Microsoft Learn where documented.
+
+use std::sync::Arc;
+
+use ntlpc_abi::{ClientId, Handle, NtStatus, UserPtr};
+
+use crate::dlls::kernel32::synchapi::{run_apcs, wait_handles};
+use crate::dlls::win32::dos_error;
+use crate::export::{Bool, Boolean, Callback, Guest, Ptr};
+use crate::guest_struct;
+use crate::ob::apc::Apc;
+use crate::ob::attributes::{AnsiString, Attributes, ObjectAttributes, UnicodeString};
+use crate::ob::completion::{Completion, Packet};
+use crate::ob::duplicate;
+use crate::ob::mutant::Mutant;
+use crate::ob::name;
+use crate::ob::object::{Object, access};
+use crate::ob::sync::{Event, MODIFY_STATE, QUERY_STATE, Semaphore, Timer};
+use crate::ob::table::{INHERIT, PROTECT, TABLE, lookup, lookup_any};
+use crate::ob::thread::Thread;
+use crate::ob::wait::{self, WaitKind, deadline};
+use crate::win_api;
+
+guest_struct! {
+    /// `OBJECT_BASIC_INFORMATION`.
+    pub struct ObjectBasicInformation {
+        attributes: u32,
+        granted_access: u32,
+        handle_count: u32,
+        pointer_count: u32,
+        paged_pool_charge: u32,
+        non_paged_pool_charge: u32,
+        reserved: [u32; 3],
+        name_info_size: u32,
+        type_info_size: u32,
+        security_descriptor_size: u32,
+        creation_time: i64,
+    }
+    /// `EVENT_BASIC_INFORMATION`, `SEMAPHORE_BASIC_INFORMATION`: two words.
+    pub struct TwoWords {
+        first: u32,
+        second: u32,
+    }
+    /// `IO_STATUS_BLOCK`.
+    pub struct IoStatusBlock {
+        status: usize,
+        information: usize,
+    }
+    /// `FILE_IO_COMPLETION_INFORMATION`.
+    pub struct FileIoCompletionInformation {
+        key: UserPtr,
+        value: UserPtr,
+        status: usize,
+        information: usize,
+    }
+}
+
+/// Writes a fresh handle; closes it again if the pointer is bad.
+pub fn put_handle(to: Ptr<Handle>, made: Result<(Handle, NtStatus), NtStatus>) -> NtStatus {
+    match made {
+        Ok((handle, status)) => match to.try_write(handle) {
+            Ok(()) => status,
+            Err(fault) => {
+                let _ = TABLE.close(handle);
+                fault
+            }
+        },
+        Err(status) => status,
+    }
+}
+
+/// Creates an object whose handle goes to `to`; probes the pointer before any effect.
+pub fn create<T: Object>(
+    to: Ptr<Handle>,
+    attributes: Ptr<ObjectAttributes>,
+    access: u32,
+    make: impl FnOnce() -> Result<T, NtStatus>,
+) -> NtStatus {
+    put_handle(
+        to,
+        probe(to)
+            .and_then(|()| Attributes::read(attributes))
+            .and_then(|a| name::create(&a, access, make)),
+    )
+}
+
+fn open<T: Object>(to: Ptr<Handle>, attributes: Ptr<ObjectAttributes>, access: u32) -> NtStatus {
+    let opened = probe(to)
+        .and_then(|()| Attributes::read(attributes))
+        .and_then(|a| name::open::<T>(&a, access));
+    put_handle(to, opened.map(|handle| (handle, NtStatus::SUCCESS)))
+}
+
+/// Returns `ACCESS_VIOLATION` unless the pointer can be written.
+pub fn probe<T: Guest>(to: Ptr<T>) -> Result<(), NtStatus> {
+    to.try_read().and_then(|old| to.try_write(old))
+}
+
+/// Reads an optional `LARGE_INTEGER`.
+pub fn timeout(at: Ptr<i64>) -> Result<Option<i64>, NtStatus> {
+    at.non_null().map(Ptr::try_read).transpose()
+}
+
+fn put_optional<T: Guest>(to: Ptr<T>, value: T) -> Result<(), NtStatus> {
+    to.non_null().map_or(Ok(()), |to| to.try_write(value))
+}
+
+/// Writes an information structure if the buffer has its exact size.
+pub fn put_information<T: Guest>(
+    to: Ptr<u8>,
+    length: u32,
+    returned: Ptr<u32>,
+    value: T,
+) -> Result<(), NtStatus> {
+    if (length as usize) != T::size() {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    to.cast::<T>().try_write(value)?;
+    put_optional(returned, length)
+}
+
+/// Writes a `UNICODE_STRING` followed by its text, as the query calls do.
+pub fn put_counted_string(
+    to: Ptr<u8>,
+    length: u32,
+    returned: Ptr<u32>,
+    header: usize,
+    units: &[u16],
+) -> Result<(), NtStatus> {
+    let bytes = units.len() * 2;
+    let needed = header + if units.is_empty() { 0 } else { bytes + 2 };
+    put_optional(returned, u32::try_from(needed).unwrap_or(u32::MAX))?;
+    if (length as usize) < needed {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    let text = to.byte_add(header as u64).cast::<u16>();
+    let buffer = if units.is_empty() { Ptr::NULL } else { text };
+    let counted = u16::try_from(bytes).map_err(|_| NtStatus::BUFFER_OVERFLOW)?;
+    to.cast::<UnicodeString>().try_write(UnicodeString {
+        length: counted,
+        maximum_length: if units.is_empty() { 0 } else { counted + 2 },
+        buffer,
+    })?;
+    if !units.is_empty() {
+        let mut raw: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        raw.extend([0, 0]);
+        text.cast::<u8>().try_write_bytes(&raw)?;
+    }
+    Ok(())
+}
+
+fn wait_many(
+    count: u32,
+    handles: Ptr<Handle>,
+    kind: u32,
+    alertable: Boolean,
+    time: Ptr<i64>,
+) -> Result<NtStatus, NtStatus> {
+    if count == 0 || count as usize > wait::MAX_OBJECTS {
+        return Err(NtStatus::INVALID_PARAMETER_1);
+    }
+    let kind = match kind {
+        0 => WaitKind::All,
+        1 => WaitKind::Any,
+        _ => return Err(NtStatus::INVALID_PARAMETER_3),
+    };
+    let deadline = deadline(timeout(time)?);
+    let handles = (0..count as usize)
+        .map(|i| handles.add(i).try_read())
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(wait_handles(&handles, kind, alertable.get(), deadline))
+}
+
+fn query_object(
+    handle: Handle,
+    class: u32,
+    buffer: Ptr<u8>,
+    length: u32,
+    returned: Ptr<u32>,
+) -> Result<(), NtStatus> {
+    let entry = crate::ob::pseudo_entry(handle)?;
+    match class {
+        // ObjectBasicInformation
+        0 => {
+            let handles = entry.object.header().handles();
+            put_information(
+                buffer,
+                length,
+                returned,
+                ObjectBasicInformation {
+                    attributes: entry.attributes & INHERIT,
+                    granted_access: entry.access,
+                    handle_count: handles,
+                    pointer_count: u32::try_from(Arc::strong_count(&entry.object))
+                        .unwrap_or(u32::MAX),
+                    paged_pool_charge: 0,
+                    non_paged_pool_charge: 0,
+                    reserved: [0; 3],
+                    name_info_size: 0,
+                    type_info_size: 0,
+                    security_descriptor_size: 0,
+                    creation_time: 0,
+                },
+            )
+        }
+        // ObjectNameInformation
+        1 => {
+            let name = entry
+                .object
+                .header()
+                .name
+                .lock()
+                .as_ref()
+                .map(|n| n.path().to_vec())
+                .unwrap_or_default();
+            put_counted_string(buffer, length, returned, UnicodeString::size(), &name)
+        }
+        // ObjectTypeInformation: the name, then counters nobody here keeps.
+        2 => {
+            let units: Vec<u16> = entry.object.object_type().name.encode_utf16().collect();
+            let header = UnicodeString::size() + 88;
+            if length as usize >= header {
+                buffer.try_write_bytes(&vec![0; header])?;
+            }
+            put_counted_string(buffer, length, returned, header, &units)
+        }
+        // ObjectHandleFlagInformation: Inherit, ProtectFromClose
+        4 => {
+            let flags = [
+                u8::from(entry.attributes & INHERIT != 0),
+                u8::from(entry.attributes & PROTECT != 0),
+            ];
+            put_information(buffer, length, returned, flags)
+        }
+        _ => Err(NtStatus::INVALID_INFO_CLASS),
+    }
+}
+
+fn set_object(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(), NtStatus> {
+    if class != 4 {
+        return Err(NtStatus::INVALID_INFO_CLASS);
+    }
+    if length != 2 {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    let [inherit, protect] = buffer.cast::<[u8; 2]>().try_read()?;
+    let bits = (if inherit != 0 { INHERIT } else { 0 }) | if protect != 0 { PROTECT } else { 0 };
+    TABLE.set_attributes(handle, |old| old & !(INHERIT | PROTECT) | bits)
+}
+
+win_api! {
+    /// Closes a handle.
+    "ntdll.dll" stdcall fn NtClose = "NtClose|ZwClose" (handle: Handle) -> Result<(), NtStatus> {
+        duplicate::close(handle)
+    }
+
+    /// Copies a handle, within and between processes.
+    "ntdll.dll" stdcall fn NtDuplicateObject = "NtDuplicateObject|ZwDuplicateObject" (source_process: Handle, source: Handle, target_process: Handle, target: Ptr<Handle>, access: u32, attributes: u32, options: u32) -> Result<(), NtStatus> {
+        let attributes = attributes & INHERIT;
+        let handle = duplicate::duplicate(source_process, source, target_process, access, attributes, options)?;
+        put_optional(target, handle)
+    }
+
+    /// Describes an object.
+    "ntdll.dll" stdcall fn NtQueryObject = "NtQueryObject|ZwQueryObject" (handle: Handle, class: u32, buffer: Ptr<u8>, length: u32, returned: Ptr<u32>) -> Result<(), NtStatus> {
+        query_object(handle, class, buffer, length, returned)
+    }
+
+    /// Changes the flags of a handle.
+    "ntdll.dll" stdcall fn NtSetInformationObject = "NtSetInformationObject|ZwSetInformationObject" (handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(), NtStatus> {
+        set_object(handle, class, buffer, length)
+    }
+
+    /// Waits for one object.
+    "ntdll.dll" stdcall fn NtWaitForSingleObject = "NtWaitForSingleObject|ZwWaitForSingleObject" (handle: Handle, alertable: Boolean, time: Ptr<i64>) -> NtStatus {
+        match timeout(time) {
+            Ok(time) => wait_handles(&[handle], WaitKind::Any, alertable.get(), deadline(time)),
+            Err(status) => status,
+        }
+    }
+
+    /// Waits for any or all of several objects.
+    "ntdll.dll" stdcall fn NtWaitForMultipleObjects = "NtWaitForMultipleObjects|ZwWaitForMultipleObjects" (count: u32, handles: Ptr<Handle>, kind: u32, alertable: Boolean, time: Ptr<i64>) -> NtStatus {
+        wait_many(count, handles, kind, alertable, time).unwrap_or_else(|status| status)
+    }
+
+    /// Signals one object and waits for another.
+    "ntdll.dll" stdcall fn NtSignalAndWaitForSingleObject = "NtSignalAndWaitForSingleObject|ZwSignalAndWaitForSingleObject" (signal: Handle, handle: Handle, alertable: Boolean, time: Ptr<i64>) -> NtStatus {
+        let time = match timeout(time).and_then(|time| crate::ob::signal(signal).map(|()| time)) {
+            Ok(time) => time,
+            Err(status) => return status,
+        };
+        wait_handles(&[handle], WaitKind::Any, alertable.get(), deadline(time))
+    }
+
+    /// Sleeps.
+    "ntdll.dll" stdcall fn NtDelayExecution = "NtDelayExecution|ZwDelayExecution" (alertable: Boolean, time: Ptr<i64>) -> NtStatus {
+        let status = match time.try_read() {
+            Ok(time) => wait::delay(alertable.get(), deadline(Some(time))),
+            Err(status) => status,
+        };
+        if status == NtStatus::USER_APC {
+            run_apcs();
+        }
+        status
+    }
+
+    /// Gives up the processor.
+    "ntdll.dll" stdcall fn NtYieldExecution = "NtYieldExecution|ZwYieldExecution" () -> NtStatus {
+        std::thread::yield_now();
+        NtStatus::SUCCESS
+    }
+
+    /// Runs the pending APCs of the calling thread.
+    "ntdll.dll" stdcall fn NtTestAlert = "NtTestAlert|ZwTestAlert" () -> NtStatus {
+        run_apcs();
+        NtStatus::SUCCESS
+    }
+
+    /// Queues an APC to a thread.
+    "ntdll.dll" stdcall fn NtQueueApcThread = "NtQueueApcThread|ZwQueueApcThread" (thread: Handle, function: Callback, first: usize, second: usize, third: usize) -> Result<(), NtStatus> {
+        let thread = lookup::<Thread>(thread, crate::ob::thread::rights::SET_CONTEXT)?;
+        thread.apcs.push(Apc { function: function.0, args: [first as u64, second as u64, third as u64] });
+        Ok(())
+    }
+
+    /// Makes an event: kind 0 notification, 1 synchronization.
+    "ntdll.dll" stdcall fn NtCreateEvent = "NtCreateEvent|ZwCreateEvent" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, kind: u32, initial: Boolean) -> NtStatus {
+        if kind > 1 {
+            return NtStatus::INVALID_PARAMETER_4;
+        }
+        create(handle, attributes, access, || Ok(Event::new(kind == 0, initial.get())))
+    }
+
+    /// Opens an event.
+    "ntdll.dll" stdcall fn NtOpenEvent = "NtOpenEvent|ZwOpenEvent" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>) -> NtStatus {
+        open::<Event>(handle, attributes, access)
+    }
+
+    /// Sets an event.
+    "ntdll.dll" stdcall fn NtSetEvent = "NtSetEvent|ZwSetEvent" (event: Handle, previous: Ptr<u32>) -> Result<(), NtStatus> {
+        let before = lookup::<Event>(event, MODIFY_STATE)?.set();
+        put_optional(previous, u32::from(before))
+    }
+
+    /// Resets an event.
+    "ntdll.dll" stdcall fn NtResetEvent = "NtResetEvent|ZwResetEvent" (event: Handle, previous: Ptr<u32>) -> Result<(), NtStatus> {
+        let before = lookup::<Event>(event, MODIFY_STATE)?.reset();
+        put_optional(previous, u32::from(before))
+    }
+
+    /// Resets an event.
+    "ntdll.dll" stdcall fn NtClearEvent = "NtClearEvent|ZwClearEvent" (event: Handle) -> Result<(), NtStatus> {
+        lookup::<Event>(event, MODIFY_STATE)?.reset();
+        Ok(())
+    }
+
+    /// Sets an event for whoever waits now.
+    "ntdll.dll" stdcall fn NtPulseEvent = "NtPulseEvent|ZwPulseEvent" (event: Handle, previous: Ptr<u32>) -> Result<(), NtStatus> {
+        let before = lookup::<Event>(event, MODIFY_STATE)?.pulse();
+        put_optional(previous, u32::from(before))
+    }
+
+    /// Reads kind and state of an event.
+    "ntdll.dll" stdcall fn NtQueryEvent = "NtQueryEvent|ZwQueryEvent" (event: Handle, class: u32, buffer: Ptr<u8>, length: u32, returned: Ptr<u32>) -> Result<(), NtStatus> {
+        if class != 0 {
+            return Err(NtStatus::INVALID_INFO_CLASS);
+        }
+        let event = lookup::<Event>(event, QUERY_STATE)?;
+        let value = TwoWords { first: u32::from(!event.is_manual()), second: u32::from(event.is_set()) };
+        put_information(buffer, length, returned, value)
+    }
+
+    /// Makes a mutant.
+    "ntdll.dll" stdcall fn NtCreateMutant = "NtCreateMutant|ZwCreateMutant" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, owned: Boolean) -> NtStatus {
+        create(handle, attributes, access, || Ok(Mutant::new(owned.get())))
+    }
+
+    /// Opens a mutant.
+    "ntdll.dll" stdcall fn NtOpenMutant = "NtOpenMutant|ZwOpenMutant" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>) -> NtStatus {
+        open::<Mutant>(handle, attributes, access)
+    }
+
+    /// Releases a mutant; gives 1 minus the times it was held.
+    "ntdll.dll" stdcall fn NtReleaseMutant = "NtReleaseMutant|ZwReleaseMutant" (mutant: Handle, previous: Ptr<i32>) -> Result<(), NtStatus> {
+        let held = lookup::<Mutant>(mutant, 0)?.release()?;
+        put_optional(previous, 1 - held.cast_signed())
+    }
+
+    /// Makes a semaphore.
+    "ntdll.dll" stdcall fn NtCreateSemaphore = "NtCreateSemaphore|ZwCreateSemaphore" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, initial: i32, maximum: i32) -> NtStatus {
+        create(handle, attributes, access, || Semaphore::new(initial, maximum))
+    }
+
+    /// Opens a semaphore.
+    "ntdll.dll" stdcall fn NtOpenSemaphore = "NtOpenSemaphore|ZwOpenSemaphore" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>) -> NtStatus {
+        open::<Semaphore>(handle, attributes, access)
+    }
+
+    /// Adds to the count of a semaphore.
+    "ntdll.dll" stdcall fn NtReleaseSemaphore = "NtReleaseSemaphore|ZwReleaseSemaphore" (semaphore: Handle, count: i32, previous: Ptr<u32>) -> Result<(), NtStatus> {
+        let before = lookup::<Semaphore>(semaphore, MODIFY_STATE)?.release(count)?;
+        put_optional(previous, before)
+    }
+
+    /// Reads count and limit of a semaphore.
+    "ntdll.dll" stdcall fn NtQuerySemaphore = "NtQuerySemaphore|ZwQuerySemaphore" (semaphore: Handle, class: u32, buffer: Ptr<u8>, length: u32, returned: Ptr<u32>) -> Result<(), NtStatus> {
+        if class != 0 {
+            return Err(NtStatus::INVALID_INFO_CLASS);
+        }
+        let semaphore = lookup::<Semaphore>(semaphore, QUERY_STATE)?;
+        put_information(buffer, length, returned, TwoWords { first: semaphore.count(), second: semaphore.limit() })
+    }
+
+    /// Makes a timer: kind 0 notification, 1 synchronization.
+    "ntdll.dll" stdcall fn NtCreateTimer = "NtCreateTimer|ZwCreateTimer" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, kind: u32) -> NtStatus {
+        if kind > 1 {
+            return NtStatus::INVALID_PARAMETER_4;
+        }
+        create(handle, attributes, access, || Ok(Timer::new(kind == 0)))
+    }
+
+    /// Sets a timer; the period is in milliseconds.
+    "ntdll.dll" stdcall fn NtSetTimer = "NtSetTimer|ZwSetTimer" (timer: Handle, due: Ptr<i64>, routine: Callback, _context: usize, _resume: Boolean, period: i32, previous: Ptr<u8>) -> Result<(), NtStatus> {
+        let due = due.try_read()?;
+        let period = u64::try_from(period).map_err(|_| NtStatus::INVALID_PARAMETER_6)?;
+        if !routine.is_null() {
+            return Err(NtStatus::NOT_SUPPORTED);
+        }
+        let before = lookup::<Timer>(timer, MODIFY_STATE)?.set(deadline(Some(due)).unwrap_or(0), period * 1_000_000);
+        put_optional(previous, u8::from(before))
+    }
+
+    /// Cancels a timer.
+    "ntdll.dll" stdcall fn NtCancelTimer = "NtCancelTimer|ZwCancelTimer" (timer: Handle, state: Ptr<u8>) -> Result<(), NtStatus> {
+        let before = lookup::<Timer>(timer, MODIFY_STATE)?.cancel();
+        put_optional(state, u8::from(before))
+    }
+
+    /// Makes a completion port.
+    "ntdll.dll" stdcall fn NtCreateIoCompletion = "NtCreateIoCompletion|ZwCreateIoCompletion" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, _concurrency: u32) -> NtStatus {
+        create(handle, attributes, access, || Ok(Completion::default()))
+    }
+
+    /// Queues a packet to a completion port.
+    "ntdll.dll" stdcall fn NtSetIoCompletion = "NtSetIoCompletion|ZwSetIoCompletion" (port: Handle, key: UserPtr, value: UserPtr, status: NtStatus, information: usize) -> Result<(), NtStatus> {
+        let packet = Packet { key: key.0, value: value.0, status: status.0, information: information as u64 };
+        lookup::<Completion>(port, MODIFY_STATE)?.post(packet);
+        Ok(())
+    }
+
+    /// Takes a packet from a completion port.
+    "ntdll.dll" stdcall fn NtRemoveIoCompletion = "NtRemoveIoCompletion|ZwRemoveIoCompletion" (port: Handle, key: Ptr<UserPtr>, value: Ptr<UserPtr>, io: Ptr<IoStatusBlock>, time: Ptr<i64>) -> Result<(), NtStatus> {
+        let time = timeout(time)?;
+        let port = lookup::<Completion>(port, MODIFY_STATE)?;
+        let packet = *port.remove(1, deadline(time)).first().ok_or(NtStatus::TIMEOUT)?;
+        key.try_write(UserPtr(packet.key))?;
+        value.try_write(UserPtr(packet.value))?;
+        io.try_write(IoStatusBlock { status: packet.status as usize, information: packet.information as usize })
+    }
+
+    /// Takes up to `count` packets from a completion port.
+    "ntdll.dll" stdcall fn NtRemoveIoCompletionEx = "NtRemoveIoCompletionEx|ZwRemoveIoCompletionEx" (port: Handle, list: Ptr<FileIoCompletionInformation>, count: u32, removed: Ptr<u32>, time: Ptr<i64>, _alertable: Boolean) -> Result<(), NtStatus> {
+        let time = timeout(time)?;
+        let packets = lookup::<Completion>(port, MODIFY_STATE)?.remove(count as usize, deadline(time));
+        for (i, packet) in packets.iter().enumerate() {
+            list.add(i).try_write(FileIoCompletionInformation {
+                key: UserPtr(packet.key),
+                value: UserPtr(packet.value),
+                status: packet.status as usize,
+                information: packet.information as usize,
+            })?;
+        }
+        removed.try_write(u32::try_from(packets.len()).unwrap_or(u32::MAX))?;
+        if packets.is_empty() { Err(NtStatus::TIMEOUT) } else { Ok(()) }
+    }
+
+    /// The Win32 error of a status; sets nothing.
+    "ntdll.dll" stdcall fn RtlNtStatusToDosError = "RtlNtStatusToDosError|RtlNtStatusToDosErrorNoTeb" (status: NtStatus) -> u32 {
+        dos_error(status)
+    }
+
+    /// Describes a NUL-terminated string; NULL gives an empty one.
+    "ntdll.dll" stdcall fn RtlInitUnicodeString(string: Ptr<UnicodeString>, source: Ptr<u16>) {
+        // Longer strings are cut to what the lengths can say, as Windows does.
+        let bytes = source.non_null().map_or(0, |s| (s.read_wide_string().len() * 2).min(0xFFFC));
+        let length = u16::try_from(bytes).unwrap_or(0xFFFC);
+        let maximum_length = if source.is_null() { 0 } else { length + 2 };
+        string.write(UnicodeString { length, maximum_length, buffer: source });
+    }
+
+    /// Describes a NUL-terminated string, or refuses one that is too long.
+    "ntdll.dll" stdcall fn RtlInitUnicodeStringEx(string: Ptr<UnicodeString>, source: Ptr<u16>) -> NtStatus {
+        let bytes = source.non_null().map_or(0, |s| s.read_wide_string().len() * 2);
+        let Some(length) = u16::try_from(bytes).ok().filter(|&l| l < 0xFFFE) else { return NtStatus::NAME_TOO_LONG };
+        let maximum_length = if source.is_null() { 0 } else { length + 2 };
+        string.write(UnicodeString { length, maximum_length, buffer: source });
+        NtStatus::SUCCESS
+    }
+
+    /// Describes a NUL-terminated string; NULL gives an empty one.
+    "ntdll.dll" stdcall fn RtlInitAnsiString = "RtlInitAnsiString|RtlInitString" (string: Ptr<AnsiString>, source: Ptr<u8>) {
+        let bytes = source.non_null().map_or(0, |s| s.read_c_string().len().min(0xFFFE));
+        let length = u16::try_from(bytes).unwrap_or(0xFFFE);
+        let maximum_length = if source.is_null() { 0 } else { length.saturating_add(1) };
+        string.write(AnsiString { length, maximum_length, buffer: source });
+    }
+}

@@ -1,0 +1,122 @@
+//! The port calls: every row of the table of `ntlpc-abi`, as `Nt…` and `Zw…`.
+
+#![allow(
+    unsafe_code,
+    reason = "linkme places the declarations in a link section"
+)]
+
+use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr, for_each_call};
+
+use crate::export::{Arg, ArgCursor, ArgInfo, Convention, EXPORTS, Entry, Export, Function, Ret};
+use crate::gate::CallFrame;
+
+/// Most arguments of a call.
+const MOST: usize = 12;
+
+/// Reads the slots of a call and hands them to the engine.
+fn forward(id: CallId, frame: &CallFrame) -> u64 {
+    let mut cursor = frame.args();
+    let mut slots = [0; MOST];
+    let kinds = id.call().args;
+    for (slot, (_, kind)) in slots.iter_mut().zip(kinds) {
+        *slot = match kind {
+            ntlpc_abi::ArgKind::Handle => Handle::fetch(&mut cursor).0,
+            _ => cursor.word(),
+        };
+    }
+    ntdll_shim::call(id, ntdll_shim::Slots(&slots[..kinds.len()])).encode()
+}
+
+fn show<T: Arg>(cursor: &mut ArgCursor<'_>, out: &mut String) {
+    T::fetch(cursor).show(out);
+}
+
+/// The printer of an argument by its kind.
+macro_rules! printer {
+    (Handle) => {
+        show::<Handle>
+    };
+    (U32) => {
+        show::<u32>
+    };
+    (Bool) => {
+        show::<crate::export::Boolean>
+    };
+    (Size) => {
+        show::<usize>
+    };
+    ($pointer:ident) => {
+        show::<UserPtr>
+    };
+}
+
+macro_rules! exports {
+    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?);)*) => {$(
+        const _: () = {
+            const ARGS: &[ArgInfo] = &[$(ArgInfo { name: stringify!($arg), show: printer!($kind) }),*];
+            const NAMES: &str = {
+                // `NtX` is also exported as `ZwX`.
+                const BOTH: [u8; 2 * stringify!($name).len() + 1] = both(stringify!($name));
+                match std::str::from_utf8(&BOTH) {
+                    Ok(names) => names,
+                    Err(_) => stringify!($name),
+                }
+            };
+            #[linkme::distributed_slice(EXPORTS)]
+            static EXPORT: Export = Export {
+                dlls: "ntdll.dll",
+                names: NAMES,
+                ordinal: None,
+                entry: Entry::Function(Function {
+                    convention: Convention::stdcall,
+                    bytes32: 4 * ARGS.len() as u32,
+                    call: |frame| forward(CallId::$name, frame),
+                    args: ARGS,
+                    show_result: <NtStatus as Ret>::show,
+                    returns_float: false,
+                }),
+                doc: concat!("`", stringify!($name), "`: see `ntdll-shim/src/", stringify!($family), "`."),
+                file: file!(),
+            };
+        };
+    )*};
+}
+
+/// Writes `NtX|ZwX`.
+const fn both<const N: usize>(name: &str) -> [u8; N] {
+    let bytes = name.as_bytes();
+    let mut out = [b'|'; N];
+    let mut i = 0;
+    while i < bytes.len() {
+        out[i] = bytes[i];
+        out[bytes.len() + 1 + i] = match i {
+            0 => b'Z',
+            1 => b'w',
+            _ => bytes[i],
+        };
+        i += 1;
+    }
+    out
+}
+
+for_each_call!(exports);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_is_exported_under_both_names() {
+        for id in CallId::ALL {
+            let name = id.call().name;
+            let found = EXPORTS
+                .iter()
+                .find(|export| export.names().any(|n| n == name))
+                .expect("exported");
+            assert!(
+                found.names().any(|n| n == format!("Zw{}", &name[2..])),
+                "{name}"
+            );
+        }
+    }
+}

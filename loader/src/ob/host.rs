@@ -1,0 +1,233 @@
+//! The port engine's view of this process: [`ntdll_shim::host::Host`] over the object manager.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ntdll_shim::engine::Port;
+use ntdll_shim::host::{Host, MappedView, PORT_ALL_ACCESS, Personality, Section as PortSection};
+use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
+use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
+
+use super::guest;
+use super::name::Directory;
+use super::object::{Header, Object, ObjectType};
+use super::section::{Section, map_fd, placement};
+use super::table::{INHERIT, TABLE, lookup};
+use super::token::{self, Token};
+use super::wait::{Taken, Waitable, Watch, Word, WordRef};
+use super::{process, thread};
+use crate::vm::{SPACE, page};
+
+/// Generic mapping of ports: lpc §3.8.
+const GENERIC: [u32; 4] = [0x2_0001, 0x1_0001, 0, PORT_ALL_ACCESS];
+static PORT_TYPE: ObjectType = ObjectType {
+    name: "Port",
+    generic: GENERIC,
+};
+static WAITABLE_PORT_TYPE: ObjectType = ObjectType {
+    name: "WaitablePort",
+    generic: GENERIC,
+};
+static ALPC_PORT_TYPE: ObjectType = ObjectType {
+    name: "ALPC Port",
+    generic: GENERIC,
+};
+
+/// A port in the handle table.
+#[derive(Debug)]
+pub struct PortObject {
+    header: Header,
+    port: Arc<Port>,
+    /// Keeps the port's lifetime descriptor open.
+    _lifetime: Option<OwnedFd>,
+}
+
+/// Signal word of a waitable port, kept mapped by the port.
+#[derive(Debug)]
+struct PortSignal {
+    port: Arc<Port>,
+    address: u64,
+}
+
+impl Word for PortSignal {
+    fn word(&self) -> &AtomicU32 {
+        let _alive = &self.port;
+        guest::atomic_u32(self.address)
+    }
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+impl Waitable for PortObject {
+    fn is_signaled(&self) -> bool {
+        self.port.is_signalled()
+    }
+    fn take(&self) -> Option<Taken> {
+        self.is_signaled().then_some(Taken::Signaled)
+    }
+    fn give_back(&self, _taken: Taken) {}
+    fn watch(&self) -> Option<Watch> {
+        let address = self.port.signal_address()? as u64;
+        if self.port.is_signalled() {
+            return None;
+        }
+        let word = PortSignal {
+            port: self.port.clone(),
+            address,
+        };
+        Some(Watch {
+            word: WordRef::Other(Arc::new(word)),
+            expected: 0,
+            deadline_ns: None,
+        })
+    }
+}
+
+impl Object for PortObject {
+    fn object_type(&self) -> &'static ObjectType {
+        match self.port.type_name() {
+            "WaitablePort" => &WAITABLE_PORT_TYPE,
+            "ALPC Port" => &ALPC_PORT_TYPE,
+            _ => &PORT_TYPE,
+        }
+    }
+    fn header(&self) -> &Header {
+        &self.header
+    }
+    fn waitable(&self) -> Option<&dyn Waitable> {
+        Some(self)
+    }
+}
+
+/// The standalone host.
+#[derive(Debug)]
+pub struct Standalone;
+
+/// Makes the port engine use this process's object manager. Called once, before guest code runs.
+pub fn install() {
+    ntdll_shim::host::install(Box::new(Standalone));
+}
+
+impl Host for Standalone {
+    fn personality(&self) -> Personality {
+        Personality {
+            port: crate::width(),
+            guest: crate::width(),
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let process = process::current();
+        let image = std::env::args_os().nth(1).unwrap_or_default();
+        let image = std::path::Path::new(&image).file_name().unwrap_or_default();
+        Hello {
+            host: HostKind::Standalone,
+            width: match crate::width() {
+                Width::X64 => GuestWidth::X64,
+                Width::X86 => GuestWidth::X86,
+            },
+            nt_pid: process.pid,
+            create_time: process.create_time.unsigned_abs(),
+            image: image.to_string_lossy().into_owned(),
+            token: ntlpc_proto::Bytes(token::primary().to_bytes()),
+            ..Hello::default()
+        }
+    }
+
+    fn client_id(&self) -> ClientId {
+        ClientId {
+            process: std::process::id(),
+            thread: thread::linux_tid(),
+        }
+    }
+
+    fn thread_create_time(&self) -> u64 {
+        thread::with_current(|thread| thread.create_time.unsigned_abs())
+    }
+
+    fn is_thread_terminating(&self) -> bool {
+        thread::with_current(|thread| thread.is_terminating.load(Ordering::Acquire))
+    }
+
+    fn insert_port(
+        &self,
+        port: Arc<Port>,
+        lifetime: Option<OwnedFd>,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus> {
+        let object = Arc::new(PortObject {
+            header: Header::default(),
+            port,
+            _lifetime: lifetime,
+        });
+        TABLE.insert(
+            object,
+            PORT_ALL_ACCESS,
+            if is_inheritable { INHERIT } else { 0 },
+        )
+    }
+
+    fn port(&self, handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
+        lookup::<PortObject>(handle, access).map(|object| object.port.clone())
+    }
+
+    fn close(&self, handle: Handle) {
+        // The handle was made for this call; a guest that closed it meanwhile has done our work.
+        let _ = TABLE.close(handle);
+    }
+
+    fn directory(&self, handle: Handle) -> Result<u64, NtStatus> {
+        lookup::<Directory>(handle, 0).and_then(|directory| directory.server_id())
+    }
+
+    fn section(&self, handle: Handle, access: u32) -> Result<PortSection, NtStatus> {
+        let section = lookup::<Section>(handle, access)?;
+        Ok(PortSection {
+            fd: section.duplicate_fd()?,
+            size: section.size,
+        })
+    }
+
+    fn map_view(
+        &self,
+        section: &PortSection,
+        offset: u64,
+        size: u64,
+        at: Option<u64>,
+    ) -> Result<MappedView, NtStatus> {
+        let at = at
+            .map(usize::try_from)
+            .transpose()
+            .map_err(|_| NtStatus::CONFLICTING_ADDRESSES)?;
+        let place = placement(at);
+        let (base, size) = map_fd(
+            &section.fd,
+            section.size,
+            place,
+            offset,
+            size,
+            page::READWRITE,
+        )?;
+        Ok(MappedView {
+            base: base as u64,
+            size: size as u64,
+        })
+    }
+
+    fn unmap_view(&self, base: u64) {
+        // The guest may have unmapped the view itself.
+        let _ = SPACE.lock().unmap_view(usize::try_from(base).unwrap_or(0));
+    }
+
+    fn effective_token(&self) -> Vec<u8> {
+        token::effective().to_bytes()
+    }
+
+    fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus> {
+        let token = Arc::new(Token::from_bytes(token)?);
+        thread::with_current(|thread| *thread.token.lock() = Some(token));
+        Ok(())
+    }
+}
