@@ -51,6 +51,11 @@ void register_role_(const char *name, role_fn *run);
     __attribute__((constructor)) static void register_role_##name(void) { register_role_(#name, role_##name); }        \
     static int role_##name(void)
 
+/* At file scope: the program calls no ports, so ntdll need not have the calls. */
+#define WITHOUT_PORTS                                                                                                  \
+    __attribute__((constructor)) static void without_ports(void) { without_ports_(); }
+void without_ports_(void);
+
 /* Checks. Each yields whether it held, records it under `cite`, and tells the watchdog what this thread is in. */
 void doing_(const char *file, int line, const char *text);
 BOOL check_(BOOL held, const char *text, int cite);
