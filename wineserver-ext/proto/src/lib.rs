@@ -52,3 +52,10 @@ pub use prefix::{Prefix, PrefixError};
 pub use request::{Field, Request, RequestInfo};
 pub use start::{ALREADY_RUNNING_EXIT, StartError, connect_existing, connect_or_start};
 pub use wire::{Bytes, Malformed, Name};
+
+/// Every family: its name, its number, its requests.
+pub const FAMILIES: &[(&str, u8, &[RequestInfo])] = &[
+    ("Process", process::Process::FAMILY, process::Process::TABLE),
+    ("Port", port::Port::FAMILY, port::Port::TABLE),
+    ("Inspect", inspect::Inspect::FAMILY, inspect::Inspect::TABLE),
+];

@@ -77,7 +77,7 @@ requests! {
         width: GuestWidth,
         /// NT process id; 0 = the Linux process id.
         nt_pid: u32,
-        /// Creation time in 100 ns since 1601; 0 = taken from the kernel.
+        /// Creation time in 100 ns since 1601; 0 = now.
         create_time: u64,
         /// Whether each port should come with a lifetime descriptor whose last close closes the port.
         wants_lifetime_fds: bool,

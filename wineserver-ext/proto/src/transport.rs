@@ -60,7 +60,7 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait)
 pub struct Received {
     /// Bytes of the frame; 0 when the peer has closed.
     pub len: usize,
-    /// Descriptors, at most [`MAX_FDS`]; any beyond that were closed by the kernel.
+    /// Descriptors, at most [`MAX_FDS`]; any beyond that are closed.
     pub fds: Vec<OwnedFd>,
 }
 
@@ -88,6 +88,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], wait: Wait) -> io::Result<R
             fds.extend(rights);
         }
     }
+    // Alignment leaves the kernel room for a few more than asked for; they are closed here.
+    fds.truncate(MAX_FDS);
     if message.flags.contains(ReturnFlags::TRUNC) {
         return Err(io::Error::from(io::ErrorKind::InvalidData));
     }
