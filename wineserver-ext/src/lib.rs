@@ -1,7 +1,35 @@
 //! The central server of one prefix: names, ports, connections, security, deaths.
+//!
+//! | file | topic |
+//! |---|---|
+//! | `server.rs`, `poll.rs`, `dispatch.rs`, `answer.rs` | event loop, from frames to handlers and back |
+//! | `state.rs`, `limits.rs` | everything the server knows, and how much it may become |
+//! | `process.rs`, `threads.rs`, `arena.rs` | processes, threads, addresses for remote views |
+//! | `namespace.rs`, `security/` | names, SIDs, tokens, access checks |
+//! | `port.rs`, `connection.rs`, `request_data.rs`, `exception.rs` | ports, the handshake, work on waiting requests |
+//! | `notice.rs`, `rundown.rs` | the server's own messages, deaths |
+//! | `background.rs`, `options.rs` | becoming the server of a prefix, the command line |
+//! | `inspect.rs` | what `lpcctl` shows |
 #![forbid(unsafe_code)]
 
+mod answer;
+mod arena;
 pub mod background;
+mod connection;
+mod dispatch;
+mod exception;
+mod inspect;
+mod limits;
 pub mod namespace;
+mod notice;
 pub mod options;
+mod poll;
+mod port;
+mod process;
+mod request_data;
+mod rundown;
 pub mod security;
+pub mod server;
+mod state;
+mod threads;
+mod time;

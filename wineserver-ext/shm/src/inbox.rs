@@ -241,6 +241,16 @@ impl Inbox {
         }
     }
 
+    /// Returns the threads that sleep here.
+    #[must_use]
+    pub fn sleepers(&self) -> Vec<Tno> {
+        let owner = |record: u32| self.w32(OWNERS + record as usize * 4).load(SeqCst);
+        (0..RECORDS)
+            .map(owner)
+            .filter(|&owner| owner != 0)
+            .collect()
+    }
+
     /// Returns whether some receiver sleeps.
     #[must_use]
     pub fn has_sleepers(&self) -> bool {

@@ -38,12 +38,27 @@ pub fn post(
     server: Tno,
     notice: &Notice<'_>,
 ) -> Result<u32, Full> {
+    post_numbered(segment, cursor, (inbox, inbox), server, notice)
+}
+
+/// As [`post`], to an inbox that is not the one that numbers messages: `(tickets, inbox)`.
+///
+/// # Errors
+/// [`Full`] if the segment has no free slot.
+pub fn post_numbered(
+    segment: &Segment,
+    cursor: &Cursor,
+    (tickets, inbox): (&Inbox, &Inbox),
+    server: Tno,
+    notice: &Notice<'_>,
+) -> Result<u32, Full> {
     let lane = segment.lane(Direction::ToServer);
     let len = notice.data.len();
+    let data_len = u16::try_from(len).map_err(|_| Full)?;
     let slot = lane.allocate(cursor, len, server)?;
     slot.set_header(&Header {
-        data_len: u16::try_from(len).map_err(|_| Full)?,
-        body_len: u16::try_from(len).map_err(|_| Full)?,
+        data_len,
+        body_len: data_len,
         message_type: notice.message_type,
         cpu: sys::current_cpu(),
         attributes: notice.source,
@@ -53,5 +68,5 @@ pub fn post(
         ..Header::default()
     });
     slot.write(0, notice.data);
-    Ok(lane.publish(&slot, inbox, inbox, SYSTEM_SOURCE, server, false))
+    Ok(lane.publish(&slot, tickets, inbox, SYSTEM_SOURCE, server, false))
 }

@@ -1,0 +1,122 @@
+//! From frames to handlers.
+
+use std::os::fd::OwnedFd;
+
+use ntlpc_abi::NtStatus;
+use ntlpc_proto::frame::{Frame, encode_refusal};
+use ntlpc_proto::inspect::Inspect;
+use ntlpc_proto::port::{self, Port};
+use ntlpc_proto::process::{self, Process};
+use ntlpc_proto::wire::Malformed;
+
+use crate::answer::{OutFd, encode};
+use crate::process::ProcessNo;
+use crate::state::State;
+
+/// A reply frame and its descriptors.
+pub type Reply = (Vec<u8>, Vec<OutFd>);
+
+impl State {
+    /// Handles a request of a process that said Hello.
+    ///
+    /// # Errors
+    /// [`Malformed`] for bytes that are no request: the client is dropped.
+    pub fn handle(
+        &mut self,
+        caller: ProcessNo,
+        frame: &Frame<'_>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Reply, Malformed> {
+        match (frame.number >> 8) as u8 {
+            Process::FAMILY => {
+                self.handle_process(caller, Process::decode(frame.number, frame.body)?)
+            }
+            Port::FAMILY => self.handle_port(caller, Port::decode(frame.number, frame.body)?, fds),
+            Inspect::FAMILY => Ok(self.handle_inspect(Inspect::decode(frame.number, frame.body)?)),
+            _ => Err(Malformed::UnknownRequest(frame.number)),
+        }
+    }
+
+    fn handle_process(&mut self, caller: ProcessNo, request: Process) -> Result<Reply, Malformed> {
+        Ok(match request {
+            // A second Hello is refused before any effect.
+            Process::Hello(_) => (
+                encode_refusal(
+                    <process::Hello as ntlpc_proto::Request>::NUMBER,
+                    NtStatus::INVALID_PARAMETER,
+                ),
+                Vec::new(),
+            ),
+            Process::RegisterThread(request) => {
+                encode::<process::RegisterThread>(self.register_thread(caller, request))
+            }
+            Process::ThreadExit(request) => {
+                encode::<process::ThreadExit>(self.thread_exit(caller, request))
+            }
+            Process::SetThreadToken(request) => {
+                encode::<process::SetThreadToken>(self.set_thread_token(caller, request))
+            }
+            Process::CheckThread(request) => {
+                encode::<process::CheckThread>(self.check_thread(request))
+            }
+            Process::RegisterTerminatePort(request) => {
+                encode::<process::RegisterTerminatePort>(self.register_terminate(caller, request))
+            }
+            Process::SetExceptionPort(request) => {
+                encode::<process::SetExceptionPort>(self.set_exception_port(caller, request))
+            }
+            Process::OpenExceptionPort(_) => {
+                encode::<process::OpenExceptionPort>(self.open_exception_port(caller))
+            }
+        })
+    }
+
+    fn handle_port(
+        &mut self,
+        caller: ProcessNo,
+        request: Port,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Reply, Malformed> {
+        Ok(match request {
+            Port::CreatePort(request) => {
+                encode::<port::CreatePort>(self.create_port(caller, request))
+            }
+            Port::Connect(request) => encode::<port::Connect>(self.connect(caller, request, fds)),
+            Port::ConnectResult(request) => {
+                encode::<port::ConnectResult>(self.connect_result(caller, request))
+            }
+            Port::ConnectAbort(request) => {
+                encode::<port::ConnectAbort>(self.connect_abort(caller, request))
+            }
+            Port::Accept(request) => encode::<port::Accept>(self.accept(caller, request, fds)),
+            Port::AcceptFailed(request) => {
+                encode::<port::AcceptFailed>(self.accept_failed(caller, request))
+            }
+            Port::AcceptViews(request) => {
+                encode::<port::AcceptViews>(self.accept_views(caller, request))
+            }
+            Port::Complete(request) => encode::<port::Complete>(self.complete(caller, request)),
+            Port::ClosePort(request) => encode::<port::ClosePort>(self.close_port(caller, request)),
+            Port::GrantPort(request) => encode::<port::GrantPort>(self.grant_port(caller, request)),
+            Port::AdoptPort(request) => {
+                encode::<port::AdoptPort>(self.adopt_port(caller, request, fds))
+            }
+            Port::OpenSelf(request) => encode::<port::OpenSelf>(self.open_self(caller, request)),
+            Port::OpenSource(request) => {
+                encode::<port::OpenSource>(self.open_source(caller, request))
+            }
+            Port::SetContext(request) => {
+                encode::<port::SetContext>(self.set_context(caller, request))
+            }
+            Port::QueryPort(request) => encode::<port::QueryPort>(self.query_port(caller, request)),
+            Port::Impersonate(request) => {
+                encode::<port::Impersonate>(self.impersonate(caller, request))
+            }
+            Port::ReadData(request) => encode::<port::ReadData>(self.read_data(caller, request)),
+            Port::WriteData(request) => encode::<port::WriteData>(self.write_data(caller, request)),
+            Port::CheckSender(request) => {
+                encode::<port::CheckSender>(self.check_sender(caller, request))
+            }
+        })
+    }
+}

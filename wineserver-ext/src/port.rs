@@ -1,0 +1,647 @@
+//! Port objects: what they are, who holds them, how they are created.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use ntlpc_abi::{NtStatus, limits};
+use ntlpc_proto::Name;
+use ntlpc_proto::port::{
+    AdoptPort, AdoptPortReply, ClosePort, ClosePortReply, CreatePort, CreatePortReply, GrantPort,
+    GrantPortReply, OpenSelf, OpenSelfReply, OpenSource, OpenSourceReply, PortKind, QueryPort,
+    QueryPortReply, SetContext, SetContextReply,
+};
+use ntlpc_shm::inbox::Inbox;
+use ntlpc_shm::segment::{FIRST_CONNECTION, SELF_SOURCE, SYSTEM_SOURCE, Segment};
+
+use crate::answer::{OutFd, Outcome, answer, answer_with, no_room};
+use crate::connection::ConnectionId;
+use crate::limits::{MAX_NAME_UNITS, MAX_SOURCES};
+use crate::namespace::{CASE_INSENSITIVE, ObjectId, ObjectKind};
+use crate::notice::SystemSource;
+use crate::process::ProcessNo;
+use crate::security::{SecurityDescriptor, Sid};
+use crate::state::State;
+
+/// A port object of any kind (lpc §3.0).
+#[derive(Debug)]
+pub struct Port {
+    /// Its id.
+    pub id: ObjectId,
+    /// Kind.
+    pub kind: PortKind,
+    /// Whether the object type is WaitablePort.
+    pub is_waitable: bool,
+    /// Whether an ALPC call made it.
+    pub is_alpc: bool,
+    /// Largest TotalLength of a message.
+    pub max_message: u32,
+    /// MaxConnectionInfoLength as given.
+    pub max_info: u32,
+    /// Absolute name as created; stays when the name is deleted.
+    pub name: Name,
+    /// Whether the name can still be found.
+    pub has_name: bool,
+    /// Process that created it.
+    pub creator: ProcessNo,
+    /// NT process and thread id of the creator.
+    pub creator_id: (u32, u32),
+    /// Processes with a handle.
+    pub holders: BTreeMap<ProcessNo, Holder>,
+    /// Processes that ever had one: their messages may arrive after their death.
+    pub past_holders: BTreeSet<ProcessNo>,
+    /// Registrations by NtRegisterThreadTerminatePort, and exception ports: references without a handle.
+    pub references: u32,
+    /// What is particular to its kind.
+    pub role: Role,
+}
+
+/// A process's hold on a port.
+#[derive(Debug, Default)]
+pub struct Holder {
+    /// Whether the process itself holds it.
+    pub is_held: bool,
+    /// References given to it that it has not taken over yet.
+    pub granted: u32,
+    /// Number of its lifetime pipe.
+    pub lifetime: Option<u32>,
+}
+
+/// An end of a connection about to become a port.
+#[derive(Debug)]
+pub(crate) struct NewEnd {
+    pub(crate) id: ObjectId,
+    pub(crate) kind: PortKind,
+    pub(crate) connection: ConnectionId,
+    pub(crate) holder: Holder,
+}
+
+/// What is particular to a kind of port.
+#[derive(Debug)]
+pub enum Role {
+    /// Connection and unconnected ports: they receive.
+    Receiving(Receiving),
+    /// Server and client communication ports: the ends of a connection.
+    End(ConnectionId),
+}
+
+/// The receiving side of a connection or unconnected port.
+#[derive(Debug)]
+pub struct Receiving {
+    /// Shared with all senders.
+    pub inbox: Inbox,
+    /// Source of the server's own messages.
+    pub system: SystemSource,
+    /// Every other source.
+    pub sources: BTreeMap<u32, Source>,
+    /// Where the next search for a free source number starts, so that numbers are reused as late as possible.
+    next_source: u32,
+    /// User SID of the creator's primary token (lpc §2.3 step 12).
+    pub server_sid: Sid,
+}
+
+/// One source of an inbox.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// What the port sends to itself.
+    Itself(Segment),
+    /// A connection.
+    Connection(ConnectionId),
+    /// A connection both of whose ends are gone, with messages not yet received.
+    Lingering(Segment, u64),
+    /// LPC_EXCEPTION messages of a process.
+    Exception(ProcessNo, Segment),
+}
+
+/// A process's exception port and the segment it sends on.
+#[derive(Debug)]
+pub struct ExceptionPort {
+    /// The port set; holds a reference.
+    pub port: ObjectId,
+    /// The receiving port and the source number, once an exception was raised.
+    pub source: Option<(ObjectId, u32)>,
+}
+
+impl Port {
+    /// Returns whether `process` has a handle of its own.
+    #[must_use]
+    pub fn is_held_by(&self, process: ProcessNo) -> bool {
+        self.holders
+            .get(&process)
+            .is_some_and(|holder| holder.is_held)
+    }
+
+    /// Returns the receiving side of a connection or unconnected port.
+    #[must_use]
+    pub fn receiving(&self) -> Option<&Receiving> {
+        match &self.role {
+            Role::Receiving(receiving) => Some(receiving),
+            Role::End(_) => None,
+        }
+    }
+
+    /// As [`Port::receiving`], to change it.
+    pub fn receiving_mut(&mut self) -> Option<&mut Receiving> {
+        match &mut self.role {
+            Role::Receiving(receiving) => Some(receiving),
+            Role::End(_) => None,
+        }
+    }
+
+    /// Returns the connection of a communication port.
+    #[must_use]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self.role {
+            Role::End(connection) => Some(connection),
+            Role::Receiving(_) => None,
+        }
+    }
+
+    /// Returns the name of the object's type.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        if self.is_alpc {
+            "ALPC Port"
+        } else {
+            self.object_kind().type_name()
+        }
+    }
+
+    fn object_kind(&self) -> ObjectKind {
+        if self.is_waitable {
+            ObjectKind::WaitablePort
+        } else {
+            ObjectKind::Port
+        }
+    }
+}
+
+impl Receiving {
+    /// Chooses a source number for a new connection, as long unused as possible.
+    ///
+    /// Returns `STATUS_INSUFFICIENT_RESOURCES` if all are in use.
+    pub fn allocate_source(&mut self) -> Result<u32, NtStatus> {
+        let is_free = |sources: &mut BTreeMap<u32, Source>, number: u32| match sources.get(&number)
+        {
+            None => true,
+            Some(Source::Lingering(segment, _)) => {
+                let is_drained = segment
+                    .lane(ntlpc_shm::segment::Direction::ToServer)
+                    .map()
+                    .is_empty();
+                if is_drained {
+                    sources.remove(&number);
+                }
+                is_drained
+            }
+            Some(_) => false,
+        };
+        let start = self.next_source.max(FIRST_CONNECTION);
+        let found = (start..MAX_SOURCES)
+            .chain(FIRST_CONNECTION..start)
+            .find(|&number| is_free(&mut self.sources, number));
+        let number = found.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        self.next_source = number + 1;
+        Ok(number)
+    }
+}
+
+impl State {
+    /// Creates a connection or unconnected port (lpc §2.1 steps 3–7).
+    pub fn create_port(&mut self, caller: ProcessNo, request: CreatePort) -> Outcome<CreatePort> {
+        let process = self.process(caller)?;
+        let (width, server_sid) = (process.width, process.token.user().clone());
+        if request.attributes & !CASE_INSENSITIVE != 0 {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        let (max_message, max_info) = match request.is_alpc {
+            true => (limits::ALPC_MAX_TOTAL, limits::ALPC_MAX_TOTAL),
+            false => (limits::max_total(width), limits::max_connection_info(width)),
+        };
+        if request.max_message as usize > max_message {
+            return Err(NtStatus::INVALID_PARAMETER_4);
+        }
+        if request.max_info as usize > max_info {
+            return Err(NtStatus::INVALID_PARAMETER_3);
+        }
+        let creator = self.own_thread(caller, request.tno)?;
+        let creator_id = (creator.nt_pid, creator.nt_tid);
+        let token = self.effective_token(caller, request.tno, &request.token.0)?;
+        let kind = if request.is_waitable {
+            ObjectKind::WaitablePort
+        } else {
+            ObjectKind::Port
+        };
+        let place = if request.name.0.is_empty() {
+            None
+        } else {
+            if request.name.0.len() > MAX_NAME_UNITS {
+                return Err(NtStatus::OBJECT_NAME_INVALID);
+            }
+            let root = (request.root != 0).then_some(request.root);
+            Some(
+                self.names
+                    .reserve(&request.name.0, root, request.attributes, kind, &token)?,
+            )
+        };
+        let security = if request.security.0.is_empty() {
+            SecurityDescriptor {
+                owner: Some(token.user().clone()),
+                dacl: token.default_dacl().clone(),
+            }
+        } else {
+            let mut security =
+                SecurityDescriptor::parse(&request.security.0, token.default_dacl())?;
+            security.owner.get_or_insert_with(|| token.user().clone());
+            security
+        };
+        self.check_port_room()?;
+        let room = |error: std::io::Error| no_room("cannot create a port", &error);
+        let inbox = Inbox::create(request.is_waitable).map_err(room)?;
+        let system = SystemSource::new().map_err(room)?;
+        let id = self.names.allocate_id();
+        let mut fds = vec![OutFd::Memory(Arc::clone(inbox.mapping())), system.out_fd()];
+        let holder = self.new_holder(caller, id, &mut fds)?;
+        let has_name = place.is_some();
+        let mut name = Name::default();
+        if let Some(place) = place {
+            self.names.insert(place, id, kind, security);
+            name = Name(self.names.path(id).unwrap_or_default());
+        }
+        let port = Port {
+            id,
+            kind: if has_name {
+                PortKind::Connection
+            } else {
+                PortKind::Unconnected
+            },
+            is_waitable: request.is_waitable,
+            is_alpc: request.is_alpc,
+            max_message: request.max_message,
+            max_info: request.max_info,
+            name,
+            has_name,
+            creator: caller,
+            creator_id,
+            holders: BTreeMap::from([(caller, holder)]),
+            past_holders: BTreeSet::from([caller]),
+            references: 0,
+            role: Role::Receiving(Receiving {
+                inbox,
+                system,
+                sources: BTreeMap::new(),
+                next_source: FIRST_CONNECTION,
+                server_sid,
+            }),
+        };
+        log::debug!(
+            "port {id}: {:?} {:?} by process {caller}",
+            port.kind,
+            port.name
+        );
+        self.ports.insert(id, port);
+        self.process_mut(caller)?.ports.insert(id);
+        answer_with(CreatePortReply { port: id }, fds)
+    }
+
+    /// Makes the hold of a process on a port that is being created, with its lifetime descriptor if it wants one.
+    pub(crate) fn new_holder(
+        &mut self,
+        process: ProcessNo,
+        port: ObjectId,
+        fds: &mut Vec<OutFd>,
+    ) -> Result<Holder, NtStatus> {
+        let mut holder = Holder {
+            is_held: true,
+            granted: 0,
+            lifetime: None,
+        };
+        if self.process(process)?.wants_lifetime_fds {
+            let (number, fd): (u32, OwnedFd) = self
+                .make_lifetime(process, port)
+                .map_err(|error| no_room("cannot make a lifetime pipe", &error))?;
+            holder.lifetime = Some(number);
+            fds.push(OutFd::Other(Arc::new(fd)));
+        }
+        Ok(holder)
+    }
+
+    /// Adds the port of a connection's end, held by `process`.
+    pub(crate) fn insert_end(
+        &mut self,
+        process: ProcessNo,
+        tno: u32,
+        end: NewEnd,
+        limits: (u32, u32),
+    ) {
+        let creator_id = self
+            .threads
+            .get(tno)
+            .map_or((0, 0), |thread| (thread.nt_pid, thread.nt_tid));
+        let port = Port {
+            id: end.id,
+            kind: end.kind,
+            is_waitable: false,
+            is_alpc: false,
+            max_message: limits.0,
+            max_info: limits.1,
+            name: Name::default(),
+            has_name: false,
+            creator: process,
+            creator_id,
+            holders: BTreeMap::from([(process, end.holder)]),
+            past_holders: BTreeSet::from([process]),
+            references: 0,
+            role: Role::End(end.connection),
+        };
+        self.ports.insert(end.id, port);
+        if let Ok(process) = self.process_mut(process) {
+            process.ports.insert(end.id);
+        }
+    }
+
+    /// Drops the caller's hold; the rest is rundown.
+    pub fn close_port(&mut self, caller: ProcessNo, request: ClosePort) -> Outcome<ClosePort> {
+        self.held_port(caller, request.port)?;
+        // The closing thread may be one the host does not register, as in a handle closed by another process.
+        let closer = if self.own_thread(caller, request.tno).is_ok() {
+            request.tno
+        } else {
+            self.last_thread(caller)
+        };
+        self.drop_hold(caller, request.port, closer);
+        answer(ClosePortReply {})
+    }
+
+    /// Gives another process a reference it will take over.
+    pub fn grant_port(&mut self, caller: ProcessNo, request: GrantPort) -> Outcome<GrantPort> {
+        self.held_port(caller, request.port)?;
+        self.process_mut(request.process)
+            .map_err(|_| NtStatus::INVALID_PARAMETER)?
+            .ports
+            .insert(request.port);
+        if let Some(port) = self.ports.get_mut(&request.port) {
+            let holder = port.holders.entry(request.process).or_default();
+            holder.granted = holder
+                .granted
+                .checked_add(1)
+                .ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        }
+        answer(GrantPortReply {})
+    }
+
+    /// Takes over a granted reference, or the one whose lifetime descriptor came along, with everything needed to use the
+    /// port.
+    pub fn adopt_port(
+        &mut self,
+        caller: ProcessNo,
+        request: AdoptPort,
+        fds: Vec<OwnedFd>,
+    ) -> Outcome<AdoptPort> {
+        let shared = match fds.first() {
+            Some(fd) if request.port == 0 => Some(self.port_of_lifetime(fd)?),
+            _ => None,
+        };
+        let id = shared.unwrap_or(request.port);
+        let port = self.ports.get(&id).ok_or(NtStatus::INVALID_HANDLE)?;
+        let holder = port.holders.get(&caller);
+        if shared.is_none() && holder.is_none_or(|holder| holder.granted == 0) {
+            return Err(NtStatus::INVALID_HANDLE);
+        }
+        let needs_lifetime =
+            shared.is_none() && holder.is_some_and(|holder| holder.lifetime.is_none());
+        let mut reply = AdoptPortReply {
+            port: id,
+            kind: port.kind,
+            is_waitable: port.is_waitable,
+            is_alpc: port.is_alpc,
+            max_message: port.max_message,
+            connection_port: port.id,
+            source: SYSTEM_SOURCE,
+            context: 0,
+        };
+        let mut fds = match &port.role {
+            Role::Receiving(receiving) => {
+                vec![
+                    OutFd::Memory(Arc::clone(receiving.inbox.mapping())),
+                    receiving.system.out_fd(),
+                ]
+            }
+            Role::End(id) => {
+                let connection = self
+                    .connections
+                    .get(id)
+                    .ok_or(NtStatus::PORT_DISCONNECTED)?;
+                reply.connection_port = connection.port;
+                reply.source = connection.source;
+                reply.context = connection.context;
+                vec![
+                    OutFd::Memory(Arc::clone(connection.inbox.mapping())),
+                    OutFd::Memory(Arc::clone(connection.segment.mapping())),
+                ]
+            }
+        };
+        let lifetime = if needs_lifetime {
+            self.new_holder(caller, id, &mut fds)?.lifetime
+        } else {
+            None
+        };
+        self.note_holder(caller, id);
+        if let Some(port) = self.ports.get_mut(&id) {
+            let holder = port.holders.entry(caller).or_default();
+            holder.granted = holder.granted.saturating_sub(u32::from(shared.is_none()));
+            holder.is_held = true;
+            holder.lifetime = holder.lifetime.or(lifetime);
+        }
+        answer_with(reply, fds)
+    }
+
+    /// Remembers that `process` can send on a port from now on.
+    fn note_holder(&mut self, process: ProcessNo, id: ObjectId) {
+        if let Ok(process) = self.process_mut(process) {
+            process.ports.insert(id);
+        }
+        let Some(port) = self.ports.get_mut(&id) else {
+            return;
+        };
+        port.past_holders.insert(process);
+        let (kind, connection) = (port.kind, port.connection());
+        if let Some(connection) = connection.and_then(|id| self.connections.get_mut(&id)) {
+            match kind {
+                PortKind::Server => connection.server_holders.insert(process),
+                _ => connection.client_holders.insert(process),
+            };
+        }
+    }
+
+    /// Finds the port whose lifetime pipe a descriptor belongs to: both ends of a pipe are one inode.
+    fn port_of_lifetime(&self, fd: &OwnedFd) -> Result<ObjectId, NtStatus> {
+        let inode = |fd: &OwnedFd| {
+            rustix::fs::fstat(fd)
+                .map(|stat| (stat.st_dev, stat.st_ino))
+                .ok()
+        };
+        let wanted = inode(fd).ok_or(NtStatus::INVALID_HANDLE)?;
+        let lifetime = self
+            .lifetimes
+            .values()
+            .find(|lifetime| inode(&lifetime.fd) == Some(wanted));
+        lifetime
+            .map(|lifetime| lifetime.port)
+            .ok_or(NtStatus::OBJECT_TYPE_MISMATCH)
+    }
+
+    /// Opens the segment a port sends to itself on.
+    pub fn open_self(&mut self, caller: ProcessNo, request: OpenSelf) -> Outcome<OpenSelf> {
+        self.held_port(caller, request.port)?;
+        let receiving = self
+            .ports
+            .get_mut(&request.port)
+            .and_then(Port::receiving_mut)
+            .ok_or(NtStatus::INVALID_PORT_HANDLE)?;
+        let segment = match receiving.sources.get(&SELF_SOURCE) {
+            Some(Source::Itself(segment)) => segment.clone(),
+            _ => {
+                let segment = Segment::create()
+                    .map_err(|error| no_room("cannot create a segment", &error))?;
+                receiving
+                    .sources
+                    .insert(SELF_SOURCE, Source::Itself(segment.clone()));
+                segment
+            }
+        };
+        answer_with(
+            OpenSelfReply {
+                source: SELF_SOURCE,
+            },
+            vec![OutFd::Memory(Arc::clone(segment.mapping()))],
+        )
+    }
+
+    /// Opens the segment of a source that rang without the process knowing it.
+    pub fn open_source(&mut self, caller: ProcessNo, request: OpenSource) -> Outcome<OpenSource> {
+        let none = NtStatus::INVALID_PARAMETER;
+        let port = self.receivable_port(caller, request.port)?;
+        let is_kernel = port.receiving().is_some_and(|receiving| {
+            matches!(
+                receiving.sources.get(&request.source),
+                Some(Source::Exception(..))
+            )
+        });
+        let (segment, server_port, context) = match &port.role {
+            Role::End(id) => self.end_source(*id, port.kind, request.source)?,
+            Role::Receiving(_) => self.receiving_source(port.id, request.source).ok_or(none)?,
+        };
+        answer_with(
+            OpenSourceReply {
+                server_port,
+                is_kernel,
+                context,
+            },
+            vec![OutFd::Memory(Arc::clone(segment.mapping()))],
+        )
+    }
+
+    /// Returns a port the caller receives from: one it holds, or the connection port of a server port it holds.
+    fn receivable_port(&self, caller: ProcessNo, id: ObjectId) -> Result<&Port, NtStatus> {
+        if let Ok(port) = self.held_port(caller, id) {
+            return Ok(port);
+        }
+        let holds_end = self.connections.values().any(|connection| {
+            connection.port == id
+                && connection
+                    .server_port
+                    .is_some_and(|port| self.held_port(caller, port).is_ok())
+        });
+        self.ports
+            .get(&id)
+            .filter(|_| holds_end)
+            .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    fn receiving_source(&self, port: ObjectId, number: u32) -> Option<(Segment, ObjectId, u64)> {
+        let receiving = self.ports.get(&port)?.receiving()?;
+        if number == SYSTEM_SOURCE {
+            return Some((receiving.system.segment().clone(), 0, 0));
+        }
+        match receiving.sources.get(&number)? {
+            Source::Itself(segment) => Some((segment.clone(), 0, 0)),
+            Source::Lingering(segment, context) => Some((segment.clone(), 0, *context)),
+            Source::Exception(process, segment) => {
+                Some((segment.clone(), 0, self.exception_context(*process)))
+            }
+            Source::Connection(id) => {
+                let connection = self.connections.get(id)?;
+                Some((
+                    connection.segment.clone(),
+                    connection.server_port.unwrap_or(0),
+                    connection.context,
+                ))
+            }
+        }
+    }
+
+    /// A server port receives from its connection port; a client port from its connection and the system.
+    fn end_source(
+        &self,
+        id: ConnectionId,
+        kind: PortKind,
+        number: u32,
+    ) -> Result<(Segment, ObjectId, u64), NtStatus> {
+        let connection = self
+            .connections
+            .get(&id)
+            .ok_or(NtStatus::PORT_DISCONNECTED)?;
+        if kind == PortKind::Server {
+            return self
+                .receiving_source(connection.port, number)
+                .ok_or(NtStatus::INVALID_PARAMETER);
+        }
+        match (number, &connection.client_system) {
+            (SYSTEM_SOURCE, Some(system)) => Ok((system.segment().clone(), 0, 0)),
+            (SELF_SOURCE, _) => Ok((connection.segment.clone(), 0, 0)),
+            _ => Err(NtStatus::INVALID_PARAMETER),
+        }
+    }
+
+    /// Sets the PortContext of a server port.
+    pub fn set_context(&mut self, caller: ProcessNo, request: SetContext) -> Outcome<SetContext> {
+        let id = self
+            .held_port(caller, request.port)?
+            .connection()
+            .filter(|id| {
+                self.connections
+                    .get(id)
+                    .is_some_and(|connection| connection.server_port == Some(request.port))
+            })
+            .ok_or(NtStatus::INVALID_PORT_HANDLE)?;
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.context = request.context;
+        }
+        answer(SetContextReply {})
+    }
+
+    /// Describes a port to a holder.
+    pub fn query_port(&self, caller: ProcessNo, request: QueryPort) -> Outcome<QueryPort> {
+        let port = self.held_port(caller, request.port)?;
+        let peer_process = port
+            .connection()
+            .and_then(|id| self.connections.get(&id))
+            .and_then(|connection| match port.kind {
+                PortKind::Server => connection.client_port.and(Some(connection.client_process)),
+                _ => connection.server_process,
+            });
+        answer(QueryPortReply {
+            kind: port.kind,
+            is_waitable: port.is_waitable,
+            name: if port.has_name {
+                port.name.clone()
+            } else {
+                Name::default()
+            },
+            references: u32::try_from(port.holders.len()).unwrap_or(u32::MAX),
+            creator: port.creator,
+            peer_process: peer_process.unwrap_or(0),
+        })
+    }
+}

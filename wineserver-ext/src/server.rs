@@ -1,0 +1,318 @@
+//! The event loop: clients, deaths, the idle exit. It never waits for a client.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use ntlpc_abi::NtStatus;
+use ntlpc_proto::frame::{Frame, MAX_BYTES, encode_refusal};
+use ntlpc_proto::process::{Hello, HostKind};
+use ntlpc_proto::transport::{self, Wait};
+use ntlpc_proto::{Request, frame};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::Pid;
+
+use crate::answer::{OutFd, encode};
+use crate::limits::{HANG_UP_GRACE_MS, MAX_STRANGERS};
+use crate::namespace::RootPolicy;
+use crate::poll::Token;
+use crate::process::ProcessNo;
+use crate::security::Credentials;
+use crate::state::State;
+
+/// Requests handled for one client before others have their turn.
+const FAIR_BATCH: usize = 16;
+
+/// A control connection.
+#[derive(Debug)]
+struct Client {
+    socket: OwnedFd,
+    credentials: Credentials,
+    linux_pid: Option<Pid>,
+    /// Its process, once it said Hello.
+    process: Option<ProcessNo>,
+    is_tool: bool,
+}
+
+/// The server of one prefix.
+#[derive(Debug)]
+pub struct Server {
+    state: State,
+    listener: OwnedFd,
+    /// Becomes readable when the process is asked to end.
+    _end: UnixStream,
+    clients: BTreeMap<u32, Client>,
+    next_client: u32,
+    /// How long to stay without clients; `None` for ever.
+    linger: Option<Duration>,
+    idle_since: Instant,
+    buffer: Vec<u8>,
+}
+
+impl Server {
+    /// Makes the server of a listening, non-blocking socket. `end` becomes readable when it shall end.
+    ///
+    /// # Errors
+    /// No descriptor or no memory.
+    pub fn new(
+        listener: OwnedFd,
+        end: UnixStream,
+        policy: RootPolicy,
+        linger: Option<Duration>,
+    ) -> io::Result<Server> {
+        let state = State::new(policy)?;
+        state.poll.add(&listener, Token::Listener)?;
+        state.poll.add(&end, Token::End)?;
+        Ok(Server {
+            state,
+            listener,
+            _end: end,
+            clients: BTreeMap::new(),
+            next_client: 1,
+            linger,
+            idle_since: Instant::now(),
+            buffer: vec![0; MAX_BYTES],
+        })
+    }
+
+    /// Serves until nobody has used the prefix for the time given.
+    ///
+    /// # Errors
+    /// The event queue fails.
+    pub fn run(&mut self) -> io::Result<()> {
+        loop {
+            let timeout = self.timeout();
+            if timeout == Some(Duration::ZERO) && self.is_idle() && self.state.dying.is_empty() {
+                return Ok(());
+            }
+            for event in self.state.poll.wait(timeout)? {
+                if event == Token::End {
+                    return Ok(());
+                }
+                self.handle_event(event);
+            }
+            self.bury_the_late();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.clients.values().all(|client| client.is_tool) && self.state.lifetimes.is_empty()
+    }
+
+    /// Returns how long the next wait may take.
+    fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let dying = self
+            .state
+            .dying
+            .iter()
+            .map(|&(_, at)| at.saturating_duration_since(now))
+            .min();
+        let idle = match self.linger {
+            Some(linger) if self.is_idle() => {
+                Some((self.idle_since + linger).saturating_duration_since(now))
+            }
+            _ => None,
+        };
+        dying.into_iter().chain(idle).min()
+    }
+
+    fn handle_event(&mut self, event: Token) {
+        match event {
+            Token::Listener => self.accept(),
+            Token::End => {}
+            Token::Client(number) => self.serve(number),
+            Token::Process(number) => self.state.run_down_process(number),
+            Token::Thread(tno) => self.state.run_down_thread(tno),
+            Token::Lifetime(number) => {
+                self.state.lifetime_ended(number);
+                self.idle_since = Instant::now();
+            }
+        }
+    }
+
+    /// Runs down processes that hung up long ago and cannot be watched, or will not die.
+    fn bury_the_late(&mut self) {
+        let now = Instant::now();
+        let late: Vec<ProcessNo> = self
+            .state
+            .dying
+            .iter()
+            .filter(|&&(_, at)| at <= now)
+            .map(|&(number, _)| number)
+            .collect();
+        for number in late {
+            self.state.run_down_process(number);
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
+            let socket = match rustix::net::accept_with(&self.listener, flags) {
+                Ok(socket) => socket,
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => continue,
+                Err(error) => {
+                    // Out of descriptors: the oldest stranger makes room, else the client waits in the backlog.
+                    log::warn!("cannot accept a client: {error}");
+                    self.drop_oldest_stranger();
+                    return;
+                }
+            };
+            self.admit(socket);
+        }
+    }
+
+    fn admit(&mut self, socket: OwnedFd) {
+        let Ok(peer) = socket_peercred(&socket) else {
+            return;
+        };
+        let credentials = Credentials {
+            uid: peer.uid.as_raw(),
+            gid: peer.gid.as_raw(),
+            owner_uid: self.state.owner_uid,
+        };
+        if !credentials.is_owner() {
+            log::warn!(
+                "user {} may not use this prefix, which belongs to user {}",
+                credentials.uid,
+                credentials.owner_uid
+            );
+            let refusal = encode_refusal(Hello::NUMBER, NtStatus::ACCESS_DENIED);
+            // Whether it hears of it is its own matter.
+            let _ = transport::send(&socket, &refusal, &[], Wait::NonBlocking);
+            return;
+        }
+        if self
+            .clients
+            .values()
+            .filter(|client| client.process.is_none())
+            .count()
+            >= MAX_STRANGERS
+        {
+            self.drop_oldest_stranger();
+        }
+        let number = self.next_client;
+        self.next_client = self.next_client.wrapping_add(1);
+        if let Err(error) = self.state.poll.add(&socket, Token::Client(number)) {
+            log::warn!("cannot watch a client: {error}");
+            return;
+        }
+        let linux_pid = Some(peer.pid);
+        self.clients.insert(
+            number,
+            Client {
+                socket,
+                credentials,
+                linux_pid,
+                process: None,
+                is_tool: false,
+            },
+        );
+    }
+
+    fn drop_oldest_stranger(&mut self) {
+        let oldest = self
+            .clients
+            .iter()
+            .find(|(_, client)| client.process.is_none())
+            .map(|(&number, _)| number);
+        if let Some(number) = oldest {
+            self.clients.remove(&number);
+        }
+    }
+
+    fn serve(&mut self, number: u32) {
+        for _ in 0..FAIR_BATCH {
+            let Some(client) = self.clients.get(&number) else {
+                return;
+            };
+            let received =
+                match transport::receive(&client.socket, &mut self.buffer, Wait::NonBlocking) {
+                    Ok(received) if received.len == 0 => return self.hang_up(number, None),
+                    Ok(received) => received,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                    Err(error) => return self.hang_up(number, Some(&error.to_string())),
+                };
+            let bytes = self.buffer[..received.len].to_vec();
+            let reply = match Frame::parse(&bytes) {
+                Ok(frame) => self.answer(number, &frame, received.fds),
+                Err(error) => Err(error.to_string()),
+            };
+            let (bytes, fds) = match reply {
+                Ok(reply) => reply,
+                Err(why) => return self.hang_up(number, Some(&why)),
+            };
+            let Some(client) = self.clients.get(&number) else {
+                return;
+            };
+            let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+            if let Err(error) = transport::send(&client.socket, &bytes, &fds, Wait::NonBlocking) {
+                return self.hang_up(
+                    number,
+                    Some(&format!("it does not read its replies: {error}")),
+                );
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        number: u32,
+        frame: &Frame<'_>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(Vec<u8>, Vec<OutFd>), String> {
+        let Some(client) = self.clients.get_mut(&number) else {
+            return Err("it is gone".to_owned());
+        };
+        if let Some(process) = client.process {
+            return self
+                .state
+                .handle(process, frame, fds)
+                .map_err(|error| error.to_string());
+        }
+        if frame.number != Hello::NUMBER {
+            return Err(format!("request {:#06x} before Hello", frame.number));
+        }
+        let hello: Hello = frame::decode_body(frame.body).map_err(|error| error.to_string())?;
+        let is_tool = hello.host == HostKind::Tool;
+        let outcome = self
+            .state
+            .hello(number, client.credentials, client.linux_pid, hello);
+        let outcome = outcome.map(|(process, answer)| {
+            client.process = Some(process);
+            client.is_tool = is_tool;
+            answer
+        });
+        Ok(encode::<Hello>(outcome))
+    }
+
+    fn hang_up(&mut self, number: u32, why: Option<&str>) {
+        let Some(client) = self.clients.remove(&number) else {
+            return;
+        };
+        self.idle_since = Instant::now();
+        if let Some(why) = why {
+            log::warn!("client {number} is dropped: {why}");
+        }
+        let Some(process) = client.process else {
+            return;
+        };
+        let Ok(entry) = self.state.process_mut(process) else {
+            return;
+        };
+        entry.client = None;
+        // It may still run: what it does in shared memory is undone only once it is dead.
+        let grace = if entry.pidfd.is_some() {
+            HANG_UP_GRACE_MS
+        } else {
+            0
+        };
+        self.state
+            .dying
+            .push((process, Instant::now() + Duration::from_millis(grace)));
+    }
+}
