@@ -9,13 +9,20 @@
     reason = "declarations wait for the image mapper"
 )]
 
+mod cli;
 mod crt;
 mod dlls;
+mod exception;
 mod export;
 mod gate;
 mod heap;
+mod image;
+mod module;
 mod ob;
+mod process;
 mod teb;
+mod thread;
+mod trace;
 mod vm;
 mod wine_host;
 
@@ -41,4 +48,11 @@ pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
     std::process::exit(EXIT_HOST_FAILURE)
 }
 
-fn main() {}
+/// Fixes the pointer width of the process; the first choice stays.
+pub(crate) fn set_width(width: Width) {
+    let _ = WIDTH.set(width);
+}
+
+fn main() {
+    cli::main()
+}

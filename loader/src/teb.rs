@@ -1,5 +1,13 @@
-//! The thread environment block, as far as fixed offsets matter to the gate and to functions.
+//! The thread environment block.
+//!
+//! Source of the offsets: phnt `ntpebteb.h` `TEB`; pe32.md §7 for i386.
 #![allow(unsafe_code, reason = "GS-relative access to the running thread's TEB")]
+
+use ntlpc_abi::Width;
+
+use crate::export::Ptr;
+use crate::vm::{self, Kind, page, sys};
+use crate::width;
 
 /// Our words behind the guest's TEB, reached through GS.
 pub mod host_area {
@@ -13,6 +21,145 @@ pub mod host_area {
     #[inline]
     pub fn read(offset: usize) -> u64 {
         super::read_u64(offset)
+    }
+}
+
+/// An offset on i386 and on x64.
+#[derive(Clone, Copy, Debug)]
+pub struct Field(pub usize, pub usize);
+
+impl Field {
+    /// Returns the offset for the width of this process.
+    #[must_use]
+    pub fn offset(self) -> usize {
+        width().pick(self.0, self.1)
+    }
+
+    /// Returns its address in the TEB at `teb`.
+    #[must_use]
+    pub fn at<T>(self, teb: u64) -> Ptr<T> {
+        Ptr::new(teb + self.offset() as u64)
+    }
+}
+
+/// `ExceptionList` (i386 only).
+pub const EXCEPTION_LIST: Field = Field(0x0, 0x0);
+/// `StackBase`: highest address.
+pub const STACK_BASE: Field = Field(0x4, 0x8);
+/// `StackLimit`: lowest usable address.
+pub const STACK_LIMIT: Field = Field(0x8, 0x10);
+/// `FiberData`.
+pub const FIBER_DATA: Field = Field(0x10, 0x20);
+/// `Self`.
+pub const SELF: Field = Field(0x18, 0x30);
+/// `ClientId.UniqueProcess`.
+pub const PROCESS_ID: Field = Field(0x20, 0x40);
+/// `ClientId.UniqueThread`.
+pub const THREAD_ID: Field = Field(0x24, 0x48);
+/// `ThreadLocalStoragePointer`.
+pub const TLS_ARRAY: Field = Field(0x2c, 0x58);
+/// `ProcessEnvironmentBlock`.
+pub const PEB: Field = Field(0x30, 0x60);
+/// `LastErrorValue`.
+pub const LAST_ERROR: Field = Field(0x34, 0x68);
+/// `LastStatusValue`.
+pub const LAST_STATUS: Field = Field(0xbf4, 0x1250);
+/// `StaticUnicodeString`.
+pub const STATIC_UNICODE_STRING: Field = Field(0xbf8, 0x1258);
+/// `StaticUnicodeBuffer`, 261 units.
+pub const STATIC_UNICODE_BUFFER: Field = Field(0xc00, 0x1268);
+/// `DeallocationStack`: lowest reserved address.
+pub const DEALLOCATION_STACK: Field = Field(0xe0c, 0x1478);
+/// `TlsSlots`, 64 words.
+pub const TLS_SLOTS: Field = Field(0xe10, 0x1480);
+/// `TlsExpansionSlots`.
+pub const TLS_EXPANSION_SLOTS: Field = Field(0xf94, 0x1780);
+/// `FlsData`.
+pub const FLS_DATA: Field = Field(0xfb4, 0x17c8);
+/// `GuaranteedStackBytes`.
+pub const GUARANTEED_STACK_BYTES: Field = Field(0xf78, 0x1748);
+
+/// Bytes of a TEB and our words behind it, after one inaccessible page.
+const BYTES: usize = 0x3000;
+
+/// Makes the TEB of a thread whose stack is `stack.0..stack.1`, and returns its address.
+pub fn create(stack: (u64, u64), guard_bytes: u64, tid: u32) -> Result<u64, std::io::Error> {
+    let below = match width() {
+        Width::X64 => vm::HIGHEST_X64,
+        Width::X86 => 0x7fff_0000,
+    };
+    let base = vm::SPACE
+        .lock()
+        .reserve_image(vm::PAGE + BYTES, libc::PROT_READ | libc::PROT_WRITE, below)
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
+    // Stray accesses below the TEB must trap (pe32.md §4.1).
+    sys::protect(base, vm::PAGE, libc::PROT_NONE)?;
+    let teb = (base + vm::PAGE) as u64;
+    vm::SPACE.lock().register(
+        teb as usize,
+        BYTES,
+        Kind::Private,
+        page::READWRITE,
+        page::READWRITE,
+    );
+    EXCEPTION_LIST.at::<usize>(teb).write(match width() {
+        Width::X64 => 0,
+        Width::X86 => 0xffff_ffff,
+    });
+    let word = |field: Field, value: u64| field.at::<usize>(teb).write(value as usize);
+    word(STACK_BASE, stack.1);
+    word(STACK_LIMIT, stack.0 + guard_bytes);
+    word(DEALLOCATION_STACK, stack.0);
+    word(SELF, teb);
+    word(PROCESS_ID, u64::from(std::process::id()));
+    word(THREAD_ID, u64::from(tid));
+    word(PEB, crate::process::peb::address());
+    let buffer = STATIC_UNICODE_BUFFER.at::<u16>(teb);
+    STATIC_UNICODE_STRING
+        .at(teb)
+        .write(crate::process::strings::UnicodeString {
+            length: 0,
+            maximum_length: 522,
+            buffer,
+        });
+    Ok(teb)
+}
+
+/// Frees the TEB of a thread that has run its last guest instruction.
+pub fn destroy(teb: u64) {
+    vm::SPACE.lock().unregister(teb as usize);
+    sys::unmap(teb as usize - vm::PAGE, vm::PAGE + BYTES);
+}
+
+/// Makes `teb` the TEB of the calling thread.
+pub fn install(teb: u64) {
+    const ARCH_SET_GS: i32 = 0x1001;
+    // SAFETY: GS is not used by the host on x86-64; only the base of the calling thread changes.
+    let status = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, teb) };
+    if status != 0 {
+        crate::fatal(format_args!(
+            "cannot set GS: {}",
+            std::io::Error::last_os_error()
+        ));
+    }
+}
+
+/// Takes the TEB away from the calling thread.
+pub fn uninstall() {
+    install(0);
+}
+
+/// Returns the TEB of the calling thread; 0 if it runs no guest code.
+#[must_use]
+pub fn current() -> u64 {
+    let mut base = 0_u64;
+    const ARCH_GET_GS: i32 = 0x1004;
+    // SAFETY: the kernel writes one word to `base`.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_GS, &raw mut base) };
+    if base == 0 {
+        0
+    } else {
+        read_u64(SELF.offset())
     }
 }
 
@@ -30,23 +177,40 @@ pub fn read_u64(offset: usize) -> u64 {
 
 /// Writes 32 bits of the running thread's TEB.
 #[inline]
-pub fn write_u32(offset: usize, value: u32) {
+fn write_u32(offset: usize, value: u32) {
     // SAFETY: as for `read_u64`; callers name fields of the TEB.
     unsafe {
         std::arch::asm!("mov gs:[{}], {:e}", in(reg) offset, in(reg) value, options(nostack, preserves_flags));
     }
 }
 
-/// `TEB.LastErrorValue` on x64.
-const LAST_ERROR: usize = 0x68;
+/// Writes a word of the running thread's host area.
+#[inline]
+pub fn write_host(offset: usize, value: u64) {
+    // SAFETY: as for `read_u64`; callers name a word of `host_area`.
+    unsafe {
+        std::arch::asm!("mov gs:[{}], {}", in(reg) offset, in(reg) value, options(nostack, preserves_flags));
+    }
+}
 
 /// Sets the Win32 error code of the running thread.
 pub fn set_last_error(error: u32) {
-    write_u32(LAST_ERROR, error);
+    write_u32(LAST_ERROR.offset(), error);
 }
 
 /// Returns the Win32 error code of the running thread.
 #[must_use]
 pub fn last_error() -> u32 {
-    read_u64(LAST_ERROR) as u32
+    read_u64(LAST_ERROR.offset()) as u32
+}
+
+/// Sets a thread's array of static TLS blocks.
+pub fn set_tls_array(teb: u64, array: u64) {
+    TLS_ARRAY.at::<usize>(teb).write(array as usize);
+}
+
+/// Returns a thread's array of static TLS blocks.
+#[must_use]
+pub fn tls_array(teb: u64) -> u64 {
+    TLS_ARRAY.at::<usize>(teb).read() as u64
 }

@@ -435,6 +435,20 @@ impl Space {
         Ok((start, len))
     }
 
+    /// Maps `len` zero pages for an image below `limit` and returns the base; the caller registers it.
+    pub fn reserve_image(
+        &mut self,
+        len: usize,
+        host: i32,
+        limit: usize,
+    ) -> Result<usize, NtStatus> {
+        let place = Placement {
+            at: None,
+            below: limit,
+        };
+        self.place(place, round_up(len, PAGE)?, host, Backing::Anonymous)
+    }
+
     /// Records a mapping made elsewhere (image, stack, TEB). `protect` 0 records it as reserved.
     pub fn register(
         &mut self,

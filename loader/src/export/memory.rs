@@ -370,6 +370,27 @@ impl Ptr<u8> {
         unsafe { std::slice::from_raw_parts(self.address as *const u8, len) }.to_vec()
     }
 
+    /// Reads at most `len` bytes of `file` at `offset` into the guest and returns how many came.
+    pub fn fill_from(
+        self,
+        file: &std::fs::File,
+        offset: u64,
+        len: usize,
+    ) -> std::io::Result<usize> {
+        use std::os::fd::AsRawFd;
+        let offset = libc::off_t::try_from(offset).map_err(|_| std::io::ErrorKind::InvalidInput)?;
+        // SAFETY: the kernel checks the range; a bad one gives EFAULT.
+        let n = unsafe {
+            libc::pread(
+                file.as_raw_fd(),
+                self.address as *mut libc::c_void,
+                len,
+                offset,
+            )
+        };
+        usize::try_from(n).map_err(|_| std::io::Error::last_os_error())
+    }
+
     /// Copies `bytes` into the guest; a bad address raises an exception in the guest.
     pub fn write_bytes(self, bytes: &[u8]) {
         // SAFETY: as for `Raw::write`; source and target may overlap only if the guest named our memory.

@@ -13,6 +13,7 @@ use std::arch::global_asm;
 use std::mem::offset_of;
 
 use super::ActivationPtr;
+use crate::exception::Context;
 use crate::teb::host_area;
 
 /// Registers of the guest at its call, saved by the gate on the guest's stack.
@@ -39,8 +40,10 @@ pub struct Activation {
     pub r12: [u64; 4],
     /// Index of the stub that was called.
     pub stub: u64,
-    /// Record of the call around this one, or null.
-    pub previous: *mut Activation,
+    /// Not null: no call, but an exception or unwind in progress. The frame around it is the one of this context.
+    pub context: *const Context,
+    /// For an unwind in progress: how many scopes of that frame's handler are done.
+    pub scope_index: u64,
     /// MXCSR.
     pub mxcsr: u32,
     /// x87 control word.
@@ -85,16 +88,14 @@ global_asm!(
     "fnstcw [rsp+{fpcw}]",
     "mov eax, eax",
     "mov [rsp+{stub}], rax",
-    "mov r10, gs:[{top}]",
-    "mov [rsp+{previous}], r10",
+    "mov qword ptr [rsp+{context}], 0",
     "mov gs:[{top}], rsp",
     "mov rdi, rsp",
     "mov rbx, rsp",
     "cld",
     "call {dispatch}",
     "mov rsp, rbx",
-    "mov r10, [rsp+{previous}]",
-    "mov gs:[{top}], r10",
+    "mov qword ptr gs:[{top}], 0",
     "movaps xmm6, [rsp+{xmm}]",
     "movaps xmm7, [rsp+{xmm}+16]",
     "movaps xmm8, [rsp+{xmm}+32]",
@@ -117,6 +118,9 @@ global_asm!(
     "mov rsp, [rsp+{rsp}]",
     "ret",
 
+    ".globl lpcrun_gate64_end",
+    "lpcrun_gate64_end:",
+
     // enter64(target: rdi, args: rsi, count: rdx) -> rax
     ".globl lpcrun_enter64",
     ".p2align 4",
@@ -128,7 +132,9 @@ global_asm!(
     "push r13",
     "push r14",
     "push r15",
-    "sub rsp, 8",
+    // [rbp-48]: the record this call crosses, for unwinding; none is current while the guest runs.
+    "push qword ptr gs:[{top}]",
+    "mov qword ptr gs:[{top}], 0",
     "mov rax, rdi",
     // Room for the arguments, at least four, an even number.
     "mov rcx, 4",
@@ -152,8 +158,9 @@ global_asm!(
     "call rax",
     ".globl lpcrun_enter64_return",
     "lpcrun_enter64_return:",
-    "lea rsp, [rbp-40]",
+    "lea rsp, [rbp-48]",
     "cld",
+    "pop qword ptr gs:[{top}]",
     "pop r15",
     "pop r14",
     "pop r13",
@@ -179,6 +186,7 @@ global_asm!(
     "mov rsp, rdi",
     "mov rdi, rdx",
     "xor ebp, ebp",
+    "mov qword ptr gs:[{top}], 0",
     "call rsi",
     // leave_stack(value: rdi): continues here from any depth.
     "mov rdi, rax",
@@ -186,6 +194,7 @@ global_asm!(
     "lpcrun_leave_stack:",
     "mov rax, rdi",
     "mov rsp, gs:[{base}]",
+    "mov qword ptr gs:[{top}], 0",
     "cld",
     "ldmxcsr [rsp]",
     "fldcw [rsp+4]",
@@ -209,7 +218,7 @@ global_asm!(
     mxcsr = const offset_of!(Activation, mxcsr),
     fpcw = const offset_of!(Activation, fpcw),
     stub = const offset_of!(Activation, stub),
-    previous = const offset_of!(Activation, previous),
+    context = const offset_of!(Activation, context),
     top = const host_area::TOP_ACTIVATION,
     base = const host_area::BASE_RSP,
     dispatch = sym dispatch,
@@ -217,6 +226,7 @@ global_asm!(
 
 unsafe extern "C" {
     fn lpcrun_gate64();
+    fn lpcrun_gate64_end();
     fn lpcrun_enter64(target: u64, args: *const u64, count: usize) -> u64;
     fn lpcrun_enter64_return();
     fn lpcrun_enter_stack(top: u64, function: extern "C" fn(u64) -> u64, argument: u64) -> u64;
@@ -260,11 +270,68 @@ pub fn leave_stack(value: u64) -> ! {
     unsafe { lpcrun_leave_stack(value) }
 }
 
-/// Returns the record of the innermost call from guest to host on this thread.
+/// Sets the control words of the x87 and of SSE.
+pub fn set_float_control(x87: u16, mxcsr: u32) {
+    // SAFETY: both are loaded from valid memory; the values mask all exceptions as the host's do.
+    unsafe {
+        std::arch::asm!("fldcw [{}]", "ldmxcsr [{}]", in(reg) &raw const x87, in(reg) &raw const mxcsr, options(nostack));
+    }
+}
+
+/// Returns whether `address` lies in the gate before it has built its record.
+pub fn contains(address: u64) -> bool {
+    (lpcrun_gate64 as *const () as u64..lpcrun_gate64_end as *const () as u64).contains(&address)
+}
+
+/// Distance from rbp in a frame of [`call_guest`] down to the word that names the record it crosses.
+pub const CROSSED_BELOW_RBP: u64 = 48;
+
+/// Returns the record of the call from guest to host that is in progress on this thread.
 #[must_use]
-pub fn record_innermost() -> Option<ActivationPtr> {
-    let top = host_area::read(host_area::TOP_ACTIVATION) as *mut Activation;
-    (!top.is_null()).then_some(ActivationPtr(top))
+pub fn current_activation() -> Option<ActivationPtr> {
+    ActivationPtr::from_address(host_area::read(host_area::TOP_ACTIVATION))
+}
+
+/// Runs `call` with `activation` as the record in progress: what guest code called by it unwinds to.
+pub fn with_activation<T>(activation: &mut Activation, call: impl FnOnce() -> T) -> T {
+    let before = host_area::read(host_area::TOP_ACTIVATION);
+    crate::teb::write_host(
+        host_area::TOP_ACTIVATION,
+        std::ptr::from_mut(activation) as u64,
+    );
+    let result = call();
+    crate::teb::write_host(host_area::TOP_ACTIVATION, before);
+    result
+}
+
+impl Activation {
+    /// Returns the context of the frame around an exception or unwind in progress; `None` for a call.
+    #[must_use]
+    pub fn guest_context(&self) -> Option<Context> {
+        // SAFETY: a non-null pointer was set by `of_context`, and the frame that owns the context lies above every
+        // frame that can ask.
+        unsafe { self.context.as_ref() }.copied()
+    }
+
+    /// Makes the record of an exception or unwind whose frame is that of `context`.
+    #[must_use]
+    pub fn of_context(context: &Context, scope_index: u32) -> Activation {
+        Activation {
+            xmm: [0; 10],
+            float_args: [0; 4],
+            rsp: 0,
+            rbx: 0,
+            rbp: 0,
+            rsi: 0,
+            rdi: 0,
+            r12: [0; 4],
+            stub: 0,
+            context,
+            scope_index: scope_index.into(),
+            mxcsr: 0,
+            fpcw: 0,
+        }
+    }
 }
 
 extern "C" fn dispatch(activation: *mut Activation) -> u64 {

@@ -16,7 +16,11 @@ pub mod stubs;
 
 use crate::export::ArgCursor;
 
-pub use gate64::{Activation, call_guest, enter_stack, leave_stack, record_innermost};
+pub use gate64::{
+    Activation, CROSSED_BELOW_RBP, call_guest, contains as gate_contains, current_activation,
+    enter_stack, leave_stack, return_address as call_guest_return, set_float_control,
+    with_activation,
+};
 
 /// One call from guest to host, as the export's entry sees it.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +46,12 @@ impl CallFrame {
     #[inline]
     pub(crate) fn float_register(&self, index: usize) -> u64 {
         self.activation.get().float_args[index]
+    }
+
+    /// Returns the index of the stub that was called.
+    #[inline]
+    pub(crate) fn stub_index(&self) -> u64 {
+        self.activation.get().stub
     }
 
     /// Returns the record of this call.
@@ -77,11 +87,10 @@ impl ActivationPtr {
         crate::export::Ptr::<u64>::new(self.get().rsp).read()
     }
 
-    /// Returns the record of the guest call around this one, across one `call_guest`.
+    /// Names the record at `address`; 0 is none.
     #[must_use]
-    pub fn previous(&self) -> Option<ActivationPtr> {
-        let previous = self.get().previous;
-        (!previous.is_null()).then_some(ActivationPtr(previous))
+    pub fn from_address(address: u64) -> Option<ActivationPtr> {
+        (address != 0).then_some(ActivationPtr(address as *mut Activation))
     }
 
     /// Returns the address of the record itself.

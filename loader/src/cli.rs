@@ -1,0 +1,353 @@
+//! The command line of `lpcrun`, and where its own output goes.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::process::{self, Program, paths};
+use crate::trace::{self, Filter};
+use crate::{module, wine_host};
+
+const HELP: &str = "\
+lpcrun runs Windows console programs on Linux.
+
+Usage: lpcrun [options] [--] PROGRAM.EXE [arguments]
+       lpcrun --list-missing PROGRAM.EXE
+       lpcrun path -u|-w PATH
+
+Options:
+  --host HOST       standalone (default), wine, or auto (wine if imports are missing)
+  --list-missing    list what the program imports and nothing provides; exit 1 if anything
+  --trace FILTER    print one line per call on stderr: a comma list of DLL/NAME or NAME
+                    with * and ?; -NAME excludes, ^NAME also prints on entry
+  --log-file FILE   write the trace and messages there instead of stderr
+  --cmdline STRING  give the program exactly this command line
+  -C DIR            change to DIR first
+  -h, --help        show this help
+  -V, --version     show the version
+
+path -u turns a Windows path into a Unix path, path -w the other way.
+
+Environment: LPC_TRACE (as --trace), LPC_PREFIX (the name space), RUST_LOG (messages).
+Exit code: the program's; 125 internal failure, 126 not runnable, 127 not found.
+";
+
+/// Which host runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host {
+    Standalone,
+    Wine,
+    Auto,
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Request {
+    Help,
+    Version,
+    Path { to_unix: bool, path: String },
+    Run(Options),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    host: Host,
+    lists_missing: bool,
+    trace: Option<String>,
+    log_file: Option<PathBuf>,
+    command_line: Option<String>,
+    directory: Option<PathBuf>,
+    program: String,
+    arguments: Vec<String>,
+}
+
+/// Exit code for a command line that makes no sense.
+const EXIT_USAGE: i32 = 125;
+
+/// Runs `lpcrun`.
+pub fn main() -> ! {
+    let arguments = std::env::args_os()
+        .skip(1)
+        .map(|a| a.to_string_lossy().into_owned());
+    match parse(arguments) {
+        Ok(Request::Help) => print(HELP),
+        Ok(Request::Version) => print(concat!("lpcrun ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Request::Path { to_unix, path }) => {
+            print(&format!("{}\n", convert_path(to_unix, &path)))
+        }
+        Ok(Request::Run(options)) => run(options),
+        Err(message) => {
+            eprintln!("lpcrun: {message}; see lpcrun --help");
+            std::process::exit(EXIT_USAGE)
+        }
+    }
+}
+
+/// Writes what was asked for; only here, before any program runs, is stdout ours.
+fn print(text: &str) -> ! {
+    let is_written = std::io::stdout().write_all(text.as_bytes()).is_ok();
+    std::process::exit(i32::from(!is_written))
+}
+
+fn convert_path(to_unix: bool, path: &str) -> String {
+    if to_unix {
+        return paths::to_unix(path).display().to_string();
+    }
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+    paths::to_windows(&absolute)
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String> {
+    let mut options = Options {
+        host: Host::Standalone,
+        lists_missing: false,
+        trace: None,
+        log_file: None,
+        command_line: None,
+        directory: None,
+        program: String::new(),
+        arguments: Vec::new(),
+    };
+    let mut next = arguments.next();
+    while let Some(argument) = next.take() {
+        let (name, attached) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                (name.to_owned(), Some(value.to_owned()))
+            }
+            _ => (argument.clone(), None),
+        };
+        let mut value = || {
+            attached
+                .clone()
+                .or_else(|| arguments.next())
+                .ok_or(format!("{name} needs a value"))
+        };
+        match name.as_str() {
+            "-h" | "--help" => return Ok(Request::Help),
+            "-V" | "--version" => return Ok(Request::Version),
+            "--list-missing" => options.lists_missing = true,
+            "--trace" => options.trace = Some(value()?),
+            "--log-file" => options.log_file = Some(value()?.into()),
+            "--cmdline" => options.command_line = Some(value()?),
+            "-C" => options.directory = Some(value()?.into()),
+            "--host" => {
+                options.host = match value()?.as_str() {
+                    "standalone" => Host::Standalone,
+                    "wine" => Host::Wine,
+                    "auto" => Host::Auto,
+                    other => return Err(format!("unknown host {other}")),
+                };
+            }
+            "--" => {
+                next = arguments.next();
+                break;
+            }
+            _ if name.starts_with('-') && name.len() > 1 => {
+                return Err(format!("unknown option {name}"));
+            }
+            _ => {
+                next = Some(argument);
+                break;
+            }
+        }
+        next = arguments.next();
+    }
+    options.program = next.ok_or("no program given")?;
+    options.arguments = arguments.collect();
+    if options.program == "path"
+        && matches!(
+            options.arguments.first().map(String::as_str),
+            Some("-u" | "-w")
+        )
+    {
+        let to_unix = options.arguments[0] == "-u";
+        let path = options
+            .arguments
+            .get(1)
+            .cloned()
+            .ok_or("path needs a path")?;
+        return Ok(Request::Path { to_unix, path });
+    }
+    Ok(Request::Run(options))
+}
+
+fn run(mut options: Options) -> ! {
+    if let Some(path) = &options.log_file {
+        match File::options().create(true).append(true).open(path) {
+            Ok(file) => {
+                let _ = LOG_FILE.set(file);
+            }
+            Err(error) => {
+                eprintln!("lpcrun: {}: {error}", path.display());
+                std::process::exit(EXIT_USAGE)
+            }
+        }
+    }
+    start_log();
+    if let Some(directory) = &options.directory
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        eprintln!("lpcrun: {}: {error}", directory.display());
+        std::process::exit(EXIT_USAGE)
+    }
+    if let Some(filter) = options
+        .trace
+        .take()
+        .or_else(|| std::env::var("LPC_TRACE").ok())
+    {
+        trace::start(Filter::parse(&filter));
+    }
+    let path = find_program(&options.program);
+    if options.lists_missing {
+        list_missing(&path)
+    }
+    let use_wine = match options.host {
+        Host::Standalone => false,
+        Host::Wine => true,
+        Host::Auto => {
+            wine_host::find_wine().is_some()
+                && module::list_missing(&path).is_ok_and(|missing| !missing.is_empty())
+        }
+    };
+    if use_wine {
+        let Err(error) = wine_host::exec(path.as_os_str(), &options.arguments);
+        eprintln!("lpcrun: {error}");
+        std::process::exit(EXIT_USAGE)
+    }
+    process::run(&Program {
+        path,
+        name: options.program,
+        arguments: options.arguments,
+        command_line: options.command_line,
+    })
+}
+
+/// Returns the file a program name means: a Unix or Windows path, or a name on `PATH`.
+fn find_program(name: &str) -> PathBuf {
+    let given = Path::new(name);
+    if given.exists() {
+        return given.to_owned();
+    }
+    let converted = paths::to_unix(name);
+    if converted.exists() {
+        return converted;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = (!name.contains(['/', '\\'])).then(|| {
+        std::env::split_paths(&path)
+            .map(|d| d.join(name))
+            .find(|file| file.is_file())
+    });
+    found.flatten().unwrap_or_else(|| given.to_owned())
+}
+
+fn list_missing(path: &Path) -> ! {
+    match module::list_missing(path) {
+        Ok(missing) => {
+            let mut text = String::new();
+            for import in &missing {
+                let delayed = if import.is_delayed { " (delayed)" } else { "" };
+                text.push_str(&format!(
+                    "{}!{}\t{}{delayed}\n",
+                    import.dll, import.function, import.importer
+                ));
+            }
+            let is_written = std::io::stdout().write_all(text.as_bytes()).is_ok();
+            std::process::exit(i32::from(!missing.is_empty() || !is_written))
+        }
+        Err(error) => {
+            eprintln!("lpcrun: {}: {error}", path.display());
+            std::process::exit(process::EXIT_NOT_RUNNABLE)
+        }
+    }
+}
+
+static LOG_FILE: OnceLock<File> = OnceLock::new();
+
+fn start_log() {
+    let mut builder = env_logger::Builder::new();
+    builder
+        .filter_level(log::LevelFilter::Warn)
+        .parse_default_env();
+    if let Some(Ok(file)) = LOG_FILE.get().map(File::try_clone) {
+        builder.target(env_logger::Target::Pipe(Box::new(file)));
+    }
+    builder.format(|buffer, record| {
+        writeln!(
+            buffer,
+            "lpcrun: {}: {}",
+            record.level().as_str().to_ascii_lowercase(),
+            record.args()
+        )
+    });
+    builder.init();
+}
+
+/// Writes a line of the trace in one piece.
+pub fn log_line(line: &str) {
+    let text = format!("{line}\n");
+    let _ = match LOG_FILE.get() {
+        Some(mut file) => file.write_all(text.as_bytes()),
+        None => std::io::stderr().write_all(text.as_bytes()),
+    };
+}
+
+/// Writes a message about the program's end on stderr, and in the log file if there is one.
+pub fn diagnostic(text: &str) {
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+    if LOG_FILE.get().is_some() {
+        log_line(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Request, String> {
+        parse(arguments.iter().map(|&s| s.to_owned()))
+    }
+
+    #[test]
+    fn options_end_at_the_program() {
+        let Ok(Request::Run(options)) =
+            parsed(&["--trace", "Nt*", "-C", "/tmp", "a.exe", "--help", "-x"])
+        else {
+            panic!("not a run");
+        };
+        assert_eq!(options.program, "a.exe");
+        assert_eq!(options.arguments, ["--help", "-x"]);
+        assert_eq!(options.trace.as_deref(), Some("Nt*"));
+    }
+
+    #[test]
+    fn double_dash_allows_any_program_name() {
+        let Ok(Request::Run(options)) = parsed(&["--", "-a.exe"]) else {
+            panic!("not a run")
+        };
+        assert_eq!(options.program, "-a.exe");
+    }
+
+    #[test]
+    fn path_is_a_command_only_with_its_option() {
+        assert_eq!(
+            parsed(&["path", "-u", "Z:\\tmp"]),
+            Ok(Request::Path {
+                to_unix: true,
+                path: "Z:\\tmp".into()
+            })
+        );
+        assert!(matches!(parsed(&["path", "x"]), Ok(Request::Run(_))));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(
+            parsed(&["--nonsense"]),
+            Err("unknown option --nonsense".into())
+        );
+        assert_eq!(parsed(&["--trace"]), Err("--trace needs a value".into()));
+        assert_eq!(parsed(&[]), Err("no program given".into()));
+    }
+}

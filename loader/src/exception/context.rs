@@ -1,0 +1,309 @@
+//! `CONTEXT` and `EXCEPTION_RECORD` of x86-64, and continuing at a context.
+//!
+//! Source: mingw-w64 `winnt.h` `CONTEXT` (AMD64), `EXCEPTION_RECORD`.
+#![allow(
+    unsafe_code,
+    reason = "copies contexts to and from guest memory and loads them into the CPU"
+)]
+
+use std::arch::{asm, global_asm};
+use std::mem::offset_of;
+
+use crate::gate::Activation;
+use crate::teb::host_area;
+
+/// Indexes into [`Context::gpr`], in the order of unwind codes.
+#[allow(missing_docs, reason = "register names")]
+pub mod reg {
+    pub const RAX: usize = 0;
+    pub const RCX: usize = 1;
+    pub const RDX: usize = 2;
+    pub const RBX: usize = 3;
+    pub const RSP: usize = 4;
+    pub const RBP: usize = 5;
+    pub const RSI: usize = 6;
+    pub const RDI: usize = 7;
+    pub const R8: usize = 8;
+    pub const R9: usize = 9;
+    pub const R12: usize = 12;
+}
+
+/// `CONTEXT`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub struct Context {
+    home: [u64; 6],
+    /// `ContextFlags`.
+    pub flags: u32,
+    /// `MxCsr`.
+    pub mxcsr: u32,
+    /// cs, ds, es, fs, gs, ss.
+    pub segments: [u16; 6],
+    /// `EFlags`.
+    pub eflags: u32,
+    debug: [u64; 6],
+    /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8–r15.
+    pub gpr: [u64; 16],
+    /// `Rip`.
+    pub rip: u64,
+    /// FXSAVE image up to the registers: control word first.
+    pub fx_header: [u8; 32],
+    /// x87 registers.
+    pub st: [u128; 8],
+    /// xmm0–xmm15.
+    pub xmm: [u128; 16],
+    fx_rest: [u8; 96],
+    vector: [u128; 26],
+    vector_control: u64,
+    debug_control: [u64; 5],
+}
+
+const _: () = assert!(size_of::<Context>() == 0x4d0);
+const _: () = assert!(offset_of!(Context, flags) == 0x30);
+const _: () = assert!(offset_of!(Context, eflags) == 0x44);
+const _: () = assert!(offset_of!(Context, gpr) == 0x78);
+const _: () = assert!(offset_of!(Context, rip) == 0xf8);
+const _: () = assert!(offset_of!(Context, fx_header) == 0x100);
+const _: () = assert!(offset_of!(Context, xmm) == 0x1a0);
+const _: () = assert!(offset_of!(Context, vector) == 0x300);
+
+/// `CONTEXT_FULL | CONTEXT_SEGMENTS`: everything but debug registers.
+pub const CONTEXT_ALL: u32 = 0x10_000f;
+/// `CONTEXT_FLOATING_POINT`.
+const CONTEXT_FLOATING_POINT: u32 = 0x8;
+
+/// `EXCEPTION_RECORD`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Record {
+    /// `ExceptionCode`.
+    pub code: u32,
+    /// `ExceptionFlags`.
+    pub flags: u32,
+    /// Nested record.
+    pub record: u64,
+    /// `ExceptionAddress`.
+    pub address: u64,
+    /// `NumberParameters`.
+    pub parameters: u32,
+    pad: u32,
+    /// `ExceptionInformation`.
+    pub information: [u64; 15],
+}
+
+const _: () = assert!(size_of::<Record>() == 0x98);
+
+/// Flags of a record. Source: mingw-w64 `winnt.h` `EXCEPTION_*`.
+#[allow(missing_docs, reason = "the EXCEPTION_ flags of the same name")]
+pub mod flag {
+    pub const NONCONTINUABLE: u32 = 0x1;
+    pub const UNWINDING: u32 = 0x2;
+    pub const EXIT_UNWIND: u32 = 0x4;
+    pub const STACK_INVALID: u32 = 0x8;
+    pub const TARGET_UNWIND: u32 = 0x20;
+    pub const COLLIDED_UNWIND: u32 = 0x40;
+    pub const UNWIND: u32 = 0x66;
+}
+
+impl Record {
+    /// Makes a record with at most fifteen words of information.
+    #[must_use]
+    pub fn new(code: u32, flags: u32, address: u64, information: &[u64]) -> Record {
+        let mut words = [0; 15];
+        let count = information.len().min(words.len());
+        words[..count].copy_from_slice(&information[..count]);
+        Record {
+            code,
+            flags,
+            record: 0,
+            address,
+            parameters: count as u32,
+            pad: 0,
+            information: words,
+        }
+    }
+
+    /// Reads a record of the guest; a bad address raises an exception in the guest.
+    #[must_use]
+    pub fn load(at: u64) -> Record {
+        // SAFETY: as for `Raw::read`; every bit pattern is a record.
+        unsafe { (at as *const Record).read_unaligned() }
+    }
+
+    /// Writes it to the guest; a bad address raises an exception in the guest.
+    pub fn store(&self, at: u64) {
+        // SAFETY: as for `Raw::write`.
+        unsafe { (at as *mut Record).write_unaligned(*self) };
+    }
+
+    /// Returns its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: a record has no padding bytes: `pad` is a field.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Record>()) }
+    }
+}
+
+impl Context {
+    /// Returns an empty context that claims to be complete.
+    #[must_use]
+    pub fn new() -> Context {
+        let mut fx_header = [0; 32];
+        fx_header[..2].copy_from_slice(&0x27f_u16.to_le_bytes());
+        fx_header[24..28].copy_from_slice(&0x1f80_u32.to_le_bytes());
+        fx_header[28..32].copy_from_slice(&0xffff_u32.to_le_bytes());
+        Context {
+            home: [0; 6],
+            flags: CONTEXT_ALL,
+            mxcsr: 0x1f80,
+            segments: [0x33, 0x2b, 0x2b, 0x53, 0x2b, 0x2b],
+            eflags: 0x202,
+            debug: [0; 6],
+            gpr: [0; 16],
+            rip: 0,
+            fx_header,
+            st: [0; 8],
+            xmm: [0; 16],
+            fx_rest: [0; 96],
+            vector: [0; 26],
+            vector_control: 0,
+            debug_control: [0; 5],
+        }
+    }
+
+    /// Returns the stack pointer.
+    #[must_use]
+    pub fn rsp(&self) -> u64 {
+        self.gpr[reg::RSP]
+    }
+
+    /// Returns the context of a guest at its call of one of our functions: it stands at the stub.
+    #[must_use]
+    pub fn of_call(activation: &Activation) -> Context {
+        let mut context = Context::new();
+        let gpr = &mut context.gpr;
+        gpr[reg::RBX] = activation.rbx;
+        gpr[reg::RSP] = activation.rsp;
+        gpr[reg::RBP] = activation.rbp;
+        gpr[reg::RSI] = activation.rsi;
+        gpr[reg::RDI] = activation.rdi;
+        gpr[reg::R12..].copy_from_slice(&activation.r12);
+        let home =
+            |index: u64| crate::export::Ptr::<u64>::new(activation.rsp + 8 + 8 * index).read();
+        gpr[reg::RCX] = home(0);
+        gpr[reg::RDX] = home(1);
+        gpr[reg::R8] = home(2);
+        gpr[reg::R9] = home(3);
+        context.rip = crate::gate::stubs::stub(activation.stub).map_or(0, |stub| stub.address);
+        for (to, from) in context.xmm.iter_mut().zip(activation.float_args) {
+            *to = from.into();
+        }
+        context.xmm[6..].copy_from_slice(&activation.xmm);
+        context.mxcsr = activation.mxcsr;
+        context.fx_header[..2].copy_from_slice(&activation.fpcw.to_le_bytes());
+        context.fx_header[24..28].copy_from_slice(&activation.mxcsr.to_le_bytes());
+        context
+    }
+
+    /// Returns the context of a guest just after its call of one of our functions.
+    #[must_use]
+    pub fn after_call(activation: &Activation) -> Context {
+        let mut context = Context::of_call(activation);
+        context.rip = crate::export::Ptr::<u64>::new(context.rsp()).read();
+        context.gpr[reg::RSP] += 8;
+        context
+    }
+
+    /// Makes the guest's call return to this context's non-volatile registers, rip and rsp, with `rax`.
+    pub fn apply_to_call(&self, activation: &mut Activation) {
+        let gpr = &self.gpr;
+        activation.rbx = gpr[reg::RBX];
+        activation.rbp = gpr[reg::RBP];
+        activation.rsi = gpr[reg::RSI];
+        activation.rdi = gpr[reg::RDI];
+        activation.r12.copy_from_slice(&gpr[reg::R12..]);
+        activation.xmm.copy_from_slice(&self.xmm[6..]);
+    }
+
+    /// Reads a context of the guest; a bad address raises an exception in the guest.
+    #[must_use]
+    pub fn load(at: u64) -> Context {
+        // SAFETY: as for `Raw::read`; every bit pattern is a context.
+        unsafe { (at as *const Context).read_unaligned() }
+    }
+
+    /// Writes it to the guest; a bad address raises an exception in the guest.
+    pub fn store(&self, at: u64) {
+        // SAFETY: as for `Raw::write`.
+        unsafe { (at as *mut Context).write_unaligned(*self) };
+    }
+
+    /// Returns its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the asserts above show that no padding lies between fields; the tail is a field too.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Context>()) }
+    }
+
+    /// Loads every register from this context: the guest continues there. Abandons all frames of this thread's stack
+    /// below the context's stack pointer.
+    pub fn resume(&self) -> ! {
+        let mut context = *self;
+        // Keep the arithmetic flags, DF and TF; interrupts stay enabled.
+        context.eflags = context.eflags & 0x0dd5 | 0x202;
+        if context.flags & CONTEXT_FLOATING_POINT == CONTEXT_FLOATING_POINT {
+            // Reserved bits of MXCSR would trap in fxrstor.
+            context.mxcsr &= 0xffff;
+            context.fx_header[24..28].copy_from_slice(&context.mxcsr.to_le_bytes());
+        } else {
+            // SAFETY: fxsave64 writes 512 bytes at a 16-aligned field of that size.
+            unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut context.fx_header, options(nostack)) };
+        }
+        // SAFETY: the routine reads the context, which stays valid on this frame until its last access before iretq.
+        unsafe { lpcrun_resume64(&raw const context) }
+    }
+}
+
+unsafe extern "C" {
+    fn lpcrun_resume64(context: *const Context) -> !;
+}
+
+global_asm!(
+    ".globl lpcrun_resume64",
+    ".p2align 4",
+    "lpcrun_resume64:",
+    "fxrstor64 [rdi+{fx}]",
+    "sub rsp, 48",
+    "mov rax, [rdi+{rip}]",
+    "mov [rsp], rax",
+    "mov eax, cs",
+    "mov [rsp+8], rax",
+    "mov eax, [rdi+{eflags}]",
+    "mov [rsp+16], rax",
+    "mov rax, [rdi+{gpr}+32]",
+    "mov [rsp+24], rax",
+    "mov eax, ss",
+    "mov [rsp+32], rax",
+    "mov qword ptr gs:[{top}], 0",
+    "mov rax, [rdi+{gpr}]",
+    "mov rcx, [rdi+{gpr}+8]",
+    "mov rdx, [rdi+{gpr}+16]",
+    "mov rbx, [rdi+{gpr}+24]",
+    "mov rbp, [rdi+{gpr}+40]",
+    "mov rsi, [rdi+{gpr}+48]",
+    "mov r8, [rdi+{gpr}+64]",
+    "mov r9, [rdi+{gpr}+72]",
+    "mov r10, [rdi+{gpr}+80]",
+    "mov r11, [rdi+{gpr}+88]",
+    "mov r12, [rdi+{gpr}+96]",
+    "mov r13, [rdi+{gpr}+104]",
+    "mov r14, [rdi+{gpr}+112]",
+    "mov r15, [rdi+{gpr}+120]",
+    "mov rdi, [rdi+{gpr}+56]",
+    "iretq",
+    fx = const offset_of!(Context, fx_header),
+    rip = const offset_of!(Context, rip),
+    eflags = const offset_of!(Context, eflags),
+    gpr = const offset_of!(Context, gpr),
+    top = const host_area::TOP_ACTIVATION,
+);

@@ -1,0 +1,34 @@
+//! Exceptions as the guest sees them: raised by faults or by calls, dispatched to vectored and frame-based handlers,
+//! unwound through host frames.
+
+mod context;
+mod dispatch;
+pub mod dynamic;
+mod report;
+mod scope;
+mod signal;
+pub mod unwind;
+mod unwind_ex;
+pub mod vectored;
+
+pub use context::{CONTEXT_ALL, Context, Record, flag, reg};
+pub use dispatch::{DispatcherContext, raise, raise_from_call};
+pub use report::{name_of, stack_trace};
+pub use scope::c_specific_handler;
+pub use signal::{install, install_thread, remove_thread};
+pub use unwind_ex::unwind;
+
+use crate::gate::ActivationPtr;
+use ntlpc_abi::NtStatus;
+
+/// Raises a noncontinuable `STATUS_NOT_IMPLEMENTED` at a guest's call of something that is not there.
+pub fn raise_unimplemented(activation: ActivationPtr) -> u64 {
+    let context = Context::of_call(&activation.get());
+    let record = Record::new(
+        NtStatus::NOT_IMPLEMENTED.0,
+        flag::NONCONTINUABLE,
+        context.rip,
+        &[],
+    );
+    raise(record, context)
+}

@@ -1,0 +1,155 @@
+//! Unwinding to a target frame: `RtlUnwindEx`.
+//!
+//! Source: Microsoft Learn, `RtlUnwindEx`, "x64 exception handling", "Language-specific handler".
+
+use ntlpc_abi::NtStatus;
+
+use super::context::reg;
+use super::dispatch::{DispatcherContext, call_handler, is_on_stack};
+use super::unwind::{self, FLAG_UNWIND, Origins};
+use super::{Context, Record, flag};
+use crate::export::Callback;
+use crate::gate::{Activation, with_activation};
+
+/// `STATUS_UNWIND_CONSOLIDATE`: the record names a function that runs before the target continues.
+const UNWIND_CONSOLIDATE: u32 = 0x8000_0029;
+/// `STATUS_LONGJUMP`: the record names a `jmp_buf`.
+const LONGJUMP: u32 = 0x8000_0026;
+
+const MAX_FRAMES: u32 = 100_000;
+
+/// Runs the unwind handlers of all frames from `start` to the one whose establisher is `target` (0: all), then continues
+/// at `target_ip` in that frame with `rax` = `value`.
+///
+/// Runs guest code: hold no lock.
+pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, value: u64) -> ! {
+    let mut walk = *start;
+    let mut scope_index = 0;
+    record.flags |= flag::UNWINDING;
+    if target == 0 {
+        record.flags |= flag::EXIT_UNWIND;
+    }
+    for _ in 0..MAX_FRAMES {
+        match unwind::cross(&walk) {
+            Some(Some(crossing)) => {
+                walk = crossing.context;
+                scope_index = crossing.scope_index;
+                continue;
+            }
+            Some(None) => break,
+            None => {}
+        }
+        let pc = walk.rip;
+        let mut caller = walk;
+        let Some(entry) = unwind::lookup(pc) else {
+            if pc == 0 || unwind::unwind_leaf(&mut caller).is_err() || !is_on_stack(caller.rsp()) {
+                break;
+            }
+            // A leaf can be the target: its frame is its stack pointer.
+            if target != 0 && walk.rsp() == target {
+                land(&walk, target_ip, record, value);
+            }
+            walk = caller;
+            continue;
+        };
+        let Ok(frame) = unwind::virtual_unwind(
+            FLAG_UNWIND,
+            pc,
+            &entry,
+            &mut caller,
+            &mut Origins::default(),
+        ) else {
+            break;
+        };
+        if target != 0 && frame.establisher > target {
+            raise_bad(NtStatus::INVALID_UNWIND_TARGET, record, walk);
+        }
+        let is_target = target != 0 && frame.establisher == target;
+        if is_target {
+            record.flags |= flag::TARGET_UNWIND;
+        }
+        if frame.handler != 0 {
+            let mut at_frame = walk;
+            at_frame.gpr[reg::RAX] = value;
+            let dispatcher = DispatcherContext {
+                control_pc: pc,
+                image_base: entry.base,
+                function_entry: entry.address,
+                establisher_frame: frame.establisher,
+                target_ip,
+                context_record: std::ptr::from_mut(&mut at_frame) as u64,
+                language_handler: frame.handler,
+                handler_data: frame.data,
+                history_table: 0,
+                scope_index,
+                fill: 0,
+            };
+            let collided_at = walk;
+            let mut activation = Activation::of_context(&collided_at, scope_index);
+            let mut original = walk;
+            with_activation(&mut activation, || {
+                call_handler(&mut record, frame.establisher, &mut original, dispatcher)
+            });
+        }
+        scope_index = 0;
+        record.flags &= !(flag::TARGET_UNWIND | flag::COLLIDED_UNWIND);
+        if is_target {
+            land(&walk, target_ip, record, value);
+        }
+        if caller.rip == 0 || caller.rip == walk.rip && caller.rsp() <= walk.rsp() {
+            break;
+        }
+        walk = caller;
+    }
+    if target == 0 {
+        // An exit unwind ends the thread.
+        crate::thread::exit(record.code);
+    }
+    raise_bad(NtStatus::BAD_STACK, record, walk)
+}
+
+/// Continues in the target frame.
+fn land(frame: &Context, target_ip: u64, record: Record, value: u64) -> ! {
+    let mut context = *frame;
+    context.rip = target_ip;
+    if record.code == UNWIND_CONSOLIDATE && record.parameters >= 1 {
+        // The function runs while the frames below the target still exist; what it throws unwinds to the target.
+        let mut place = record;
+        let at_frame = *frame;
+        let mut activation = Activation::of_context(&at_frame, 0);
+        context.rip = with_activation(&mut activation, || {
+            Callback(record.information[0]).call(&[std::ptr::from_mut(&mut place) as u64])
+        });
+    } else if record.code == LONGJUMP && record.parameters >= 1 {
+        load_jump_buffer(&mut context, record.information[0]);
+    } else {
+        context.gpr[reg::RAX] = value;
+    }
+    context.resume()
+}
+
+/// Loads the registers of `_JUMP_BUFFER`. Source: mingw-w64 `setjmp.h`.
+fn load_jump_buffer(context: &mut Context, at: u64) {
+    let words = crate::export::Ptr::<u64>::new(at);
+    context.gpr[reg::RBX] = words.add(1).read();
+    context.gpr[reg::RSP] = words.add(2).read();
+    context.gpr[reg::RBP] = words.add(3).read();
+    context.gpr[reg::RSI] = words.add(4).read();
+    context.gpr[reg::RDI] = words.add(5).read();
+    for i in 0..4 {
+        context.gpr[reg::R12 + i] = words.add(6 + i).read();
+    }
+    context.rip = words.add(10).read();
+    for i in 0..10 {
+        let (low, high) = (words.add(12 + 2 * i).read(), words.add(13 + 2 * i).read());
+        context.xmm[6 + i] = u128::from(low) | u128::from(high) << 64;
+    }
+}
+
+fn raise_bad(status: NtStatus, cause: Record, context: Context) -> ! {
+    log::debug!("unwind of {:#010x} failed: {status}", cause.code);
+    super::raise(
+        Record::new(status.0, flag::NONCONTINUABLE, context.rip, &[]),
+        context,
+    )
+}

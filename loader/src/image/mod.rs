@@ -1,0 +1,16 @@
+//! PE images: reading headers, mapping, relocating, and looking into what is mapped.
+//!
+//! Source of the format: Microsoft Learn, "PE Format".
+
+mod export_directory;
+mod headers;
+mod import_directory;
+mod map;
+mod relocate;
+mod view;
+
+pub use export_directory::{Exported, Exports};
+pub use headers::{Directory, Headers, ImageError, Section};
+pub use import_directory::{Import, ImportName, Imports};
+pub use map::{Mapped, map, protect_sections, unmap};
+pub use view::View;

@@ -1,0 +1,75 @@
+//! Where a DLL named by a program is found.
+
+use std::path::{Path, PathBuf};
+
+use crate::process::paths;
+
+/// `LOAD_LIBRARY_*` choices that matter to the search.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SearchFlags {
+    /// Look first in the directory of the DLL's own path (`LOAD_WITH_ALTERED_SEARCH_PATH`).
+    pub is_altered: bool,
+    /// Look for built-in DLLs only (`LOAD_LIBRARY_SEARCH_SYSTEM32`).
+    pub is_system_only: bool,
+    /// Map without running anything (`LOAD_LIBRARY_AS_DATAFILE`).
+    pub is_data: bool,
+}
+
+/// Returns the look-up key of a lower-case name or path: its last part, with `.dll` if it has no suffix.
+#[must_use]
+pub fn key_of(name: &str) -> String {
+    let base = name.rsplit(['\\', '/']).next().unwrap_or(name);
+    match base.strip_suffix('.') {
+        Some(bare) => bare.to_owned(),
+        None if base.contains('.') => base.to_owned(),
+        None => format!("{base}.dll"),
+    }
+}
+
+/// Finds the file of a DLL named by `name` (a file name or Windows path).
+#[must_use]
+pub fn find_file(name: &str, program_directory: &Path) -> Option<PathBuf> {
+    if name.contains(['\\', '/']) {
+        let path = paths::to_unix(name);
+        let directory = path.parent()?;
+        return find_in(directory, &key_of(path.file_name()?.to_str()?));
+    }
+    let key = key_of(name);
+    let working = std::env::current_dir().ok();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(program_directory.to_owned())
+        .chain(working)
+        .chain(std::env::split_paths(&path))
+        .find_map(|directory| find_in(&directory, &key))
+}
+
+/// Finds `name` in a directory, whatever the case of its letters.
+fn find_in(directory: &Path, name: &str) -> Option<PathBuf> {
+    let exact = directory.join(name);
+    if exact.is_file() {
+        return Some(exact);
+    }
+    std::fs::read_dir(directory)
+        .ok()?
+        .filter_map(Result::ok)
+        .find(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|n| n.eq_ignore_ascii_case(name))
+        })
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key_of;
+
+    #[test]
+    fn names_get_a_suffix_unless_they_have_one() {
+        assert_eq!(key_of("kernel32"), "kernel32.dll");
+        assert_eq!(key_of("c:\\x\\plugin.ocx"), "plugin.ocx");
+        assert_eq!(key_of("nosuffix."), "nosuffix");
+    }
+}

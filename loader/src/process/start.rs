@@ -1,0 +1,132 @@
+//! Starting and ending the program.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{command_line, environment, kuser, paths, peb};
+use crate::export::Callback;
+use crate::gate::{ActivationPtr, stubs};
+use crate::image::ImageError;
+use crate::module::{self, NotifyReason};
+use crate::{exception, thread};
+
+/// Exit code for a program that is not there.
+pub const EXIT_NOT_FOUND: i32 = 127;
+/// Exit code for a program that cannot be run.
+pub const EXIT_NOT_RUNNABLE: i32 = 126;
+
+/// What to run.
+#[derive(Debug)]
+pub struct Program {
+    /// File of the program.
+    pub path: PathBuf,
+    /// Name as given, for the command line.
+    pub name: String,
+    /// Arguments.
+    pub arguments: Vec<String>,
+    /// Exact command line instead of the arguments.
+    pub command_line: Option<String>,
+}
+
+/// Runs a program to its end and leaves with its exit code.
+pub fn run(program: &Program) -> ! {
+    let mapped = match module::load_program(&program.path) {
+        Ok(mapped) => mapped,
+        Err(error) => refuse(&program.path, &error),
+    };
+    if mapped.headers.is_dll {
+        refuse(
+            &program.path,
+            &ImageError::Unsupported("a DLL, not a program"),
+        );
+    }
+    crate::set_width(mapped.headers.width);
+    if let Err(error) = kuser::map() {
+        log::warn!("no KUSER_SHARED_DATA: {error}");
+    }
+    let image_path = paths::to_windows(
+        &std::fs::canonicalize(&program.path).unwrap_or_else(|_| program.path.clone()),
+    );
+    let joined = command_line::join(&program.name, &program.arguments);
+    let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    peb::fill(
+        mapped.view.base,
+        &mapped.headers,
+        &peb::Startup {
+            image_path: &image_path,
+            command_line: program.command_line.as_deref().unwrap_or(&joined),
+            directory: &paths::to_windows(&directory),
+            environment: &environment::block(std::env::vars_os()),
+        },
+    );
+    let (entry, stack_reserve) = (
+        mapped.view.base + u64::from(mapped.headers.entry),
+        mapped.headers.stack_reserve,
+    );
+    let has_entry = mapped.headers.entry != 0;
+    let order = match module::link_program(mapped, &program.path) {
+        Ok(order) => order,
+        Err(error) => {
+            eprintln!("lpcrun: {error}");
+            std::process::exit(EXIT_NOT_RUNNABLE)
+        }
+    };
+    if !has_entry {
+        refuse(
+            &program.path,
+            &ImageError::Unsupported("without an entry point"),
+        );
+    }
+    exception::install();
+    thread::set_default_stack(stack_reserve);
+    let code = thread::run_main(move || {
+        if let Err(error) = module::start_program(order) {
+            eprintln!("lpcrun: {error}");
+            exit(error.status().0);
+        }
+        Callback(entry).call(&[peb::address()]) as u32
+    });
+    exit_process_now(code)
+}
+
+fn refuse(path: &Path, error: &ImageError) -> ! {
+    eprintln!("lpcrun: {}: {error}", path.display());
+    let is_missing = matches!(error, ImageError::Io(e) if e.kind() == io::ErrorKind::NotFound);
+    std::process::exit(if is_missing {
+        EXIT_NOT_FOUND
+    } else {
+        EXIT_NOT_RUNNABLE
+    })
+}
+
+/// Ends the process as `RtlExitUserProcess` does: tells entry points, then leaves with `code`.
+///
+/// Runs guest code: hold no lock.
+pub fn exit(code: u32) -> ! {
+    static ENDING: AtomicBool = AtomicBool::new(false);
+    if !ENDING.swap(true, Ordering::AcqRel) {
+        module::notify_threads(NotifyReason::ProcessDetach);
+    }
+    exit_process_now(code)
+}
+
+/// Ends the process at once. The exit code on Linux is the low byte.
+pub fn exit_process_now(code: u32) -> ! {
+    log::logger().flush();
+    std::process::exit((code & 0xff) as i32)
+}
+
+/// Reports a call of an import that nothing provides, and raises an exception for it.
+pub fn report_missing(stub: &stubs::Stub, activation: ActivationPtr) -> u64 {
+    let caller = activation.return_address();
+    let (name, at) = match module::containing(caller) {
+        Some(module) => (module.name, caller - module.view.base),
+        None => ("unknown code".into(), caller),
+    };
+    eprintln!(
+        "lpcrun: {}!{} called by {name} at +{at:#x} is not implemented",
+        stub.dll, stub.name
+    );
+    exception::raise_unimplemented(activation)
+}
