@@ -4,5 +4,8 @@ mod critical_section;
 mod errhandlingapi;
 mod handleapi;
 pub mod heapapi;
+mod memoryapi;
 mod srw;
+mod stringapiset;
 pub mod synchapi;
+mod sysinfoapi;

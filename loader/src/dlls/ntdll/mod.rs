@@ -2,4 +2,4 @@
 
 mod objects;
 mod ports;
-mod sections;
+pub mod sections;

@@ -1,0 +1,381 @@
+//! Time and system information: `sysinfoapi.h`, `profileapi.h`, `timezoneapi.h`.
+
+use ntlpc_abi::Width;
+
+use super::synchapi::tick_count;
+use crate::dlls::win32::{ansi_of, error, put_string, refuse};
+use crate::export::{Bool, Ptr};
+use crate::guest_struct;
+use crate::ob::time::{self, civil_from_days, days_from_civil};
+use crate::{vm, width, win_api};
+
+guest_struct! {
+    /// `SYSTEMTIME`.
+    pub struct SystemTime {
+        year: u16,
+        month: u16,
+        day_of_week: u16,
+        day: u16,
+        hour: u16,
+        minute: u16,
+        second: u16,
+        milliseconds: u16,
+    }
+    /// `SYSTEM_INFO`.
+    pub struct SystemInfo {
+        processor_architecture: u16,
+        reserved: u16,
+        page_size: u32,
+        minimum_address: usize,
+        maximum_address: usize,
+        active_processor_mask: usize,
+        number_of_processors: u32,
+        processor_type: u32,
+        allocation_granularity: u32,
+        processor_level: u16,
+        processor_revision: u16,
+    }
+    /// `MEMORYSTATUSEX`.
+    pub struct MemoryStatusEx {
+        length: u32,
+        memory_load: u32,
+        total_phys: u64,
+        avail_phys: u64,
+        total_page_file: u64,
+        avail_page_file: u64,
+        total_virtual: u64,
+        avail_virtual: u64,
+        avail_extended_virtual: u64,
+    }
+    /// `TIME_ZONE_INFORMATION`.
+    pub struct TimeZoneInformation {
+        bias: i32,
+        standard_name: [u16; 32],
+        standard_date: SystemTime,
+        standard_bias: i32,
+        daylight_name: [u16; 32],
+        daylight_date: SystemTime,
+        daylight_bias: i32,
+    }
+}
+
+const DAY: i64 = 86_400 * time::UNITS_PER_SECOND;
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "each part is in its range by arithmetic"
+)]
+fn parts(time_100ns: i64) -> SystemTime {
+    let days = time_100ns.div_euclid(DAY);
+    let (year, month, day) = civil_from_days(days);
+    let milliseconds = time_100ns.rem_euclid(DAY) / 10_000;
+    SystemTime {
+        year: year as u16,
+        month: month as u16,
+        // 1601-01-01 was a Monday.
+        day_of_week: ((days + 1).rem_euclid(7)) as u16,
+        day: day as u16,
+        hour: (milliseconds / 3_600_000) as u16,
+        minute: (milliseconds / 60_000 % 60) as u16,
+        second: (milliseconds / 1000 % 60) as u16,
+        milliseconds: (milliseconds % 1000) as u16,
+    }
+}
+
+fn whole(parts: SystemTime) -> Option<i64> {
+    let valid = (1..=12).contains(&parts.month)
+        && parts.day >= 1
+        && parts.hour < 24
+        && parts.minute < 60
+        && parts.second < 60
+        && parts.milliseconds < 1000;
+    let (year, month, day) = (
+        i64::from(parts.year),
+        i64::from(parts.month),
+        i64::from(parts.day),
+    );
+    let days = days_from_civil(year, month, day);
+    if !valid || !(1601..=30827).contains(&year) || civil_from_days(days) != (year, month, day) {
+        return None;
+    }
+    let seconds =
+        i64::from(parts.hour) * 3600 + i64::from(parts.minute) * 60 + i64::from(parts.second);
+    Some(days * DAY + seconds * time::UNITS_PER_SECOND + i64::from(parts.milliseconds) * 10_000)
+}
+
+/// Returns how much local time is ahead of UTC at a moment, in 100 ns.
+fn local_offset(time_100ns: i64) -> i64 {
+    let (seconds, _) = time::to_unix(time_100ns);
+    jiff::Timestamp::from_second(seconds).map_or(0, |stamp| {
+        i64::from(jiff::tz::TimeZone::system().to_offset(stamp).seconds())
+    }) * time::UNITS_PER_SECOND
+}
+
+fn system_info() -> SystemInfo {
+    let processors = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(64);
+    let is_wide = width() == Width::X64;
+    SystemInfo {
+        // PROCESSOR_ARCHITECTURE_AMD64, PROCESSOR_ARCHITECTURE_INTEL
+        processor_architecture: if is_wide { 9 } else { 0 },
+        reserved: 0,
+        page_size: 4096,
+        minimum_address: vm::LOWEST,
+        maximum_address: if is_wide {
+            vm::HIGHEST_X64 - 1
+        } else {
+            0x7FFE_FFFF
+        },
+        active_processor_mask: usize::MAX >> (usize::BITS as usize - processors),
+        number_of_processors: u32::try_from(processors).unwrap_or(1),
+        processor_type: if is_wide { 8664 } else { 586 },
+        allocation_granularity: 0x1_0000,
+        processor_level: 6,
+        processor_revision: 0,
+    }
+}
+
+const WINDOWS: &str = "C:\\windows";
+const SYSTEM32: &str = "C:\\windows\\system32";
+
+fn wide_path(path: &str, buffer: Ptr<u16>, size: u32) -> u32 {
+    put_string(&path.encode_utf16().collect::<Vec<u16>>(), buffer, size)
+}
+
+win_api! {
+    /// Reads the system time.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetSystemTimeAsFileTime = "GetSystemTimeAsFileTime|GetSystemTimePreciseAsFileTime" (to: Ptr<i64>) {
+        to.write(time::system_time());
+    }
+
+    /// Reads the system time in parts.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetSystemTime(to: Ptr<SystemTime>) {
+        to.write(parts(time::system_time()));
+    }
+
+    /// Reads the local time in parts.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetLocalTime(to: Ptr<SystemTime>) {
+        let now = time::system_time();
+        to.write(parts(now + local_offset(now)));
+    }
+
+    /// Reads the system time.
+    "ntdll.dll" stdcall fn NtQuerySystemTime = "NtQuerySystemTime|ZwQuerySystemTime" (to: Ptr<i64>) -> Result<(), ntlpc_abi::NtStatus> {
+        to.try_write(time::system_time())
+    }
+
+    /// Splits a time.
+    "kernel32.dll|kernelbase.dll" stdcall fn FileTimeToSystemTime(from: Ptr<i64>, to: Ptr<SystemTime>) -> Bool {
+        let time = from.read();
+        if time < 0 {
+            return refuse(error::INVALID_PARAMETER, Bool::FALSE);
+        }
+        to.write(parts(time));
+        Bool::TRUE
+    }
+
+    /// Joins a time.
+    "kernel32.dll|kernelbase.dll" stdcall fn SystemTimeToFileTime(from: Ptr<SystemTime>, to: Ptr<i64>) -> Bool {
+        match whole(from.read()) {
+            Some(time) => {
+                to.write(time);
+                Bool::TRUE
+            }
+            None => refuse(error::INVALID_PARAMETER, Bool::FALSE),
+        }
+    }
+
+    /// Converts UTC to local time.
+    "kernel32.dll|kernelbase.dll" stdcall fn FileTimeToLocalFileTime(from: Ptr<i64>, to: Ptr<i64>) -> Bool {
+        let time = from.read();
+        to.write(time + local_offset(time));
+        Bool::TRUE
+    }
+
+    /// Converts UTC to local time in parts; only the system's own zone is known.
+    "kernel32.dll|kernelbase.dll" stdcall fn SystemTimeToTzSpecificLocalTime(zone: Ptr<TimeZoneInformation>, from: Ptr<SystemTime>, to: Ptr<SystemTime>) -> Bool {
+        let Some(time) = whole(from.read()) else { return refuse(error::INVALID_PARAMETER, Bool::FALSE) };
+        let offset = match zone.non_null() {
+            Some(zone) => -i64::from(zone.read().bias) * 60 * time::UNITS_PER_SECOND,
+            None => local_offset(time),
+        };
+        to.write(parts(time + offset));
+        Bool::TRUE
+    }
+
+    /// Compares two times.
+    "kernel32.dll|kernelbase.dll" stdcall fn CompareFileTime(first: Ptr<u64>, second: Ptr<u64>) -> i32 {
+        first.read().cmp(&second.read()) as i32
+    }
+
+    /// Describes the time zone by its present offset.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetTimeZoneInformation(to: Ptr<TimeZoneInformation>) -> u32 {
+        let minutes = local_offset(time::system_time()) / (60 * time::UNITS_PER_SECOND);
+        let never = SystemTime { year: 0, month: 0, day_of_week: 0, day: 0, hour: 0, minute: 0, second: 0, milliseconds: 0 };
+        let mut name = [0_u16; 32];
+        let zone = jiff::tz::TimeZone::system();
+        let text = zone.iana_name().unwrap_or("UTC").encode_utf16().take(31);
+        name.iter_mut().zip(text).for_each(|(to, unit)| *to = unit);
+        to.write(TimeZoneInformation {
+            bias: i32::try_from(-minutes).unwrap_or(0),
+            standard_name: name,
+            standard_date: never,
+            standard_bias: 0,
+            daylight_name: name,
+            daylight_date: never,
+            daylight_bias: 0,
+        });
+        // TIME_ZONE_ID_UNKNOWN: no rule for changes is told.
+        0
+    }
+
+    /// Returns milliseconds since boot.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetTickCount() -> u32 {
+        tick_count() as u32
+    }
+
+    /// Returns milliseconds since boot.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetTickCount64() -> u64 {
+        tick_count()
+    }
+
+    /// Reads the performance counter.
+    "kernel32.dll|kernelbase.dll" stdcall fn QueryPerformanceCounter(to: Ptr<i64>) -> Bool {
+        to.write(time::performance_counter());
+        Bool::TRUE
+    }
+
+    /// Reads the frequency of the performance counter.
+    "kernel32.dll|kernelbase.dll" stdcall fn QueryPerformanceFrequency(to: Ptr<i64>) -> Bool {
+        to.write(time::UNITS_PER_SECOND);
+        Bool::TRUE
+    }
+
+    /// Reads the performance counter and its frequency.
+    "ntdll.dll" stdcall fn NtQueryPerformanceCounter = "NtQueryPerformanceCounter|ZwQueryPerformanceCounter" (to: Ptr<i64>, frequency: Ptr<i64>) -> Result<(), ntlpc_abi::NtStatus> {
+        to.try_write(time::performance_counter())?;
+        frequency.non_null().map_or(Ok(()), |f| f.try_write(time::UNITS_PER_SECOND))
+    }
+
+    /// Describes the machine.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetSystemInfo = "GetSystemInfo|GetNativeSystemInfo" (to: Ptr<SystemInfo>) {
+        to.write(system_info());
+    }
+
+    /// Describes memory.
+    "kernel32.dll|kernelbase.dll" stdcall fn GlobalMemoryStatusEx(to: Ptr<MemoryStatusEx>) -> Bool {
+        if to.read().length != 64 {
+            return refuse(error::INVALID_PARAMETER, Bool::FALSE);
+        }
+        let info = rustix::system::sysinfo();
+        let unit = u64::from(info.mem_unit.max(1));
+        let (total, free) = (info.totalram * unit, (info.freeram + info.bufferram) * unit);
+        let (swap, free_swap) = (info.totalswap * unit, info.freeswap * unit);
+        let space = system_info().maximum_address as u64;
+        to.write(MemoryStatusEx {
+            length: 64,
+            memory_load: u32::try_from((total - free.min(total)) * 100 / total.max(1)).unwrap_or(100),
+            total_phys: total,
+            avail_phys: free,
+            total_page_file: total + swap,
+            avail_page_file: free + free_swap,
+            total_virtual: space,
+            avail_virtual: space - (total - free.min(total)).min(space),
+            avail_extended_virtual: 0,
+        });
+        Bool::TRUE
+    }
+
+    /// Returns the Windows directory.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetWindowsDirectoryW = "GetWindowsDirectoryW|GetSystemWindowsDirectoryW" (buffer: Ptr<u16>, size: u32) -> u32 {
+        wide_path(WINDOWS, buffer, size)
+    }
+
+    /// Returns the Windows directory.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetWindowsDirectoryA = "GetWindowsDirectoryA|GetSystemWindowsDirectoryA" (buffer: Ptr<u8>, size: u32) -> u32 {
+        put_string(WINDOWS.as_bytes(), buffer, size)
+    }
+
+    /// Returns the system directory.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetSystemDirectoryW(buffer: Ptr<u16>, size: u32) -> u32 {
+        wide_path(SYSTEM32, buffer, size)
+    }
+
+    /// Returns the system directory.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetSystemDirectoryA(buffer: Ptr<u8>, size: u32) -> u32 {
+        put_string(SYSTEM32.as_bytes(), buffer, size)
+    }
+
+    /// Returns the name of the machine.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetComputerNameA(buffer: Ptr<u8>, size: Ptr<u32>) -> Bool {
+        let name = ansi_of(&host_name());
+        let written = put_string(&name, buffer, size.read());
+        size.write(written);
+        (written as usize == name.len()).into()
+    }
+
+    /// Returns the name of the machine.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetComputerNameW(buffer: Ptr<u16>, size: Ptr<u32>) -> Bool {
+        let name = host_name();
+        let written = put_string(&name, buffer, size.read());
+        size.write(written);
+        (written as usize == name.len()).into()
+    }
+
+    /// Returns whether the processor has a feature (`PF_*`); every x86-64 has those up to SSE3.
+    "kernel32.dll|kernelbase.dll" stdcall fn IsProcessorFeaturePresent(feature: u32) -> Bool {
+        let has = match feature {
+            2 | 3 | 6 | 8 | 9 | 10 | 12 | 13 | 14 | 23 => true,
+            17 => std::is_x86_feature_detected!("xsave"),
+            22 => std::is_x86_feature_detected!("rdrand"),
+            28 => std::is_x86_feature_detected!("rdrand"),
+            36 => std::is_x86_feature_detected!("ssse3"),
+            37 => std::is_x86_feature_detected!("sse4.1"),
+            38 => std::is_x86_feature_detected!("sse4.2"),
+            39 => std::is_x86_feature_detected!("avx"),
+            40 => std::is_x86_feature_detected!("avx2"),
+            41 => std::is_x86_feature_detected!("avx512f"),
+            _ => false,
+        };
+        has.into()
+    }
+
+    /// Returns the number of processors.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetActiveProcessorCount = "GetActiveProcessorCount|GetMaximumProcessorCount" (_group: u16) -> u32 {
+        system_info().number_of_processors
+    }
+
+    /// Returns the processor the calling thread runs on.
+    "kernel32.dll|kernelbase.dll|ntdll.dll" stdcall fn GetCurrentProcessorNumber = "GetCurrentProcessorNumber|NtGetCurrentProcessorNumber|RtlGetCurrentProcessorNumber" () -> u32 {
+        u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(0)
+    }
+}
+
+fn host_name() -> Vec<u16> {
+    let name = rustix::system::uname();
+    name.nodename()
+        .to_string_lossy()
+        .to_uppercase()
+        .encode_utf16()
+        .take(15)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_split_and_join() {
+        let time = time::from_unix(1_700_000_000, 123_000_000);
+        let split = parts(time);
+        assert_eq!(
+            (split.year, split.month, split.day, split.day_of_week),
+            (2023, 11, 14, 2)
+        );
+        assert_eq!(whole(split), Some(time));
+        assert_eq!(whole(SystemTime { day: 31, ..split }), None);
+    }
+}
