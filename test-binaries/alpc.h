@@ -1,0 +1,148 @@
+/* ALPC calls, structures and helpers, declared from the public layouts (alpc §1, appendix A). Used with lpctest.h. */
+#ifndef ALPC_H
+#define ALPC_H
+
+#include "lpctest.h"
+
+/* alpc §1.3 */
+typedef struct {
+    ULONG Flags;
+    SECURITY_QUALITY_OF_SERVICE SecurityQos;
+    SIZE_T MaxMessageLength;
+    SIZE_T MemoryBandwidth;
+    SIZE_T MaxPoolUsage;
+    SIZE_T MaxSectionSize;
+    SIZE_T MaxViewSize;
+    SIZE_T MaxTotalSectionSize;
+    ULONG DupObjectTypes;
+#ifdef _WIN64
+    ULONG Reserved;
+#endif
+} ALPC_PORT_ATTRIBUTES;
+
+/* alpc §1.4 */
+typedef struct {
+    ULONG AllocatedAttributes;
+    ULONG ValidAttributes;
+} ALPC_MESSAGE_ATTRIBUTES;
+
+enum {
+    ALPC_PORTFLG_ALLOW_IMPERSONATION = 0x10000,
+    ALPC_PORTFLG_ALLOW_LPC_REQUESTS = 0x20000,
+    ALPC_PORTFLG_WAITABLE_PORT = 0x40000,
+    ALPC_PORTFLG_ALLOW_DUP_OBJECT = 0x80000,
+    ALPC_MSGFLG_RELEASE_MESSAGE = 0x10000,
+    ALPC_MSGFLG_SYNC_REQUEST = 0x20000,
+    LPC_CONTINUATION_REQUIRED = 0x2000,
+    LPC_CONNECTION_REPLY = 11,
+    LPC_CANCELED = 12,
+};
+#define ALPC_SECURITY_ATTRIBUTE 0x80000000u
+#define ALPC_VIEW_ATTRIBUTE 0x40000000u
+#define ALPC_CONTEXT_ATTRIBUTE 0x20000000u
+#define ALPC_HANDLE_ATTRIBUTE 0x10000000u
+#define ALPC_TOKEN_ATTRIBUTE 0x08000000u
+#define ALPC_DIRECT_ATTRIBUTE 0x04000000u
+#define ALPC_WORK_ON_BEHALF_ATTRIBUTE 0x02000000u
+
+/* alpc §1.5 */
+typedef struct {
+    PVOID PortContext;
+    PVOID MessageContext;
+    ULONG Sequence;
+    ULONG MessageId;
+    ULONG CallbackId;
+} ALPC_CONTEXT_ATTR;
+
+typedef struct {
+    ULONG Flags;
+    HANDLE SectionHandle;
+    PVOID ViewBase;
+    SIZE_T ViewSize;
+} ALPC_DATA_VIEW_ATTR;
+
+typedef struct {
+    ULONG Flags;
+    SECURITY_QUALITY_OF_SERVICE *QoS;
+    HANDLE ContextHandle;
+} ALPC_SECURITY_ATTR;
+
+/* alpc §1.6, class 0 */
+typedef struct {
+    ULONG Flags;
+    ULONG SequenceNo;
+    PVOID PortContext;
+} ALPC_BASIC_INFORMATION;
+
+#define ALPC_CALLS(X)                                                                                                  \
+    X(NTSTATUS, NtAlpcCreatePort, (HANDLE * port, OBJECT_ATTRIBUTES * object, ALPC_PORT_ATTRIBUTES * port_attributes)) \
+    X(NTSTATUS, NtAlpcConnectPort,                                                                                     \
+      (HANDLE * port, UNICODE_STRING * name, OBJECT_ATTRIBUTES * object, ALPC_PORT_ATTRIBUTES * port_attributes,       \
+       ULONG flags, PSID server_sid, PORT_MESSAGE * message, SIZE_T * length, ALPC_MESSAGE_ATTRIBUTES * out,           \
+       ALPC_MESSAGE_ATTRIBUTES * in, LARGE_INTEGER * timeout))                                                         \
+    X(NTSTATUS, NtAlpcAcceptConnectPort,                                                                               \
+      (HANDLE * port, HANDLE connection_port, ULONG flags, OBJECT_ATTRIBUTES * object,                                 \
+       ALPC_PORT_ATTRIBUTES * port_attributes, PVOID port_context, PORT_MESSAGE * request,                             \
+       ALPC_MESSAGE_ATTRIBUTES * message_attributes, BOOLEAN accept))                                                  \
+    X(NTSTATUS, NtAlpcSendWaitReceivePort,                                                                             \
+      (HANDLE port, ULONG flags, PORT_MESSAGE * send, ALPC_MESSAGE_ATTRIBUTES * send_attributes,                       \
+       PORT_MESSAGE * receive, SIZE_T * length, ALPC_MESSAGE_ATTRIBUTES * receive_attributes,                          \
+       LARGE_INTEGER * timeout))                                                                                       \
+    X(NTSTATUS, NtAlpcDisconnectPort, (HANDLE port, ULONG flags))                                                      \
+    X(NTSTATUS, NtAlpcCancelMessage, (HANDLE port, ULONG flags, ALPC_CONTEXT_ATTR * message))                          \
+    X(NTSTATUS, NtAlpcQueryInformation, (HANDLE port, ULONG class, PVOID buffer, ULONG length, ULONG * returned))      \
+    X(NTSTATUS, NtAlpcSetInformation, (HANDLE port, ULONG class, PVOID buffer, ULONG length))                          \
+    X(NTSTATUS, NtAlpcCreatePortSection,                                                                               \
+      (HANDLE port, ULONG flags, HANDLE section, SIZE_T size, HANDLE * alpc_section, SIZE_T * actual))                 \
+    X(NTSTATUS, NtAlpcDeletePortSection, (HANDLE port, ULONG flags, HANDLE alpc_section))                              \
+    X(NTSTATUS, NtAlpcCreateSectionView, (HANDLE port, ULONG flags, ALPC_DATA_VIEW_ATTR * view))                       \
+    X(NTSTATUS, NtAlpcDeleteSectionView, (HANDLE port, ULONG flags, PVOID base))                                       \
+    X(NTSTATUS, NtAlpcCreateResourceReserve, (HANDLE port, ULONG flags, SIZE_T size, ULONG * id))                      \
+    X(NTSTATUS, NtAlpcDeleteResourceReserve, (HANDLE port, ULONG flags, ULONG id))                                     \
+    X(NTSTATUS, NtAlpcCreateSecurityContext, (HANDLE port, ULONG flags, ALPC_SECURITY_ATTR * attribute))               \
+    X(NTSTATUS, NtAlpcDeleteSecurityContext, (HANDLE port, ULONG flags, HANDLE security_context))                      \
+    X(NTSTATUS, NtAlpcRevokeSecurityContext, (HANDLE port, ULONG flags, HANDLE security_context))                      \
+    X(NTSTATUS, NtAlpcOpenSenderProcess,                                                                               \
+      (HANDLE * process, HANDLE port, PORT_MESSAGE * message, ULONG flags, ULONG access, OBJECT_ATTRIBUTES * object))  \
+    X(NTSTATUS, NtAlpcOpenSenderThread,                                                                                \
+      (HANDLE * thread, HANDLE port, PORT_MESSAGE * message, ULONG flags, ULONG access, OBJECT_ATTRIBUTES * object))   \
+    X(ULONG, AlpcGetHeaderSize, (ULONG attribute_flags))                                                               \
+    X(NTSTATUS, AlpcInitializeMessageAttribute,                                                                        \
+      (ULONG attribute_flags, ALPC_MESSAGE_ATTRIBUTES * buffer, SIZE_T size, SIZE_T * required))                       \
+    X(PVOID, AlpcGetMessageAttribute, (ALPC_MESSAGE_ATTRIBUTES * buffer, ULONG attribute_flag))                        \
+    X(ULONG, AlpcMaxAllowedMessageLength, (void))
+
+#define DECLARE_CALL_(result, name, args) extern result(NTAPI *name) args;
+ALPC_CALLS(DECLARE_CALL_)
+#undef DECLARE_CALL_
+
+/* Fills the call variables; FALSE, with a failed check, if ntdll lacks one. Every test starts with it. */
+BOOL alpc_resolve(void);
+#define NEED_ALPC REQUIRE(alpc_resolve(), SETUP)
+
+ALPC_PORT_ATTRIBUTES alpc_attributes(ULONG flags, SIZE_T max_message);
+/* Makes a connection port in \RPC Control whose name is written to `name`. */
+NTSTATUS alpc_create(HANDLE *port, WCHAR name[64], ULONG flags, SIZE_T max_message);
+/* Receives within some milliseconds; `length` is the capacity and becomes what the call wrote. */
+NTSTATUS alpc_receive(HANDLE port, struct msg *m, SIZE_T *length, ALPC_MESSAGE_ATTRIBUTES *attributes, ULONG ms);
+NTSTATUS alpc_send(HANDLE port, ULONG flags, struct msg *m);
+
+/* A connection within one process: asynchronous connect, accept, and the connection reply read. */
+struct alpc_pair {
+    WCHAR name[64];
+    HANDLE conn, srv, cli;
+};
+BOOL alpc_pair_open(struct alpc_pair *p, ULONG flags, PVOID port_context);
+void alpc_pair_close(struct alpc_pair *p);
+
+/* NtAlpcSendWaitReceivePort with ALPC_MSGFLG_SYNC_REQUEST in a thread of its own. */
+struct alpc_calling {
+    HANDLE port;
+    struct msg request, reply;
+    SIZE_T length;
+    NTSTATUS status;
+};
+void alpc_call_init(struct alpc_calling *c, HANDLE port, USHORT length);
+BOOL alpc_call_start(struct alpc_calling *c, struct worker *worker);
+
+#endif
