@@ -5,6 +5,7 @@
 //! | file | topic |
 //! |---|---|
 //! | `mem.rs`, `sys.rs` | the mapped bytes, futexes, memfds: the only `unsafe` of the crate |
+//! | `model.rs` | feature `model`: words and futexes whose interleavings tests explore |
 //! | `map.rs` | ready map: which slots of a lane, which sources of an inbox have something |
 //! | `slot.rs` | one message: state word, header, payload |
 //! | `turn.rs` | the word on which reply, callback, timeout, cancellation and loss race |
@@ -25,6 +26,8 @@ pub mod inbox;
 pub mod lane;
 pub mod map;
 pub mod mem;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod notice;
 pub mod receive;
 pub mod rundown;

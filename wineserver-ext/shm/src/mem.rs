@@ -10,7 +10,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::sys::{self, Deadline, Woken};
+use crate::sys;
+#[cfg(not(feature = "model"))]
+use crate::sys::{Deadline, Woken};
 
 #[cfg(not(feature = "model"))]
 pub use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -25,7 +27,7 @@ pub struct Mapping {
     len: usize,
     fd: OwnedFd,
     #[cfg(feature = "model")]
-    model: model::Words,
+    pub(crate) words: crate::model::Words,
 }
 
 // SAFETY: the range stays mapped for the life of the value, and is only accessed through atomics and racy copies.
@@ -64,7 +66,7 @@ impl Mapping {
             len,
             fd,
             #[cfg(feature = "model")]
-            model: model::Words::default(),
+            words: crate::model::Words::default(),
         })
     }
 
@@ -189,92 +191,5 @@ unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
             inout("rcx") len => _,
             options(nostack, preserves_flags)
         );
-    }
-}
-
-#[cfg(feature = "model")]
-mod model {
-    //! Words of a modelled mapping: shuttle atomics keyed by offset, made on first use and never freed.
-
-    use std::collections::HashMap;
-
-    use shuttle::sync::{Condvar, Mutex};
-
-    use super::{AtomicU16, AtomicU32, AtomicU64, Deadline, Mapping, Ordering, Woken};
-
-    #[derive(Debug, Default)]
-    pub struct Words {
-        w64: std::sync::Mutex<HashMap<usize, &'static AtomicU64>>,
-        w32: std::sync::Mutex<HashMap<usize, &'static AtomicU32>>,
-        w16: std::sync::Mutex<HashMap<usize, &'static AtomicU16>>,
-        wakes: std::sync::Mutex<HashMap<usize, &'static (Mutex<u64>, Condvar)>>,
-    }
-
-    fn word<T>(
-        words: &std::sync::Mutex<HashMap<usize, &'static T>>,
-        offset: usize,
-        new: fn() -> T,
-    ) -> &'static T {
-        let mut words = words.lock().expect("no panic while held");
-        words
-            .entry(offset)
-            .or_insert_with(|| Box::leak(Box::new(new())))
-    }
-
-    impl Mapping {
-        /// As the real one.
-        pub fn w64(&self, offset: usize) -> &AtomicU64 {
-            word(&self.model.w64, offset, || AtomicU64::new(0))
-        }
-
-        /// As the real one.
-        pub fn w32(&self, offset: usize) -> &AtomicU32 {
-            word(&self.model.w32, offset, || AtomicU32::new(0))
-        }
-
-        /// As the real one.
-        pub fn w16(&self, offset: usize) -> &AtomicU16 {
-            word(&self.model.w16, offset, || AtomicU16::new(0))
-        }
-
-        /// As the real one; the word is the 64-bit one's low half if that exists.
-        pub fn futex_wait(
-            &self,
-            offset: usize,
-            expected: u32,
-            _deadline: Option<Deadline>,
-        ) -> Woken {
-            let gate = word(&self.model.wakes, offset, || {
-                (Mutex::new(0), Condvar::new())
-            });
-            let mut wakes = gate.0.lock().expect("no panic while held");
-            let wide = self
-                .model
-                .w64
-                .lock()
-                .expect("no panic while held")
-                .get(&offset)
-                .copied();
-            let now = match wide {
-                Some(word) => word.load(Ordering::SeqCst) as u32,
-                None => self.w32(offset).load(Ordering::SeqCst),
-            };
-            if now == expected {
-                let before = *wakes;
-                while *wakes == before {
-                    wakes = gate.1.wait(wakes).expect("no panic while held");
-                }
-            }
-            Woken::Look
-        }
-
-        /// As the real one, waking all.
-        pub fn futex_wake(&self, offset: usize, _count: i32) {
-            let gate = word(&self.model.wakes, offset, || {
-                (Mutex::new(0), Condvar::new())
-            });
-            *gate.0.lock().expect("no panic while held") += 1;
-            gate.1.notify_all();
-        }
     }
 }

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+#[cfg(not(feature = "model"))]
 use std::sync::atomic::AtomicU32;
 
 use memfd::{FileSeal, MemfdOptions};
@@ -143,6 +144,7 @@ pub enum Woken {
 }
 
 /// FUTEX_WAIT_BITSET with an absolute deadline; the word may be shared between processes.
+#[cfg(not(feature = "model"))]
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Woken {
     let mut operation = libc::FUTEX_WAIT_BITSET;
     let mut time = libc::timespec {
@@ -185,14 +187,18 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadl
 }
 
 /// FUTEX_WAKE of up to `count` waiters, in any process.
+#[cfg(not(feature = "model"))]
 pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
     // SAFETY: FUTEX_WAKE only uses the address as a key.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
 
-/// Returns the CPU this thread runs on (glibc reads it from rseq: no system call).
+/// Returns the CPU this thread runs on (glibc reads it from rseq: no system call). A model has one.
 #[must_use]
 pub fn current_cpu() -> u16 {
+    if cfg!(feature = "model") {
+        return 0;
+    }
     // SAFETY: no arguments, no memory.
     unsafe { libc::sched_getcpu() as u16 }
 }
