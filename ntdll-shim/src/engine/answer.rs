@@ -53,10 +53,6 @@ pub fn reply_and_wait(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Wai
     let _guard = interrupt::enter();
     let target = find(port, to, me)?;
     let waiting = match take_called_back(to.message_id) {
-        Some(waiting) if waiting.connection.segment.is_closed() => {
-            waiting.release();
-            return Err(NtStatus::PORT_DISCONNECTED);
-        }
         Some(waiting) => waiting,
         None => Waiting::without_message(
             &target.connection,
@@ -69,6 +65,7 @@ pub fn reply_and_wait(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Wai
     waiting
         .slot()
         .begin_armed(to.message_id, target.slot, sequence);
+    refuse_if_closed(&waiting)?;
     let extra = Extra {
         waiter: waiting.slot + 1,
         ..Extra::default()
@@ -100,6 +97,7 @@ pub fn call_back(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting,
         me,
     )?;
     waiting.slot().begin_wait(to.message_id);
+    refuse_if_closed(&waiting)?;
     let extra = Extra {
         waiter: waiting.slot + 1,
         callback_id: next_callback_id(),
@@ -112,6 +110,15 @@ pub fn call_back(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting,
             Err(status)
         }
     }
+}
+
+/// The server closes first and sweeps afterwards; this thread begins to wait first and looks afterwards.
+fn refuse_if_closed(waiting: &Waiting) -> Result<(), NtStatus> {
+    if !waiting.connection.segment.is_closed() {
+        return Ok(());
+    }
+    abandon(waiting);
+    Err(NtStatus::PORT_DISCONNECTED)
 }
 
 fn abandon(waiting: &Waiting) {
@@ -235,10 +242,7 @@ fn deliver(
             .segment
             .lane(target.direction.opposite())
             .slot(peer);
-        peer.is_some_and(|peer| {
-            let turn = peer.turn();
-            turn.phase == Phase::Msg && turn.sequence == sequence
-        })
+        peer.is_some_and(|peer| peer.is_answered_by(target.slot, sequence))
     };
     let Ok(filling) = slot.claim_answer(to.message_id, me.tno, is_delivered) else {
         port.queue
@@ -260,29 +264,21 @@ fn deliver(
         state.outstanding.remove(&(to.message_id, to.client_id));
         state.is_crowded()
     };
-    slot.set_answer(&Answer {
+    let answer = Answer {
         data_len: message.data_len,
         body_len: message.body_len,
         message_type: message.message_type,
         data_info: message.data_info,
         callback_id: extra.callback_id,
         sender: me.tno,
-        slot: side.map_or(0, |side| side.index() + 1),
+        slot: 0,
         waiter: extra.waiter,
         cpu: sys::current_cpu(),
         flags: if is_crowded { CROWDED } else { 0 },
-    });
-    if filling.publish().is_ok() {
-        return Ok(());
-    }
-    // The requester left while the answer was being written: what it waited in is freed here.
-    for left in side.into_iter().chain([slot]) {
-        let state = left.state();
-        if state.kind == Kind::Held {
-            left.advance(state, Kind::Free, 0);
-        }
-    }
-    Err(not_waiting(to, me))
+    };
+    filling
+        .deliver(&answer, side.as_ref())
+        .map_err(|_| not_waiting(to, me))
 }
 
 /// Writes the answer's data into the request's slot, or into one of the other lane if it does not fit or the request's data
@@ -306,7 +302,6 @@ fn place<'a>(
         .allocate(cursor, message.data.len(), me.tno)
         .map_err(|_| NtStatus::NO_MEMORY)?;
     side.write(0, message.data);
-    side.advance(side.state(), Kind::Held, slot.state().owner);
     Ok(Some(side))
 }
 

@@ -325,7 +325,7 @@ fn open_source(queue: &Queue, source: u32) {
                 "port {}: source {source} rang and cannot be opened: {status}",
                 queue.port
             );
-            queue.inbox.sources().clear(source);
+            queue.inbox.silence(source);
         }
     }
 }

@@ -99,7 +99,7 @@ fn withdraw(waiting: &Waiting) {
     let lane = waiting.connection.segment.lane(waiting.direction);
     let slot = waiting.slot();
     if !lane.withdraw(&slot, waiting.me.tno) {
-        slot.leave(waiting.me.tno);
+        slot.leave();
     }
 }
 
@@ -108,7 +108,7 @@ fn end(waiting: &Waiting) -> NtStatus {
     let slot = waiting.slot();
     let phase = slot.turn().phase;
     // A request that was never taken stays deliverable (lpc §3.5); its slot is freed when it is taken.
-    slot.leave(waiting.me.tno);
+    slot.leave();
     match phase {
         Phase::Cancelled => NtStatus::REQUEST_CANCELED,
         _ => NtStatus::LPC_REPLY_LOST,

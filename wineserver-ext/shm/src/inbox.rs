@@ -4,10 +4,10 @@
 //! |---:|---:|---|---|
 //! | 0x000 | 8 | ready map root over sources | senders set, receivers clear |
 //! | 0x008 | 8 | idle: superset of the sleeping receiver records | only receivers, each its own bit |
-//! | 0x010 | 32 | sleep words of records 0–7: RUN or SLEEP | receiver SLEEP, waker RUN by compare-and-swap |
+//! | 0x010 | 32 | sleep words of records 0–7: `cycle:30 \| state:2` | see below |
 //! | 0x030 | 16 | CPUs of records 0–7 | its receiver; a hint |
 //! | 0x040 | 8 | next ticket | every sender |
-//! | 0x080 | 4 | signal of a waitable port: UNSET or SET | senders SET, receivers UNSET |
+//! | 0x080 | 4 | signal of a waitable port: UNSET, SET, or SET and its waiters not yet woken | senders SET, receivers UNSET |
 //! | 0x084 | 4 | flags: waitable, closed | server |
 //! | 0x0C0 | 256 | owners of records 0–63 (thread numbers) | receivers by compare-and-swap; server frees for the dead |
 //! | 0x1C0 | 224 | sleep words of records 8–63 | as above |
@@ -15,8 +15,11 @@
 //! | tree | 4160 | middle and leaf words of the ready map | as the root |
 //!
 //! Lost wakes are impossible by two pairs of sequentially consistent accesses: a sender {sets ready, loads idle}, a receiver
-//! {sets idle, loads ready}. A waker killed between its compare-and-swap and its FUTEX_WAKE is covered by
-//! [`Inbox::kick`].
+//! {sets idle, loads ready}.
+//!
+//! A sleep word goes RUN → SLEEP (its receiver, with a new cycle) → CHOSEN (a waker) → RUN (that waker after its FUTEX_WAKE,
+//! or the receiver). A waker that meets CHOSEN makes the FUTEX_WAKE too: the other may have been stopped before it. One that
+//! was killed there is covered by [`Inbox::kick`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -46,6 +49,13 @@ pub const RECORDS: u32 = 64;
 
 const RUN: u32 = 0;
 const SLEEP: u32 = 1;
+const CHOSEN: u32 = 2;
+/// The part of a sleep word that is its state; the rest counts sleeps, so that a late waker meets no later sleep.
+const STATE: u32 = 3;
+
+const UNSET: u32 = 0;
+const SET: u32 = 1;
+const SET_UNWOKEN: u32 = 2;
 const WAITABLE: u32 = 1;
 const CLOSED: u32 = 2;
 
@@ -135,6 +145,13 @@ impl Inbox {
         }
     }
 
+    /// Takes the bit of a source away that has nothing, or that nobody knows.
+    pub fn silence(&self, source: u32) {
+        if self.sources().clear(source) {
+            self.wake_one();
+        }
+    }
+
     /// Says that `source` has something, and wakes one sleeping receiver. Returns whether one was woken.
     #[inline]
     pub fn ring(&self, source: u32) -> bool {
@@ -157,15 +174,30 @@ impl Inbox {
             let record = self.preferred(idle, cpu);
             let (offset, _) = Self::places(record);
             let word = self.w32(offset);
-            // Any value but RUN counts as asleep: a hostile value must not hide a sleeper.
             let seen = word.load(SeqCst);
-            if seen != RUN && word.compare_exchange(seen, RUN, SeqCst, SeqCst).is_ok() {
-                self.mem.futex_wake(self.at + offset, 1);
-                return true;
+            match seen & STATE {
+                RUN => {}
+                CHOSEN => self.finish_wake(offset, seen),
+                // Any other value counts as asleep: a hostile value must not hide a sleeper.
+                _ => {
+                    let chosen = seen & !STATE | CHOSEN;
+                    if word.compare_exchange(seen, chosen, SeqCst, SeqCst).is_ok() {
+                        self.finish_wake(offset, chosen);
+                        return true;
+                    }
+                }
             }
             idle &= !(1 << record);
         }
         false
+    }
+
+    fn finish_wake(&self, offset: usize, chosen: u32) {
+        self.mem.futex_wake(self.at + offset, 1);
+        // Failure: the receiver runs already, or another waker was faster.
+        let _ = self
+            .w32(offset)
+            .compare_exchange(chosen, chosen & !STATE | RUN, SeqCst, SeqCst);
     }
 
     fn preferred(&self, idle: u64, cpu: u16) -> u32 {
@@ -202,7 +234,9 @@ impl Inbox {
         self.mem
             .w16(self.at + cpu)
             .store(sys::current_cpu(), Relaxed);
-        self.w32(word).store(SLEEP, SeqCst);
+        let word = self.w32(word);
+        let cycle = (word.load(Relaxed) & !STATE).wrapping_add(STATE + 1);
+        word.store(cycle | SLEEP, SeqCst);
         self.mem.w64(self.at + IDLE).fetch_or(1 << record, SeqCst);
         Some(Record(record))
     }
@@ -211,27 +245,39 @@ impl Inbox {
     #[must_use]
     pub fn wait(&self, record: Record, deadline: Option<Deadline>) -> Woken {
         let (word, _) = Self::places(record.0);
-        if self.w32(word).load(SeqCst) == RUN {
+        let asleep = self.w32(word).load(SeqCst);
+        if asleep & STATE != SLEEP {
             return Woken::Look;
         }
-        self.mem.futex_wait(self.at + word, SLEEP, deadline)
+        self.mem.futex_wait(self.at + word, asleep, deadline)
     }
 
     /// Returns whether a waker chose this record.
     #[must_use]
     pub fn is_chosen(&self, record: Record) -> bool {
-        self.w32(Self::places(record.0).0).load(SeqCst) == RUN
+        self.w32(Self::places(record.0).0).load(SeqCst) & STATE != SLEEP
     }
 
     /// Gives the record back. Returns whether a waker had chosen it: who then leaves without a message passes the baton
     /// ([`Inbox::pass_baton`]).
     pub fn disarm(&self, record: Record) -> bool {
-        let chosen = self.w32(Self::places(record.0).0).swap(RUN, SeqCst) == RUN;
+        let was = self.run(record.0);
         self.mem
             .w64(self.at + IDLE)
             .fetch_and(!(1 << record.0), SeqCst);
         self.w32(OWNERS + record.0 as usize * 4).store(0, SeqCst);
-        chosen
+        was != SLEEP
+    }
+
+    /// Sets a record's sleep word to RUN; returns the state it had.
+    fn run(&self, record: u32) -> u32 {
+        self.w32(Self::places(record).0).fetch_and(!STATE, SeqCst) & STATE
+    }
+
+    fn run_and_wake(&self, record: u32) {
+        self.run(record);
+        self.mem
+            .futex_wake(self.at + Self::places(record).0, i32::MAX);
     }
 
     /// Wakes another receiver if something is still there: by one who was woken and leaves, or who saw more than it took.
@@ -257,7 +303,7 @@ impl Inbox {
         self.mem.w64(self.at + IDLE).load(SeqCst) != 0
     }
 
-    /// Returns the address of the signal word of a waitable port, for waits on several objects; it is 1 when signalled.
+    /// Returns the address of the signal word of a waitable port, for waits on several objects; it is not 0 when signalled.
     #[must_use]
     pub fn signal_address(&self) -> usize {
         self.mem.futex_address(self.at + SIGNAL)
@@ -273,21 +319,27 @@ impl Inbox {
     /// Returns whether a waitable port is signalled.
     #[must_use]
     pub fn is_signalled(&self) -> bool {
-        self.w32(SIGNAL).load(SeqCst) != 0
+        self.w32(SIGNAL).load(SeqCst) != UNSET
     }
 
     fn set_signal(&self) {
-        if self.w32(SIGNAL).load(SeqCst) == 0 && self.w32(SIGNAL).swap(1, SeqCst) == 0 {
-            self.mem.futex_wake(self.at + SIGNAL, i32::MAX);
+        let signal = self.w32(SIGNAL);
+        if signal.load(SeqCst) == SET
+            || signal.compare_exchange(UNSET, SET_UNWOKEN, SeqCst, SeqCst) == Err(SET)
+        {
+            return;
         }
+        // Also if another sender set it and was stopped before its wake.
+        self.mem.futex_wake(self.at + SIGNAL, i32::MAX);
+        let _ = signal.compare_exchange(SET_UNWOKEN, SET, SeqCst, SeqCst);
     }
 
     /// Receiver of a waitable port: the queue looked empty.
     pub fn clear_signal(&self) {
-        if self.w32(FLAGS).load(Relaxed) & WAITABLE == 0 {
+        if !self.is_waitable() {
             return;
         }
-        self.w32(SIGNAL).store(0, SeqCst);
+        self.w32(SIGNAL).store(UNSET, SeqCst);
         if !self.sources().is_empty() {
             self.set_signal();
         }
@@ -303,35 +355,40 @@ impl Inbox {
     #[must_use]
     #[inline]
     pub fn is_closed(&self) -> bool {
-        self.w32(FLAGS).load(Relaxed) & CLOSED != 0
+        self.w32(FLAGS).load(SeqCst) & CLOSED != 0
     }
 
     /// Wakes every sleeping receiver.
     pub fn wake_all(&self) {
         for record in 0..RECORDS {
-            let (word, _) = Self::places(record);
-            if self.w32(word).swap(RUN, SeqCst) != RUN {
-                self.mem.futex_wake(self.at + word, i32::MAX);
+            if self.run(record) != RUN {
+                self.mem
+                    .futex_wake(self.at + Self::places(record).0, i32::MAX);
             }
         }
     }
 
-    /// Server, after a death: frees the records of `dead`, and wakes every receiver whose waker may have died before its
-    /// FUTEX_WAKE.
+    /// Server, after a death: frees the records of `dead`, and wakes every receiver and every waiter for the signal: the dead
+    /// may have been about to wake it, or about to look once more.
     pub fn kick(&self, dead: Tno) {
         for record in 0..RECORDS {
             let owner = self.w32(OWNERS + record as usize * 4);
-            let (word, _) = Self::places(record);
-            if owner.load(SeqCst) == dead {
-                self.w32(word).store(RUN, SeqCst);
+            let now = owner.load(SeqCst);
+            if now == dead {
+                self.run(record);
                 self.mem
                     .w64(self.at + IDLE)
                     .fetch_and(!(1 << record), SeqCst);
                 owner.store(0, SeqCst);
-            } else if owner.load(SeqCst) != 0 {
-                self.w32(word).store(RUN, SeqCst);
-                self.mem.futex_wake(self.at + word, i32::MAX);
+            } else if now != 0 {
+                self.run_and_wake(record);
             }
+        }
+        if self.is_waitable() {
+            if !self.sources().is_empty() {
+                self.w32(SIGNAL).store(SET, SeqCst);
+            }
+            self.mem.futex_wake(self.at + SIGNAL, i32::MAX);
         }
     }
 }

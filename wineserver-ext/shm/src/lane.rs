@@ -9,10 +9,11 @@ use crate::Tno;
 use crate::inbox::Inbox;
 use crate::map::{self, ReadyMap};
 use crate::mem::{Mapping, Ordering};
-use crate::slot::{HEADER_LEN, Kind, Slot, State};
+use crate::slot::{self, HEADER_LEN, Kind, Slot, State};
 
 /// A size class: `direct` slots whose index is below [`map::DIRECT`], then `more`.
 struct Class {
+    number: usize,
     size: usize,
     direct_first: u32,
     direct: u32,
@@ -23,6 +24,7 @@ struct Class {
 
 const CLASSES: [Class; 3] = [
     Class {
+        number: 0,
         size: 0x200,
         direct_first: 0,
         direct: 40,
@@ -31,6 +33,7 @@ const CLASSES: [Class; 3] = [
         base: 0,
     },
     Class {
+        number: 1,
         size: 0x800,
         direct_first: 40,
         direct: 12,
@@ -39,6 +42,7 @@ const CLASSES: [Class; 3] = [
         base: SMALL_LEN,
     },
     Class {
+        number: 2,
         size: 0x1_1000,
         direct_first: 52,
         direct: 4,
@@ -84,6 +88,10 @@ impl Class {
         }
     }
 
+    fn bit(&self) -> u32 {
+        1 << self.number
+    }
+
     fn capacity(&self) -> usize {
         self.size - HEADER_LEN
     }
@@ -94,7 +102,8 @@ impl Class {
 pub struct Layout {
     /// The ready map.
     pub map: map::Layout,
-    /// Three 32-bit high-water marks, one a class: slots ever allocated.
+    /// Three 32-bit high-water marks, one a class: slots ever allocated. Then a 32-bit word with a bit for each class that
+    /// was found full and has not been freed of since.
     pub marks: usize,
     /// First slot.
     pub slots: usize,
@@ -113,11 +122,17 @@ pub struct Full;
 pub struct Lane<'a> {
     mem: &'a Mapping,
     at: Layout,
+    opposite: Layout,
 }
 
 impl<'a> Lane<'a> {
-    pub(crate) fn new(mem: &'a Mapping, at: Layout) -> Lane<'a> {
-        Lane { mem, at }
+    pub(crate) fn new(mem: &'a Mapping, at: Layout, opposite: Layout) -> Lane<'a> {
+        Lane { mem, at, opposite }
+    }
+
+    /// Returns the lane of the other direction.
+    pub(crate) fn opposite(&self) -> Lane<'a> {
+        Lane::new(self.mem, self.opposite, self.at)
     }
 
     /// Returns the ready map.
@@ -140,29 +155,56 @@ impl<'a> Lane<'a> {
 
     fn slot_of(&self, class: &Class, ordinal: u32) -> Slot<'a> {
         let offset = self.at.slots + class.base + ordinal as usize * class.size;
-        Slot::new(self.mem, offset, class.index(ordinal), class.capacity())
+        let full = slot::Full {
+            word: self.full_word(),
+            bit: class.bit(),
+        };
+        Slot::new(
+            self.mem,
+            offset,
+            class.index(ordinal),
+            class.capacity(),
+            full,
+        )
     }
 
-    /// Takes a free slot for `len` bytes of payload. It is WRITING and owned by `me`.
+    /// Takes a free slot for `len` bytes of payload. It is WRITING and owned by `me`, its turn is IDLE.
     ///
     /// # Errors
     /// [`Full`] if none is free; nothing was changed.
     pub fn allocate(&self, cursor: &Cursor, len: usize, me: Tno) -> Result<Slot<'a>, Full> {
+        let full = self.mem.w32(self.full_word());
         for (class, next) in CLASSES.iter().zip(&cursor.0) {
-            if class.capacity() < len {
+            if class.capacity() < len || full.load(Ordering::Relaxed) & class.bit() != 0 {
                 continue;
             }
-            let hint = next.load(PrivateOrdering::Relaxed) % class.count();
-            // Every sixteenth search begins at the bottom, so that use returns to low slots.
-            let bottom = hint.is_multiple_of(16).then_some(0);
-            for ordinal in bottom.into_iter().chain(hint..class.count()).chain(0..hint) {
-                if let Some(slot) = self.try_slot(class, ordinal, me) {
-                    next.store(ordinal + 1, PrivateOrdering::Relaxed);
-                    return Ok(slot);
-                }
+            let found = self.search(class, next, me).or_else(|| {
+                full.fetch_or(class.bit(), Ordering::SeqCst);
+                self.search(class, next, me)
+            });
+            if let Some(slot) = found {
+                slot.forget_turn();
+                return Ok(slot);
             }
         }
         Err(Full)
+    }
+
+    fn full_word(&self) -> usize {
+        self.at.marks + CLASSES.len() * 4
+    }
+
+    fn search(&self, class: &Class, next: &PrivateU32, me: Tno) -> Option<Slot<'a>> {
+        let hint = next.load(PrivateOrdering::Relaxed) % class.count();
+        // Every sixteenth search begins at the bottom, so that use returns to low slots.
+        let bottom = hint.is_multiple_of(16).then_some(0);
+        for ordinal in bottom.into_iter().chain(hint..class.count()).chain(0..hint) {
+            if let Some(slot) = self.try_slot(class, ordinal, me) {
+                next.store(ordinal + 1, PrivateOrdering::Relaxed);
+                return Some(slot);
+            }
+        }
+        None
     }
 
     fn try_slot(&self, class: &Class, ordinal: u32, me: Tno) -> Option<Slot<'a>> {
@@ -174,11 +216,7 @@ impl<'a> Lane<'a> {
 
     /// Publishes the high-water mark before a slot above it is touched.
     fn raise_mark(&self, class: &Class, ordinal: u32) {
-        let at = CLASSES
-            .iter()
-            .position(|other| other.size == class.size)
-            .unwrap_or(0);
-        let mark = self.mem.w32(self.at.marks + at * 4);
+        let mark = self.mem.w32(self.at.marks + class.number * 4);
         if mark.load(Ordering::Relaxed) <= ordinal {
             mark.fetch_max(ordinal + 1, Ordering::SeqCst);
         }
@@ -243,27 +281,26 @@ impl<'a> Lane<'a> {
         state.kind == Kind::Ready && state.owner == me && slot.advance(state, Kind::Free, 0)
     }
 
-    /// Claims a READY slot of exactly `generation` for this thread.
+    /// Claims a READY slot of exactly `generation` for this thread. The caller then calls [`Lane::unmark`].
     #[must_use]
     #[inline]
     pub fn take(&self, slot: &Slot<'_>, generation: u32, me: Tno) -> bool {
         let state = slot.state();
-        if state.kind != Kind::Ready
-            || state.generation != generation
-            || !slot.advance(state, Kind::Taken, me)
-        {
-            return false;
-        }
-        self.unmark(slot);
-        true
+        state.kind == Kind::Ready
+            && state.generation == generation
+            && slot.advance(state, Kind::Taken, me)
     }
 
-    /// Clears a slot's ready bit; sets it again if the slot turns out to be ready.
-    pub(crate) fn unmark(&self, slot: &Slot<'_>) {
-        self.map().clear(slot.index());
-        if slot.state().kind == Kind::Ready {
+    /// Clears a slot's ready bit; sets it again if the slot turns out to be ready. Returns whether a message was out of sight
+    /// for a moment, so that the caller rings.
+    #[must_use]
+    pub(crate) fn unmark(&self, slot: &Slot<'_>) -> bool {
+        let hidden = self.map().clear(slot.index());
+        let is_ready = slot.state().kind == Kind::Ready;
+        if is_ready {
             self.map().set(slot.index());
         }
+        hidden | is_ready
     }
 
     /// Receiver: keeps a taken request for its requester until the reply, or frees it if the requester is gone.
@@ -275,16 +312,17 @@ impl<'a> Lane<'a> {
         {
             return;
         }
-        // The server sets ORPHAN, then looks for HELD; this thread sets HELD, then looks for ORPHAN.
-        if slot.turn().phase == crate::turn::Phase::Orphan {
-            self.free(slot, Kind::Held, requester, None);
-        }
+        // Who leaves sets ORPHAN, then looks for HELD; this thread sets HELD, then looks for ORPHAN.
+        slot.free_orphan();
     }
 
     /// Calls `visit` with every slot that was ever allocated.
     pub fn for_each_used(&self, mut visit: impl FnMut(Slot<'a>)) {
-        for (at, class) in CLASSES.iter().enumerate() {
-            let mark = self.mem.w32(self.at.marks + at * 4).load(Ordering::SeqCst);
+        for class in &CLASSES {
+            let mark = self
+                .mem
+                .w32(self.at.marks + class.number * 4)
+                .load(Ordering::SeqCst);
             for ordinal in 0..mark.min(class.count()) {
                 visit(self.slot_of(class, ordinal));
             }

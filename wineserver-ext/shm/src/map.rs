@@ -10,7 +10,7 @@
 //! * who makes a thing ready does so *before* [`ReadyMap::set`];
 //! * who clears a member looks at the thing *after* [`ReadyMap::clear`], and sets it again if it is ready.
 //!
-//! One of the two sees the other, whichever order the accesses fall in.
+//! One of the two sees the other, whichever order the accesses fall in. Summaries follow the same rules, one level up.
 
 use crate::mem::{Mapping, Ordering::SeqCst};
 
@@ -82,18 +82,19 @@ impl<'a> ReadyMap<'a> {
     }
 
     /// Removes `index`. The caller then looks at what it stood for.
+    ///
+    /// Returns whether another member was out of sight for a moment, so that the caller rings: a receiver that looked in that
+    /// moment may have gone to sleep.
     #[inline]
-    pub fn clear(&self, index: u32) {
+    pub fn clear(&self, index: u32) -> bool {
         assert!(index < CAPACITY, "index outside of a ready map");
         if index < DIRECT {
             self.mem.w64(self.at.root).fetch_and(!(1 << index), SeqCst);
-            return;
+            return false;
         }
         let place = Place::of(index, self.at);
         let left = self.mem.w64(place.leaf).fetch_and(!place.leaf_bit, SeqCst) & !place.leaf_bit;
-        if left == 0 && self.lower(place.middle, place.middle_bit, place.leaf) {
-            self.lower(self.at.root, place.root_bit, place.middle);
-        }
+        left == 0 && self.lower(&place)
     }
 
     /// Returns whether the map has no member.
@@ -110,29 +111,36 @@ impl<'a> ReadyMap<'a> {
         self.mem.w64(self.at.root).load(SeqCst)
     }
 
-    /// Calls `visit` with every member that is not in `known`.
+    /// Calls `visit` with every member that is not in `known`, and clears summary bits of words that are empty. Returns
+    /// whether a member was out of sight for a moment, as [`ReadyMap::clear`].
     #[inline]
-    pub fn scan(&self, known: &Known, mut visit: impl FnMut(u32)) {
+    pub fn scan(&self, known: &Known, mut visit: impl FnMut(u32)) -> bool {
         let root = self.root();
         for_each_bit(root & (u64::MAX >> 8) & !known.direct, &mut visit);
-        if root >> DIRECT != 0 {
-            self.scan_tree(root, known, &mut visit);
-        }
+        root >> DIRECT != 0 && self.scan_tree(root, known, &mut visit)
     }
 
     #[cold]
-    fn scan_tree(&self, root: u64, known: &Known, visit: &mut impl FnMut(u32)) {
+    fn scan_tree(&self, root: u64, known: &Known, visit: &mut impl FnMut(u32)) -> bool {
+        let mut hidden = false;
         for_each_bit(root >> DIRECT, &mut |group: u32| {
+            let first = DIRECT + group * 4096;
             let middle = self.mem.w64(self.at.tree + group as usize * 8).load(SeqCst);
+            if middle == 0 {
+                hidden |= self.lower_root(&Place::of(first, self.at));
+            }
             for_each_bit(middle, &mut |word: u32| {
+                let place = Place::of(first + word * 64, self.at);
+                let leaf = self.mem.w64(place.leaf).load(SeqCst);
+                if leaf == 0 {
+                    hidden |= self.lower(&place);
+                }
                 let at = (group * 64 + word) as usize;
-                let leaf = self.mem.w64(self.at.tree + 64 + at * 8).load(SeqCst);
                 let seen = known.leaves.as_ref().map_or(0, |leaves| leaves[at]);
-                for_each_bit(leaf & !seen, &mut |bit: u32| {
-                    visit(DIRECT + group * 4096 + word * 64 + bit)
-                });
+                for_each_bit(leaf & !seen, &mut |bit: u32| visit(first + word * 64 + bit));
             });
         });
+        hidden
     }
 
     #[inline]
@@ -143,14 +151,30 @@ impl<'a> ReadyMap<'a> {
         }
     }
 
-    /// Clears a summary bit whose word was seen empty; returns whether the summary word is now empty too.
-    fn lower(&self, summary: usize, bit: u64, word: usize) -> bool {
-        let left = self.mem.w64(summary).fetch_and(!bit, SeqCst) & !bit;
-        if self.mem.w64(word).load(SeqCst) != 0 {
-            self.mem.w64(summary).fetch_or(bit, SeqCst);
+    /// Clears the summaries of a leaf that was seen empty. Who finds the word below not empty after all puts back every bit
+    /// above it: another thread may have cleared the upper one meanwhile.
+    fn lower(&self, place: &Place) -> bool {
+        let left = self
+            .mem
+            .w64(place.middle)
+            .fetch_and(!place.middle_bit, SeqCst);
+        if self.mem.w64(place.leaf).load(SeqCst) != 0 {
+            self.raise(place.middle, place.middle_bit);
+            self.raise(self.at.root, place.root_bit);
+            return true;
+        }
+        left & !place.middle_bit == 0 && self.lower_root(place)
+    }
+
+    fn lower_root(&self, place: &Place) -> bool {
+        self.mem
+            .w64(self.at.root)
+            .fetch_and(!place.root_bit, SeqCst);
+        if self.mem.w64(place.middle).load(SeqCst) == 0 {
             return false;
         }
-        left == 0
+        self.raise(self.at.root, place.root_bit);
+        true
     }
 }
 

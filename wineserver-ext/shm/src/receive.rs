@@ -13,7 +13,8 @@ use std::collections::BinaryHeap;
 
 use crate::Tno;
 use crate::inbox::Inbox;
-use crate::map::Known;
+use crate::lane::Lane;
+use crate::map::{self, Known};
 use crate::segment::{Direction, Segment};
 use crate::slot::{Header, Kind};
 
@@ -119,12 +120,24 @@ impl<P> Receiver<P> {
 
     /// Claims the oldest visible message for `me`.
     pub fn take(&mut self, inbox: &Inbox, me: Tno) -> Found {
+        self.take_looking::<true>(inbox, me)
+    }
+
+    /// As [`Receiver::take`] with one look only: what the models show to be wrong.
+    #[cfg(feature = "model")]
+    pub fn take_looking_once(&mut self, inbox: &Inbox, me: Tno) -> Found {
+        self.take_looking::<false>(inbox, me)
+    }
+
+    #[inline]
+    fn take_looking<const TWICE: bool>(&mut self, inbox: &Inbox, me: Tno) -> Found {
         loop {
             if let Some(unknown) = self.scan(inbox) {
                 return Found::Unknown(unknown);
             }
             // The second look: see the top of this file.
-            if !self.heap.is_empty()
+            if TWICE
+                && !self.heap.is_empty()
                 && let Some(unknown) = self.scan(inbox)
             {
                 return Found::Unknown(unknown);
@@ -159,14 +172,12 @@ impl<P> Receiver<P> {
         let taken = lane.take(&slot, generation, me);
         if taken {
             self.newest = self.newest.max(order);
-        }
-        if lane.map().is_empty() {
-            source.floor = self.newest;
-            inbox.sources().clear(number);
-            if !lane.map().is_empty() {
-                // A restored bit is a bell: a receiver may have gone to sleep in between.
+            if lane.unmark(&slot) {
                 inbox.ring(number);
             }
+        }
+        if is_emptied(inbox, number, &lane) {
+            source.floor = self.newest;
         }
         taken.then(|| Taken {
             source: number,
@@ -179,12 +190,15 @@ impl<P> Receiver<P> {
     fn scan(&mut self, inbox: &Inbox) -> Option<u32> {
         let mut unknown = None;
         let (sources, heap, newest) = (&mut self.sources, &mut self.heap, self.newest);
-        inbox.sources().scan(&Known::default(), |number| {
+        let hidden = inbox.sources().scan(&Known::default(), |number| {
             match sources.get_mut(number as usize).and_then(Option::as_mut) {
                 Some(source) => source.scan(inbox, number, newest, heap),
                 None => unknown = Some(number),
             }
         });
+        if hidden {
+            inbox.wake_one();
+        }
         unknown
     }
 }
@@ -195,43 +209,60 @@ impl<P> Source<P> {
         let lane = self.segment.lane(self.direction);
         let map = lane.map();
         let mut found = [0u32; 64];
-        loop {
+        let mut hidden = false;
+        // A peer that sets bits as fast as they are cleared must not keep this thread here.
+        for _ in 0..=map::CAPACITY as usize / found.len() {
             let mut count = 0;
-            map.scan(&self.known, |index| {
+            hidden |= map.scan(&self.known, |index| {
                 if count < found.len() {
                     found[count] = index;
                     count += 1;
                 }
             });
             for &index in &found[..count] {
-                let slot = lane.slot(index);
-                let state = slot.map(|slot| slot.state());
-                match (slot, state) {
-                    (Some(slot), Some(state)) if state.kind == Kind::Ready => {
-                        self.known.insert(index);
-                        let ticket = slot.ticket();
-                        heap.push(Reverse((
-                            ticket.max(self.floor),
-                            ticket,
-                            number,
-                            index,
-                            state.generation,
-                        )));
-                    }
-                    (Some(slot), _) => lane.unmark(&slot),
-                    (None, _) => map.clear(index),
+                let Some(slot) = lane.slot(index) else {
+                    hidden |= map.clear(index);
+                    continue;
+                };
+                let state = slot.state();
+                if state.kind != Kind::Ready {
+                    hidden |= lane.unmark(&slot);
+                    continue;
                 }
+                self.known.insert(index);
+                let ticket = slot.ticket();
+                heap.push(Reverse((
+                    ticket.max(self.floor),
+                    ticket,
+                    number,
+                    index,
+                    state.generation,
+                )));
             }
             if count < found.len() {
                 break;
             }
         }
-        if map.is_empty() {
+        if hidden {
+            inbox.ring(number);
+        }
+        if is_emptied(inbox, number, &lane) {
             self.floor = newest;
-            inbox.sources().clear(number);
-            if !map.is_empty() {
-                inbox.ring(number);
-            }
         }
     }
+}
+
+/// Takes a source's bit away if its lane looks empty, and looks once more; returns whether it looked empty. A restored bit is a
+/// bell: a receiver may have gone to sleep in between.
+#[inline]
+fn is_emptied(inbox: &Inbox, number: u32, lane: &Lane<'_>) -> bool {
+    let map = lane.map();
+    if !map.is_empty() {
+        return false;
+    }
+    inbox.silence(number);
+    if !map.is_empty() {
+        inbox.ring(number);
+    }
+    true
 }

@@ -7,7 +7,7 @@
 //! | 0x014 | connect word: PENDING, PENDING and sleeping, DONE |
 //! | 0x040 | ready root of the lane to the server |
 //! | 0x080 | ready root of the lane to the client |
-//! | 0x0C0 | high-water marks of both lanes |
+//! | 0x0C0, 0x100 | high-water marks and full bits of the two lanes |
 //! | 0x200 | inbox of the client communication port |
 //! | 0x1000, 0x2080 | trees of the two ready maps |
 //! | 0x3100 | tree of the client's inbox |
@@ -45,6 +45,23 @@ const _: () = assert!(
         && 0x2080 + TREE_LEN <= CLIENT_TREE
         && CLIENT_TREE + TREE_LEN <= SLOTS
 );
+
+const TO_SERVER: lane::Layout = lane::Layout {
+    map: map::Layout {
+        root: 0x40,
+        tree: 0x1000,
+    },
+    marks: 0xC0,
+    slots: SLOTS,
+};
+const TO_CLIENT: lane::Layout = lane::Layout {
+    map: map::Layout {
+        root: 0x80,
+        tree: 0x2080,
+    },
+    marks: 0x100,
+    slots: SLOTS + SLOTS_LEN,
+};
 
 const OPEN: u32 = 0;
 const CLOSED: u32 = 1;
@@ -123,25 +140,11 @@ impl Segment {
     #[must_use]
     #[inline]
     pub fn lane(&self, direction: Direction) -> Lane<'_> {
-        let at = match direction {
-            Direction::ToServer => lane::Layout {
-                map: map::Layout {
-                    root: 0x40,
-                    tree: 0x1000,
-                },
-                marks: 0xC0,
-                slots: SLOTS,
-            },
-            Direction::ToClient => lane::Layout {
-                map: map::Layout {
-                    root: 0x80,
-                    tree: 0x2080,
-                },
-                marks: 0x100,
-                slots: SLOTS + SLOTS_LEN,
-            },
+        let (at, opposite) = match direction {
+            Direction::ToServer => (TO_SERVER, TO_CLIENT),
+            Direction::ToClient => (TO_CLIENT, TO_SERVER),
         };
-        Lane::new(&self.mem, at)
+        Lane::new(&self.mem, at, opposite)
     }
 
     /// Returns the inbox of the client communication port. Its only sources are [`SYSTEM_SOURCE`] and [`SELF_SOURCE`].

@@ -15,7 +15,7 @@
 //! | state | meaning | legal next (by) |
 //! |---|---|---|
 //! | FREE | nobody's | WRITING (sender) |
-//! | WRITING | sender fills it | READY (owner), HELD (owner), FREE (owner; server if owner dead) |
+//! | WRITING | sender fills it | READY (owner), HELD (owner, perhaps for another thread), FREE (owner; server if owner dead) |
 //! | READY | complete, may be taken | TAKEN (receiver), FREE (owner withdraws) |
 //! | TAKEN | a receiver copies it | FREE, HELD (owner), READY (server if owner dead) |
 //! | HELD | delivered; its memory belongs to the requester until the reply is consumed | FREE (owner; server if owner dead) |
@@ -148,15 +148,30 @@ pub struct Slot<'a> {
     pub(crate) offset: usize,
     index: u32,
     capacity: usize,
+    full: Full,
+}
+
+/// Where a lane says that no slot of a class was free, and the bit that says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Full {
+    pub(crate) word: usize,
+    pub(crate) bit: u32,
 }
 
 impl<'a> Slot<'a> {
-    pub(crate) fn new(mem: &'a Mapping, offset: usize, index: u32, capacity: usize) -> Slot<'a> {
+    pub(crate) fn new(
+        mem: &'a Mapping,
+        offset: usize,
+        index: u32,
+        capacity: usize,
+        full: Full,
+    ) -> Slot<'a> {
         Slot {
             mem,
             offset,
             index,
             capacity,
+            full,
         }
     }
 
@@ -193,7 +208,8 @@ impl<'a> Slot<'a> {
             generation,
             owner,
         };
-        self.mem
+        let moved = self
+            .mem
             .w64(self.offset)
             .compare_exchange(
                 from.encode(),
@@ -201,7 +217,20 @@ impl<'a> Slot<'a> {
                 Ordering::SeqCst,
                 Ordering::SeqCst,
             )
-            .is_ok()
+            .is_ok();
+        if moved && kind == Kind::Free {
+            self.clear_full();
+        }
+        moved
+    }
+
+    /// A sender that finds no free slot sets the bit, then looks once more; this thread freed a slot, then looks at the bit.
+    #[inline]
+    fn clear_full(&self) {
+        let full = self.mem.w32(self.full.word);
+        if full.load(Ordering::SeqCst) & self.full.bit != 0 {
+            full.fetch_and(!self.full.bit, Ordering::SeqCst);
+        }
     }
 
     /// Reads the ticket.
@@ -288,6 +317,11 @@ impl<'a> Slot<'a> {
                 .w64(self.offset + 72 + at * 8)
                 .store(word, Ordering::Relaxed);
         }
+    }
+
+    /// Names no slot and no waiter any more.
+    pub(crate) fn forget_answer(&self) {
+        self.mem.w64(self.offset + 88).store(0, Ordering::Relaxed);
     }
 
     /// Copies the answer out.

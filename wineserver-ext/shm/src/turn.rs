@@ -1,7 +1,7 @@
 //! The turn word of a request: whose turn it is, requester's or replier's.
 //!
 //! Low half (the futex): `state:3 | sleeping:1 | sequence:28`. High half: the awaited message id while the state is
-//! WAIT or ARMED, the replier's thread number while it is FILLING, else 0.
+//! WAIT or ARMED, the replier's thread number while it is FILLING or an ORPHAN it still writes to, else 0.
 //!
 //! | state | meaning | legal next (by) |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | MSG | the answer is there | WAIT, ARMED, IDLE (requester) |
 //! | LOST | no answer will come | IDLE (requester) |
 //! | CANCELLED | the request was cancelled | IDLE (requester) |
-//! | ORPHAN | the requester died or left | – |
+//! | ORPHAN | the requester died or left; high half: the replier that still writes, or 0 | – |
 //!
 //! Every transition is one compare-and-swap, so exactly one of reply, callback, timeout, cancellation and loss ends a
 //! wait. The sleeping bit is set by the requester and survives WAIT → FILLING; who moves the word to an end state wakes
@@ -20,7 +20,7 @@
 
 use crate::Tno;
 use crate::mem::Ordering::SeqCst;
-use crate::slot::{Kind, Slot};
+use crate::slot::{Answer, Kind, Slot, State};
 use crate::sys::{Deadline, Woken};
 
 /// What a turn word says.
@@ -92,6 +92,9 @@ impl Turn {
 
 const TURN: usize = 64;
 const ARMED_BY: usize = 104;
+/// How often a change is tried again. Honest threads change a turn a handful of times in a wait; only a peer that writes to it
+/// all the time can use this up, and then spoils its own connection.
+pub(crate) const RETRIES: u32 = 1 << 12;
 
 /// The right to write an answer. Only the thread that holds it may end the wait with a message.
 #[derive(Debug)]
@@ -136,6 +139,8 @@ impl<'a> Slot<'a> {
     }
 
     fn begin(&self, phase: Phase, id: u32) {
+        // Rundown frees what an unpublished answer names: nothing until its replier names it.
+        self.forget_answer();
         let sequence = self.turn().sequence.wrapping_add(1);
         let turn = Turn {
             phase,
@@ -146,6 +151,24 @@ impl<'a> Slot<'a> {
         self.mem
             .w64(self.offset + TURN)
             .store(turn.encode(), SeqCst);
+    }
+
+    /// Makes the turn of a slot that was just allocated IDLE: its last requester may have left it ORPHAN.
+    pub(crate) fn forget_turn(&self) {
+        if self.turn().phase != Phase::Idle {
+            self.reset_turn();
+        }
+    }
+
+    /// Returns whether the turn says MSG of `sequence`, and the answer came from who waits in slot `waiter` of the other lane:
+    /// what an ARMED turn of that waiter depends on.
+    #[must_use]
+    pub fn is_answered_by(&self, waiter: u32, sequence: u32) -> bool {
+        let turn = self.turn();
+        turn.phase == Phase::Msg
+            && turn.sequence == sequence
+            && self.answer().waiter == waiter + 1
+            && self.turn() == turn
     }
 
     /// Requester: its own answer was delivered, ARMED becomes WAIT unless somebody helped already.
@@ -161,17 +184,16 @@ impl<'a> Slot<'a> {
     /// # Errors
     /// The turn, if its phase is not WAIT or ARMED any more (FILLING included: an answer is on its way).
     pub fn end_wait(&self) -> Result<(), Turn> {
-        loop {
+        for _ in 0..RETRIES {
             let turn = self.turn();
-            match turn.phase {
-                Phase::Wait | Phase::Armed => {
-                    if self.change_turn(turn, turn.to(Phase::Idle, 0)) {
-                        return Ok(());
-                    }
-                }
-                _ => return Err(turn),
+            if !matches!(turn.phase, Phase::Wait | Phase::Armed) {
+                return Err(turn);
+            }
+            if self.change_turn(turn, turn.to(Phase::Idle, 0)) {
+                return Ok(());
             }
         }
+        Err(self.turn())
     }
 
     /// Requester: gives up an answer that a replier takes too long to write. That replier then frees what it made.
@@ -182,19 +204,40 @@ impl<'a> Slot<'a> {
 
     /// Requester: leaves a request that may still be undelivered. Its slot is freed here if it was delivered, else by the
     /// receiver that takes it ([`crate::lane::Lane::hold`]); a replier that is just writing frees it itself.
-    pub fn leave(&self, me: Tno) {
-        loop {
-            let turn = self.turn();
-            if self.change_turn(turn, turn.to(Phase::Orphan, turn.who)) {
-                if turn.phase == Phase::Filling {
-                    return;
-                }
+    pub fn leave(&self) {
+        for _ in 0..RETRIES {
+            if self.orphan_from(self.turn()) {
                 break;
             }
         }
+        self.free_orphan();
+    }
+
+    /// Moves exactly `turn` to ORPHAN, keeping the name of a replier that writes; returns whether this thread did it.
+    pub(crate) fn orphan_from(&self, turn: Turn) -> bool {
+        let writer = match turn.phase {
+            Phase::Filling | Phase::Orphan => turn.who,
+            _ => 0,
+        };
+        self.change_turn(turn, turn.to(Phase::Orphan, writer))
+    }
+
+    /// Frees the slot if it was delivered, its requester is gone and nobody writes to it. Who makes the last of the three true
+    /// looks at the other two afterwards, so the slot is freed, and the state's generation lets only one free it.
+    pub(crate) fn free_orphan(&self) {
         let state = self.state();
-        if state.kind == Kind::Held && state.owner == me {
+        let turn = self.turn();
+        if state.kind == Kind::Held && turn.phase == Phase::Orphan && turn.who == 0 {
             self.advance(state, Kind::Free, 0);
+        }
+    }
+
+    /// The replier `writer` writes no more into a slot whose requester left.
+    pub(crate) fn finish_abandoned(&self, writer: Tno) {
+        let turn = self.turn();
+        if turn.phase == Phase::Orphan && turn.who == writer {
+            self.change_turn(turn, turn.to(Phase::Orphan, 0));
+            self.free_orphan();
         }
     }
 
@@ -235,7 +278,7 @@ impl<'a> Slot<'a> {
         me: Tno,
         resolve: impl Fn(u32, u32) -> bool,
     ) -> Result<Filling<'a>, NotWaiting> {
-        loop {
+        for _ in 0..RETRIES {
             let turn = self.turn();
             if turn.who != id {
                 return Err(NotWaiting);
@@ -261,11 +304,12 @@ impl<'a> Slot<'a> {
                 _ => return Err(NotWaiting),
             }
         }
+        Err(NotWaiting)
     }
 
     /// Server: ends a wait without a message; returns whether it did. FILLING is left to its replier.
     pub fn end_turn(&self, phase: Phase) -> bool {
-        loop {
+        for _ in 0..RETRIES {
             let turn = self.turn();
             if !matches!(turn.phase, Phase::Wait | Phase::Armed) {
                 return false;
@@ -275,11 +319,12 @@ impl<'a> Slot<'a> {
                 return true;
             }
         }
+        false
     }
 
     /// Server: takes a claim back from a replier that died; the wait goes on, or is lost if `lost`.
     pub fn revert_filling(&self, dead: Tno, lost: bool) -> bool {
-        loop {
+        for _ in 0..RETRIES {
             let turn = self.turn();
             if turn.phase != Phase::Filling || turn.who != dead {
                 return false;
@@ -294,6 +339,7 @@ impl<'a> Slot<'a> {
                 return true;
             }
         }
+        false
     }
 
     /// Server: wakes a requester whose waker may have died between its change and its wake.
@@ -317,23 +363,55 @@ impl<'a> Filling<'a> {
         self.slot
     }
 
-    /// Ends the wait: the answer written into the slot is the message.
+    /// Ends the wait with `answer`. `side` is a slot of the other lane that this thread allocated and wrote, if the payload does
+    /// not lie in the request's own slot: it goes to the requester.
     ///
     /// # Errors
-    /// [`NotWaiting`] if the requester left meanwhile; the caller then frees what it wrote elsewhere.
-    pub fn publish(self) -> Result<(), NotWaiting> {
-        self.leave(Phase::Msg, 0)
+    /// [`NotWaiting`] if the requester left meanwhile; nothing of the answer remains.
+    pub fn deliver(self, answer: &Answer, side: Option<&Slot<'_>>) -> Result<(), NotWaiting> {
+        let (slot, me) = (self.slot, self.me);
+        let requester = slot.header().sender;
+        // 1. The name first: who dies after it and before 3 leaves a side slot that rundown finds.
+        slot.set_answer(&Answer {
+            slot: side.map_or(0, |side| side.index() + 1),
+            ..*answer
+        });
+        // 2. The side slot becomes the requester's.
+        let held = side.map(|side| {
+            let writing = State {
+                kind: Kind::Writing,
+                owner: me,
+                ..side.state()
+            };
+            side.advance(writing, Kind::Held, requester);
+            let held = State {
+                kind: Kind::Held,
+                owner: requester,
+                ..writing
+            };
+            (side, held)
+        });
+        // 3. The wait ends, or has ended.
+        let result = self.leave(Phase::Msg, 0);
+        if result.is_err() {
+            if let Some((side, held)) = held {
+                side.advance(held, Kind::Free, 0);
+            }
+            slot.finish_abandoned(me);
+        }
+        result
     }
 
-    /// Gives the right back: the requester goes on waiting.
+    /// Gives the right back: the requester goes on waiting, unless it left meanwhile.
     pub fn give_back(self) {
-        let id = self.id;
-        // The requester may have left meanwhile; then there is nothing to give back.
-        let _ = self.leave(Phase::Wait, id);
+        let (slot, me, id) = (self.slot, self.me, self.id);
+        if self.leave(Phase::Wait, id).is_err() {
+            slot.finish_abandoned(me);
+        }
     }
 
     fn leave(self, phase: Phase, who: u32) -> Result<(), NotWaiting> {
-        loop {
+        for _ in 0..RETRIES {
             let turn = self.slot.turn();
             if turn.phase != Phase::Filling || turn.who != self.me {
                 return Err(NotWaiting);
@@ -343,5 +421,6 @@ impl<'a> Filling<'a> {
                 return Ok(());
             }
         }
+        Err(NotWaiting)
     }
 }
