@@ -285,9 +285,10 @@ fn take_lock(prefix: &Prefix) -> Result<File, ServeError> {
 }
 
 fn server_pid(connection: &Connection) -> Result<Pid, ServeError> {
-    let credentials = rustix::net::sockopt::socket_peercred(connection)
-        .map_err(|error| ServeError::System("find the server's process", error.into()))?;
-    Ok(credentials.pid)
+    let failed = |error| ServeError::System("find the server's process", error);
+    let credentials = sys::peer_credentials(connection).map_err(failed)?;
+    let pid = credentials.pid.and_then(Pid::from_raw);
+    pid.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }
 
 fn log_file(path: &Path) -> Stdio {

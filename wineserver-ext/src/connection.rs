@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, limits};
 use ntlpc_proto::port::{
     Accept, AcceptFailed, AcceptFailedReply, AcceptReply, AcceptViews, AcceptViewsReply, Complete,
     CompleteReply, Connect, ConnectAbort, ConnectAbortReply, ConnectReply, ConnectResult,
@@ -78,6 +78,8 @@ pub struct Connection {
     pub static_token: Option<Token>,
     /// Connection information for the client.
     pub info: Vec<u8>,
+    /// The most of it that the client takes; `None` = all.
+    pub info_room: Option<usize>,
     /// The client's section.
     pub client_view: Option<SharedView>,
     /// The server's section.
@@ -107,6 +109,7 @@ impl SharedView {
             return Ok(None);
         };
         let section = fds.into_iter().next().ok_or(NtStatus::INVALID_PARAMETER)?;
+        check_view(&view, &section)?;
         Ok(Some(SharedView {
             section: Arc::new(section),
             offset: view.offset,
@@ -125,6 +128,33 @@ impl SharedView {
     }
 }
 
+/// A view beyond its section would raise SIGBUS in the peer that maps it.
+fn check_view(view: &View, section: &OwnedFd) -> Result<(), NtStatus> {
+    const GRANULARITY: u64 = 0x1_0000;
+    const PAGE: u64 = 0x1000;
+    if !view.offset.is_multiple_of(GRANULARITY) {
+        return Err(NtStatus::MAPPED_ALIGNMENT);
+    }
+    let stat = rustix::fs::fstat(section).map_err(|_| NtStatus::INVALID_HANDLE)?;
+    let len = u64::try_from(stat.st_size)
+        .unwrap_or(0)
+        .next_multiple_of(PAGE);
+    let end = view.offset.checked_add(view.size);
+    if view.size == 0 || end.is_none_or(|end| end > len) {
+        return Err(NtStatus::INVALID_VIEW_SIZE);
+    }
+    Ok(())
+}
+
+impl Connection {
+    fn set_info(&mut self, mut info: Vec<u8>) {
+        if let Some(room) = self.info_room {
+            info.truncate(room);
+        }
+        self.info = info;
+    }
+}
+
 impl State {
     /// Starts a connection (lpc §2.3 steps 8–18).
     pub fn connect(
@@ -134,13 +164,16 @@ impl State {
         fds: Vec<OwnedFd>,
     ) -> Outcome<Connect> {
         self.own_thread(caller, request.tno)?;
+        // A malformed SID is found before the name is looked up (lpc §2.4 step 6).
+        let required_sid = match request.required_sid.0.as_slice() {
+            [] => None,
+            bytes => Some(Sid::parse(bytes)?.canonical(self.owner_uid)),
+        };
         let token = self.effective_token(caller, request.tno, &request.token.0)?;
         let id = self.find_connection_port(&request.name, &token)?;
         let port = self.ports.get(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
         let receiving = port.receiving().ok_or(NtStatus::INVALID_PORT_HANDLE)?;
-        if !request.required_sid.0.is_empty()
-            && Sid::parse(&request.required_sid.0)? != receiving.server_sid
-        {
+        if required_sid.is_some_and(|sid| sid != receiving.server_sid) {
             return Err(NtStatus::SERVER_SID_MISMATCH);
         }
         let level = ImpersonationLevel::from_raw(request.qos.level)?;
@@ -151,6 +184,13 @@ impl State {
         request.view_status.ok()?;
         self.check_port_room()?;
         let (max_message, max_info, creator) = (port.max_message, port.max_info, port.creator);
+        let mut info = request.info.0;
+        if !request.is_alpc {
+            // Silently cut (lpc §2.3 step 16).
+            info.truncate(limits::max_connection_info(self.process(caller)?.width));
+        }
+        // The client's buffer takes as much as it sent (lpc#84); ALPC has no such rule.
+        let info_room = (!request.is_alpc).then_some(info.len());
         let client_view = SharedView::new(request.view, fds)?;
         let segment =
             Segment::create().map_err(|error| no_room("cannot create a segment", &error))?;
@@ -174,7 +214,7 @@ impl State {
             context: 0,
             source,
             view_size: client_view.as_ref().map_or(0, |view| view.size),
-            data: &request.info.0,
+            data: &info,
         };
         let message_id = receiving
             .system
@@ -202,6 +242,7 @@ impl State {
             is_effective_only: request.qos.is_effective_only,
             static_token,
             info: Vec::new(),
+            info_room,
             client_view,
             server_view: None,
             client_system: None,
@@ -260,7 +301,10 @@ impl State {
             .connections
             .get_mut(&id)
             .ok_or(NtStatus::PORT_CONNECTION_REFUSED)?;
-        let info = Bytes(std::mem::take(&mut connection.info));
+        let info = match connection.phase {
+            Phase::Pending | Phase::Accepted => Bytes::default(),
+            Phase::Refused | Phase::Completed => Bytes(std::mem::take(&mut connection.info)),
+        };
         let (status, client_view_remote_base, server_view, fds) = match connection.phase {
             Phase::Pending | Phase::Accepted => (NtStatus::PENDING, 0, None, Vec::new()),
             Phase::Refused => (NtStatus::PORT_CONNECTION_REFUSED, 0, None, Vec::new()),
@@ -329,10 +373,10 @@ impl State {
         if port.creator != caller {
             return Err(NtStatus::REPLY_MESSAGE_MISMATCH);
         }
-        let limits = (port.max_message, port.max_info);
+        let maxima = (port.max_message, port.max_info);
         // From here on the request is consumed: a failure refuses the client.
         let outcome = match request.is_accepted {
-            true => self.accept_pending(caller, id, limits, request, fds),
+            true => self.accept_pending(caller, id, maxima, request, fds),
             false => {
                 self.refuse(id, request.info.0);
                 return answer(AcceptReply::default());
@@ -348,7 +392,7 @@ impl State {
         &mut self,
         caller: ProcessNo,
         id: ConnectionId,
-        limits: (u32, u32),
+        maxima: (u32, u32),
         request: Accept,
         fds: Vec<OwnedFd>,
     ) -> Outcome<Accept> {
@@ -368,41 +412,48 @@ impl State {
             Some(size) => self.place_view(caller, size)?,
             None => 0,
         };
-        if let Some(view) = &mut server_view {
-            view.remote_base = self.place_view(client_process, view.size)?;
-        }
-        let server_port = self.names.allocate_id();
+        let remote_size = server_view.as_ref().map(|view| view.size);
         let connection = self.connections.get_mut(&id).ok_or(gone)?;
         let mut out = vec![OutFd::Memory(Arc::clone(connection.segment.mapping()))];
+        // Set before anything else can fail: whatever is placed is given back with the connection.
+        connection.server_process = Some(caller);
         if let Some(view) = &mut connection.client_view {
             view.remote_base = client_base;
             out.push(OutFd::Other(Arc::clone(&view.section)));
         }
+        let server_base = match remote_size {
+            Some(size) => self.place_view(client_process, size)?,
+            None => 0,
+        };
+        let connection = self.connections.get_mut(&id).ok_or(gone)?;
+        if let Some(view) = &mut server_view {
+            view.remote_base = server_base;
+        }
+        connection.server_view = server_view;
+        let server_port = self.names.allocate_id();
         let holder = self.new_holder(caller, server_port, &mut out)?;
         let connection = self.connections.get_mut(&id).ok_or(gone)?;
         connection.phase = Phase::Accepted;
         connection.server_port = Some(server_port);
-        connection.server_process = Some(caller);
         connection.server_holders.insert(caller);
         connection.context = request.context;
-        connection.info = request.info.0;
+        connection.set_info(request.info.0);
         let reply = AcceptReply {
             port: server_port,
             connection_port: connection.port,
             source: connection.source,
-            max_message: limits.0,
+            max_message: maxima.0,
             client_process,
             client_view: connection.client_view.as_ref().map(SharedView::remote),
-            server_view_remote_base: server_view.as_ref().map_or(0, |view| view.remote_base),
+            server_view_remote_base: server_base,
         };
-        connection.server_view = server_view;
         let end = NewEnd {
             id: server_port,
             kind: PortKind::Server,
             connection: id,
             holder,
         };
-        self.insert_end(caller, request.tno, end, limits);
+        self.insert_end(caller, request.tno, end, maxima);
         answer_with(reply, out)
     }
 
@@ -436,7 +487,7 @@ impl State {
             && matches!(connection.phase, Phase::Pending | Phase::Accepted)
         {
             connection.phase = Phase::Refused;
-            connection.info = info;
+            connection.set_info(info);
             connection.segment.close();
             connection.segment.finish_connect();
         }
@@ -474,11 +525,17 @@ impl State {
         if let Some(connection) = self.connections.get_mut(&id)
             && connection.phase == Phase::Accepted
         {
-            if let Some(view) = &mut connection.client_view {
-                view.remote_base = request.client_view_base;
-            }
-            if let Some(view) = &mut connection.server_view {
-                view.remote_base = request.server_view_remote_base;
+            // An address given out here stays: it is taken in an arena, and given back by this number.
+            let chosen = [
+                (&mut connection.client_view, request.client_view_base),
+                (&mut connection.server_view, request.server_view_remote_base),
+            ];
+            for (view, base) in chosen {
+                if let Some(view) = view
+                    && view.remote_base == 0
+                {
+                    view.remote_base = base;
+                }
             }
         }
         answer(AcceptViewsReply {})

@@ -96,6 +96,8 @@ pub struct Receiving {
     pub sources: BTreeMap<u32, Source>,
     /// Where the next search for a free source number starts, so that numbers are reused as late as possible.
     next_source: u32,
+    /// Whether its last handle is closed, and its queue purged.
+    pub is_closed: bool,
     /// User SID of the creator's primary token (lpc §2.3 step 12).
     pub server_sid: Sid,
 }
@@ -291,6 +293,7 @@ impl State {
                 system,
                 sources: BTreeMap::new(),
                 next_source: FIRST_CONNECTION,
+                is_closed: false,
                 server_sid,
             }),
         };

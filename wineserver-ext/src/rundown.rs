@@ -81,6 +81,10 @@ impl State {
         let Role::Receiving(receiving) = &mut port.role else {
             return;
         };
+        // A reference without a handle may go later: what was queued since through a server port stays.
+        if std::mem::replace(&mut receiving.is_closed, true) {
+            return self.free_receiving_if_unused(id);
+        }
         rundown::purge(
             &receiving.system.segment().lane(Direction::ToServer),
             SERVER,
@@ -435,6 +439,19 @@ impl State {
             self.close_exception_port(number, &exception, closer);
         }
         self.processes.remove(&number);
+    }
+
+    /// The server ends: every wait for an answer that cannot come any more is over, as if every process had died.
+    pub(crate) fn run_down_everything(&mut self) {
+        let processes: Vec<ProcessNo> = self.processes.keys().copied().collect();
+        for process in processes {
+            self.run_down_process(process);
+        }
+        // What is held by lifetime descriptors outlives its process.
+        let lifetimes: Vec<u32> = self.lifetimes.keys().copied().collect();
+        for lifetime in lifetimes {
+            self.lifetime_ended(lifetime);
+        }
     }
 
     /// The last copy of a lifetime descriptor was closed.

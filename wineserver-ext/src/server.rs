@@ -10,8 +10,7 @@ use ntlpc_abi::NtStatus;
 use ntlpc_proto::frame::{Frame, MAX_BYTES, encode_refusal};
 use ntlpc_proto::process::{Hello, HostKind};
 use ntlpc_proto::transport::{self, Wait};
-use ntlpc_proto::{Request, frame};
-use rustix::net::sockopt::socket_peercred;
+use ntlpc_proto::{Malformed, Request, frame, sys};
 use rustix::process::Pid;
 
 use crate::answer::{OutFd, encode};
@@ -89,6 +88,8 @@ impl Server {
             }
             for event in self.state.poll.wait(timeout)? {
                 if event == Token::End {
+                    log::info!("asked to end");
+                    self.state.run_down_everything();
                     return Ok(());
                 }
                 self.handle_event(event);
@@ -167,12 +168,12 @@ impl Server {
     }
 
     fn admit(&mut self, socket: OwnedFd) {
-        let Ok(peer) = socket_peercred(&socket) else {
+        let Ok(peer) = sys::peer_credentials(&socket) else {
             return;
         };
         let credentials = Credentials {
-            uid: peer.uid.as_raw(),
-            gid: peer.gid.as_raw(),
+            uid: peer.uid,
+            gid: peer.gid,
             owner_uid: self.state.owner_uid,
         };
         if !credentials.is_owner() {
@@ -201,7 +202,7 @@ impl Server {
             log::warn!("cannot watch a client: {error}");
             return;
         }
-        let linux_pid = Some(peer.pid);
+        let linux_pid = peer.pid.and_then(Pid::from_raw);
         self.clients.insert(
             number,
             Client {
@@ -240,7 +241,10 @@ impl Server {
             let bytes = self.buffer[..received.len].to_vec();
             let reply = match Frame::parse(&bytes) {
                 Ok(frame) => self.answer(number, &frame, received.fds),
-                Err(error) => Err(error.to_string()),
+                Err(error) => {
+                    self.refuse_version(number, error);
+                    Err(error.to_string())
+                }
             };
             let (bytes, fds) = match reply {
                 Ok(reply) => reply,
@@ -256,6 +260,15 @@ impl Server {
                     Some(&format!("it does not read its replies: {error}")),
                 );
             }
+        }
+    }
+
+    /// Answers a frame of another version in this server's, so that the client can name both.
+    fn refuse_version(&self, number: u32, error: Malformed) {
+        if let (Malformed::Version(_), Some(client)) = (error, self.clients.get(&number)) {
+            let refusal = encode_refusal(Hello::NUMBER, NtStatus::REVISION_MISMATCH);
+            // Whether it hears of it is its own matter.
+            let _ = transport::send(&client.socket, &refusal, &[], Wait::NonBlocking);
         }
     }
 

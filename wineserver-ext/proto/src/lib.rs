@@ -42,7 +42,7 @@ mod prefix;
 pub mod process;
 mod request;
 mod start;
-#[allow(unsafe_code, reason = "close_range has no safe wrapper")]
+#[allow(unsafe_code, reason = "system calls without a fitting safe wrapper")]
 pub mod sys;
 pub mod transport;
 pub mod wire;

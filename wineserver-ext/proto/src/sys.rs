@@ -1,6 +1,47 @@
-//! The system calls without a safe wrapper.
+//! The system calls without a fitting safe wrapper.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Who is at the other end of a socket (`man 7 unix`, SO_PEERCRED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// Process id; `None` if the process is in a PID name space that cannot be seen from here.
+    pub pid: Option<i32>,
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+}
+
+/// Returns the credentials of a connected peer at the time it connected or listened.
+pub fn peer_credentials(socket: impl AsFd) -> io::Result<PeerCredentials> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: 1. `peer` is writable for `len` bytes. 2. The option writes at most `len` bytes of plain integers.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut len,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let pid = (peer.pid > 0).then_some(peer.pid);
+    Ok(PeerCredentials {
+        pid,
+        uid: peer.uid,
+        gid: peer.gid,
+    })
+}
 
 /// Marks every descriptor above the standard three close-on-exec (`man 2 close_range`, Linux 5.11).
 ///

@@ -91,6 +91,16 @@ impl Sid {
         Sid::new(NT, &[21, 0, 0, 0, 1000])
     }
 
+    /// Replaces the SID Wine gives the user of a prefix by the one that names that Linux user.
+    #[must_use]
+    pub fn canonical(self, owner_uid: u32) -> Sid {
+        if self == Sid::wine_user() {
+            Sid::of_user(owner_uid)
+        } else {
+            self
+        }
+    }
+
     /// `S-1-1-0`.
     #[must_use]
     pub fn everyone() -> Sid {

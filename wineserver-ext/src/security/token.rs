@@ -127,7 +127,7 @@ impl Token {
     pub fn parse(bytes: &[u8], credentials: Credentials) -> Result<Token, NtStatus> {
         let wire: WireToken = decode_body(bytes).map_err(|_| NtStatus::INVALID_PARAMETER)?;
         ImpersonationLevel::from_raw(u32::from(wire.level))?;
-        let user = canonical(Sid::parse(&wire.user.0)?, credentials.owner_uid);
+        let user = Sid::parse(&wire.user.0)?.canonical(credentials.owner_uid);
         let groups = wire
             .groups
             .iter()
@@ -267,16 +267,6 @@ impl Token {
             groups: Vec::new(),
             default_dacl: None,
         }
-    }
-}
-
-/// Replaces the SID Wine gives the user of a prefix by the one that names its Linux user.
-#[must_use]
-pub(super) fn canonical(sid: Sid, owner_uid: u32) -> Sid {
-    if sid == Sid::wine_user() {
-        Sid::of_user(owner_uid)
-    } else {
-        sid
     }
 }
 
