@@ -18,6 +18,8 @@ pub mod mutant;
 pub mod name;
 pub mod named_directory;
 pub mod object;
+pub mod open;
+pub mod path;
 pub mod process;
 pub mod record;
 pub mod section;

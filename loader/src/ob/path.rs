@@ -1,0 +1,193 @@
+//! From Windows paths to Linux ones.
+//!
+//! | Windows | Linux |
+//! |---|---|
+//! | `Z:\a\b`, `\\?\Z:\a\b`, `\??\Z:\a\b` | `/a/b` |
+//! | `C:\a` | `$LPC_DRIVE_C/a`, else `drive_c/a` in the prefix |
+//! | other drives | not there |
+//! | `a\b`, `\a`, `Z:a` | relative to the current directory or its drive |
+//! | `NUL`, `CON`, `CONIN$`, `CONOUT$` | `/dev/null`, the terminal |
+//!
+//! A component that does not exist as written is looked for without regard to case.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use ntlpc_abi::NtStatus;
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A file or directory.
+    File(PathBuf),
+    /// `NUL`.
+    Null,
+    /// The console: input (`CONIN$`), output (`CONOUT$`), or either (`CON`).
+    Console,
+    /// A named pipe, `\\.\pipe\name`.
+    Pipe(String),
+}
+
+/// Returns the directory that is drive `C:`.
+#[must_use]
+pub fn drive_c() -> PathBuf {
+    if let Some(directory) = std::env::var_os("LPC_DRIVE_C") {
+        return PathBuf::from(directory);
+    }
+    let prefix = std::env::var_os("LPC_PREFIX").or_else(|| std::env::var_os("WINEPREFIX"));
+    let prefix = prefix.map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/".into())).join(".wine"),
+        PathBuf::from,
+    );
+    prefix.join("drive_c")
+}
+
+/// Returns the Windows path of a Linux path.
+#[must_use]
+pub fn to_windows(path: &Path) -> String {
+    if let Ok(inside) = path.strip_prefix(drive_c()) {
+        return format!("C:\\{}", inside.to_string_lossy().replace('/', "\\"));
+    }
+    let text = path.to_string_lossy().replace('/', "\\");
+    if text.starts_with('\\') { format!("Z:{text}") } else { text }
+}
+
+/// Bytes of a file name: UTF-16 of the guest as UTF-8; lone surrogates come from bytes that are not UTF-8.
+fn os_string(text: &str) -> OsString {
+    OsString::from_vec(text.as_bytes().to_vec())
+}
+
+/// Makes a path absolute in Windows terms and takes `.` and `..` out: what `GetFullPathName` returns.
+#[must_use]
+pub fn full(path: &str, directory: &str) -> String {
+    let path = path.replace('/', "\\");
+    if let Some(rest) = path.strip_prefix("\\\\?\\").or_else(|| path.strip_prefix("\\??\\")) {
+        return format!("\\\\?\\{rest}");
+    }
+    if path.starts_with("\\\\") {
+        return path;
+    }
+    if is_device(&path) {
+        return format!("\\\\.\\{path}");
+    }
+    let drive_of = |path: &str| path.get(..2).filter(|d| d.as_bytes()[1] == b':').map(str::to_owned);
+    let current = drive_of(directory).unwrap_or_else(|| "Z:".to_owned());
+    let (drive, rest) = match drive_of(&path) {
+        Some(drive) => (drive.to_ascii_uppercase(), path[2..].to_owned()),
+        None => (current.clone(), path.clone()),
+    };
+    let absolute = if rest.starts_with('\\') {
+        rest
+    } else if drive.eq_ignore_ascii_case(&current) {
+        format!("{}\\{rest}", directory.get(2..).unwrap_or("").trim_end_matches('\\'))
+    } else {
+        format!("\\{rest}")
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in absolute.split('\\') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            // Trailing dots and spaces are not part of a Win32 name.
+            name => parts.push(name.trim_end_matches([' ', '.'])),
+        }
+    }
+    let trailing = if absolute.ends_with('\\') && !parts.is_empty() { "\\" } else { "" };
+    format!("{drive}\\{}{trailing}", parts.join("\\"))
+}
+
+fn is_device(path: &str) -> bool {
+    matches!(path.to_ascii_uppercase().as_str(), "NUL" | "NUL:" | "CON" | "CONIN$" | "CONOUT$")
+}
+
+/// Resolves a Windows path.
+///
+/// Returns `OBJECT_PATH_NOT_FOUND` for drives and devices that are not there, `OBJECT_NAME_INVALID` for an empty path or
+/// characters Win32 forbids.
+pub fn resolve(path: &str, directory: &str) -> Result<Target, NtStatus> {
+    if path.is_empty() {
+        return Err(NtStatus::OBJECT_PATH_NOT_FOUND);
+    }
+    let full = full(path, directory);
+    let bare = full.strip_prefix("\\\\?\\").unwrap_or(&full);
+    if let Some(device) = full.strip_prefix("\\\\.\\").or_else(|| bare.strip_prefix("GLOBALROOT\\Device\\")) {
+        return match device.to_ascii_uppercase().trim_end_matches(':') {
+            "NUL" => Ok(Target::Null),
+            "CON" | "CONIN$" | "CONOUT$" => Ok(Target::Console),
+            upper => match upper.strip_prefix("PIPE\\") {
+                Some(_) => Ok(Target::Pipe(device[5..].to_owned())),
+                None => Err(NtStatus::OBJECT_PATH_NOT_FOUND),
+            },
+        };
+    }
+    let rest = bare.get(2..).ok_or(NtStatus::OBJECT_PATH_NOT_FOUND)?;
+    if rest.contains(['<', '>', '"', '|', '?', '*', '\0']) || rest.contains(':') {
+        return Err(NtStatus::OBJECT_NAME_INVALID);
+    }
+    let root = match bare[..2].to_ascii_uppercase().as_str() {
+        "Z:" => PathBuf::from("/"),
+        "C:" => drive_c(),
+        _ => return Err(NtStatus::OBJECT_PATH_NOT_FOUND),
+    };
+    Ok(Target::File(find(root, rest)))
+}
+
+/// Finds `rest` under `root`, component by component where the whole does not exist as written.
+fn find(root: PathBuf, rest: &str) -> PathBuf {
+    let straight = root.join(os_string(&rest.trim_start_matches('\\').replace('\\', "/")));
+    if straight.symlink_metadata().is_ok() {
+        return straight;
+    }
+    let mut at = root;
+    for part in rest.split('\\').filter(|part| !part.is_empty()) {
+        let exact = at.join(os_string(part));
+        at = if exact.symlink_metadata().is_ok() { exact } else { similar(&at, part).unwrap_or(exact) };
+    }
+    at
+}
+
+fn similar(directory: &Path, name: &str) -> Option<PathBuf> {
+    let wanted = name.to_lowercase();
+    std::fs::read_dir(directory)
+        .ok()?
+        .flatten()
+        .find(|entry| entry.file_name().to_str().is_some_and(|found| found.to_lowercase() == wanted))
+        .map(|entry| entry.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_paths() {
+        let full = |path| full(path, "Z:\\work\\dir\\");
+        assert_eq!(full("a\\..\\b"), "Z:\\work\\dir\\b");
+        assert_eq!(full("/x/./y/"), "Z:\\x\\y\\");
+        assert_eq!(full("c:q"), "C:\\q");
+        assert_eq!(full("Z:q"), "Z:\\work\\dir\\q");
+        assert_eq!(full("nul"), "\\\\.\\nul");
+        assert_eq!(full("..\\..\\..\\.."), "Z:\\");
+    }
+
+    #[test]
+    fn case_is_ignored_where_needed() {
+        let directory = std::env::temp_dir().join(format!("ntlpc-path-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("MixedCase")).expect("directory");
+        std::fs::write(directory.join("MixedCase/File.TXT"), b"").expect("file");
+        let windows = format!("{}\\mixedcase\\FILE.txt", to_windows(&directory));
+        assert_eq!(resolve(&windows, "Z:\\"), Ok(Target::File(directory.join("MixedCase/File.TXT"))));
+        std::fs::remove_dir_all(directory).expect("clean up");
+    }
+
+    #[test]
+    fn devices_and_bad_names() {
+        assert_eq!(resolve("NUL", "Z:\\"), Ok(Target::Null));
+        assert_eq!(resolve("\\\\.\\pipe\\x", "Z:\\"), Ok(Target::Pipe("x".into())));
+        assert_eq!(resolve("a?b", "Z:\\"), Err(NtStatus::OBJECT_NAME_INVALID));
+        assert_eq!(resolve("Q:\\x", "Z:\\"), Err(NtStatus::OBJECT_PATH_NOT_FOUND));
+    }
+}
