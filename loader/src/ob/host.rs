@@ -43,6 +43,13 @@ pub struct PortObject {
     _lifetime: Option<OwnedFd>,
 }
 
+impl PortObject {
+    /// Builds the port another process packed.
+    pub fn unpack(_bytes: &[u8], _lifetime: Option<OwnedFd>) -> Result<Self, NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
+}
+
 /// Signal word of a waitable port, kept mapped by the port.
 #[derive(Debug)]
 struct PortSignal {

@@ -25,11 +25,14 @@ pub mod record;
 pub mod section;
 pub mod security;
 pub mod sid;
+pub mod spawn;
+pub mod stdio;
 pub mod sync;
 pub mod table;
 pub mod thread;
 pub mod time;
 pub mod token;
+pub mod unpack;
 pub mod wait;
 
 use ntlpc_abi::{Handle, NtStatus};

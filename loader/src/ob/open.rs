@@ -89,7 +89,11 @@ fn flags_of(access: u32) -> OFlags {
         (false, true) => OFlags::WRONLY,
         (true, true) => OFlags::RDWR,
     };
-    mode | if appends { OFlags::APPEND } else { OFlags::empty() }
+    mode | if appends {
+        OFlags::APPEND
+    } else {
+        OFlags::empty()
+    }
 }
 
 /// Opens or creates what a path names.
@@ -98,7 +102,10 @@ pub fn open_target(target: &Target, how: How) -> Result<(File, Outcome), NtStatu
     let plain = |path: &str| {
         let flags = flags_of(how.access) & !OFlags::APPEND | OFlags::CLOEXEC;
         let fd = open(path, flags, Mode::empty()).map_err(|error| status_of(&error.into()))?;
-        Ok((File::new(fd, PathBuf::new(), is_overlapped), Outcome::Opened))
+        Ok((
+            File::new(fd, PathBuf::new(), is_overlapped),
+            Outcome::Opened,
+        ))
     };
     match target {
         Target::Null => plain("/dev/null"),
@@ -109,7 +116,11 @@ pub fn open_target(target: &Target, how: How) -> Result<(File, Outcome), NtStatu
 }
 
 fn open_file(path: &Path, how: How, is_overlapped: bool) -> Result<(File, Outcome), NtStatus> {
-    let metadata = if how.options & option::OPEN_REPARSE_POINT != 0 { path.symlink_metadata() } else { path.metadata() };
+    let metadata = if how.options & option::OPEN_REPARSE_POINT != 0 {
+        path.symlink_metadata()
+    } else {
+        path.metadata()
+    };
     let existing = match &metadata {
         Ok(found) => Some(found),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -118,10 +129,15 @@ fn open_file(path: &Path, how: How, is_overlapped: bool) -> Result<(File, Outcom
     if existing.is_none() && !path.parent().is_none_or(Path::is_dir) {
         return Err(NtStatus::OBJECT_PATH_NOT_FOUND);
     }
-    let is_directory = existing.map_or(how.options & option::DIRECTORY != 0, std::fs::Metadata::is_dir);
+    let is_directory = existing.map_or(
+        how.options & option::DIRECTORY != 0,
+        std::fs::Metadata::is_dir,
+    );
     let outcome = match (how.disposition, existing.is_some()) {
         (Disposition::Create, true) => return Err(NtStatus::OBJECT_NAME_COLLISION),
-        (Disposition::Open | Disposition::Overwrite, false) => return Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+        (Disposition::Open | Disposition::Overwrite, false) => {
+            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+        }
         (Disposition::Open | Disposition::OpenIf, true) => Outcome::Opened,
         (_, true) => Outcome::Overwritten,
         (_, false) => Outcome::Created,
@@ -146,11 +162,18 @@ fn open_file(path: &Path, how: How, is_overlapped: bool) -> Result<(File, Outcom
             flags |= OFlags::RDWR;
         }
         // FILE_ATTRIBUTE_READONLY
-        let mode = if how.attributes & 1 != 0 { 0o444 } else { 0o666 };
+        let mode = if how.attributes & 1 != 0 {
+            0o444
+        } else {
+            0o666
+        };
         open(path, flags, Mode::from_raw_mode(mode)).map_err(|error| status_of(&error.into()))?
     };
     let file = File::new(fd, path.to_owned(), is_overlapped);
-    file.is_delete_on_close.store(how.options & option::DELETE_ON_CLOSE != 0, Ordering::Release);
+    file.is_delete_on_close.store(
+        how.options & option::DELETE_ON_CLOSE != 0,
+        Ordering::Release,
+    );
     Ok((file, outcome))
 }
 
@@ -167,20 +190,37 @@ mod tests {
     use super::*;
 
     fn how(disposition: Disposition, options: u32) -> How {
-        How { access: rights::READ_DATA | rights::WRITE_DATA, disposition, options, attributes: 0 }
+        How {
+            access: rights::READ_DATA | rights::WRITE_DATA,
+            disposition,
+            options,
+            attributes: 0,
+        }
     }
 
     #[test]
     fn dispositions_decide() {
         let path = std::env::temp_dir().join(format!("ntlpc-open-{}", std::process::id()));
         let target = Target::File(path.clone());
-        let run = |disposition, options| open_target(&target, how(disposition, options)).map(|(_, outcome)| outcome);
-        assert_eq!(run(Disposition::Open, 0), Err(NtStatus::OBJECT_NAME_NOT_FOUND));
+        let run = |disposition, options| {
+            open_target(&target, how(disposition, options)).map(|(_, outcome)| outcome)
+        };
+        assert_eq!(
+            run(Disposition::Open, 0),
+            Err(NtStatus::OBJECT_NAME_NOT_FOUND)
+        );
         assert_eq!(run(Disposition::OpenIf, 0), Ok(Outcome::Created));
-        assert_eq!(run(Disposition::Create, 0), Err(NtStatus::OBJECT_NAME_COLLISION));
+        assert_eq!(
+            run(Disposition::Create, 0),
+            Err(NtStatus::OBJECT_NAME_COLLISION)
+        );
         assert_eq!(run(Disposition::OverwriteIf, 0), Ok(Outcome::Overwritten));
-        assert_eq!(run(Disposition::Open, option::DIRECTORY), Err(NtStatus::NOT_A_DIRECTORY));
-        let (file, _) = open_target(&target, how(Disposition::Open, option::DELETE_ON_CLOSE)).expect("open");
+        assert_eq!(
+            run(Disposition::Open, option::DIRECTORY),
+            Err(NtStatus::NOT_A_DIRECTORY)
+        );
+        let (file, _) =
+            open_target(&target, how(Disposition::Open, option::DELETE_ON_CLOSE)).expect("open");
         crate::ob::object::Object::last_handle_closed(&file);
         assert!(!path.exists());
     }

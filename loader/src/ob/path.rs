@@ -50,7 +50,11 @@ pub fn to_windows(path: &Path) -> String {
         return format!("C:\\{}", inside.to_string_lossy().replace('/', "\\"));
     }
     let text = path.to_string_lossy().replace('/', "\\");
-    if text.starts_with('\\') { format!("Z:{text}") } else { text }
+    if text.starts_with('\\') {
+        format!("Z:{text}")
+    } else {
+        text
+    }
 }
 
 /// Bytes of a file name: UTF-16 of the guest as UTF-8; lone surrogates come from bytes that are not UTF-8.
@@ -62,7 +66,10 @@ fn os_string(text: &str) -> OsString {
 #[must_use]
 pub fn full(path: &str, directory: &str) -> String {
     let path = path.replace('/', "\\");
-    if let Some(rest) = path.strip_prefix("\\\\?\\").or_else(|| path.strip_prefix("\\??\\")) {
+    if let Some(rest) = path
+        .strip_prefix("\\\\?\\")
+        .or_else(|| path.strip_prefix("\\??\\"))
+    {
         return format!("\\\\?\\{rest}");
     }
     if path.starts_with("\\\\") {
@@ -71,7 +78,11 @@ pub fn full(path: &str, directory: &str) -> String {
     if is_device(&path) {
         return format!("\\\\.\\{path}");
     }
-    let drive_of = |path: &str| path.get(..2).filter(|d| d.as_bytes()[1] == b':').map(str::to_owned);
+    let drive_of = |path: &str| {
+        path.get(..2)
+            .filter(|d| d.as_bytes()[1] == b':')
+            .map(str::to_owned)
+    };
     let current = drive_of(directory).unwrap_or_else(|| "Z:".to_owned());
     let (drive, rest) = match drive_of(&path) {
         Some(drive) => (drive.to_ascii_uppercase(), path[2..].to_owned()),
@@ -80,7 +91,10 @@ pub fn full(path: &str, directory: &str) -> String {
     let absolute = if rest.starts_with('\\') {
         rest
     } else if drive.eq_ignore_ascii_case(&current) {
-        format!("{}\\{rest}", directory.get(2..).unwrap_or("").trim_end_matches('\\'))
+        format!(
+            "{}\\{rest}",
+            directory.get(2..).unwrap_or("").trim_end_matches('\\')
+        )
     } else {
         format!("\\{rest}")
     };
@@ -95,12 +109,19 @@ pub fn full(path: &str, directory: &str) -> String {
             name => parts.push(name.trim_end_matches([' ', '.'])),
         }
     }
-    let trailing = if absolute.ends_with('\\') && !parts.is_empty() { "\\" } else { "" };
+    let trailing = if absolute.ends_with('\\') && !parts.is_empty() {
+        "\\"
+    } else {
+        ""
+    };
     format!("{drive}\\{}{trailing}", parts.join("\\"))
 }
 
 fn is_device(path: &str) -> bool {
-    matches!(path.to_ascii_uppercase().as_str(), "NUL" | "NUL:" | "CON" | "CONIN$" | "CONOUT$")
+    matches!(
+        path.to_ascii_uppercase().as_str(),
+        "NUL" | "NUL:" | "CON" | "CONIN$" | "CONOUT$"
+    )
 }
 
 /// Resolves a Windows path.
@@ -113,7 +134,10 @@ pub fn resolve(path: &str, directory: &str) -> Result<Target, NtStatus> {
     }
     let full = full(path, directory);
     let bare = full.strip_prefix("\\\\?\\").unwrap_or(&full);
-    if let Some(device) = full.strip_prefix("\\\\.\\").or_else(|| bare.strip_prefix("GLOBALROOT\\Device\\")) {
+    if let Some(device) = full
+        .strip_prefix("\\\\.\\")
+        .or_else(|| bare.strip_prefix("GLOBALROOT\\Device\\"))
+    {
         return match device.to_ascii_uppercase().trim_end_matches(':') {
             "NUL" => Ok(Target::Null),
             "CON" | "CONIN$" | "CONOUT$" => Ok(Target::Console),
@@ -144,7 +168,11 @@ fn find(root: PathBuf, rest: &str) -> PathBuf {
     let mut at = root;
     for part in rest.split('\\').filter(|part| !part.is_empty()) {
         let exact = at.join(os_string(part));
-        at = if exact.symlink_metadata().is_ok() { exact } else { similar(&at, part).unwrap_or(exact) };
+        at = if exact.symlink_metadata().is_ok() {
+            exact
+        } else {
+            similar(&at, part).unwrap_or(exact)
+        };
     }
     at
 }
@@ -154,7 +182,12 @@ fn similar(directory: &Path, name: &str) -> Option<PathBuf> {
     std::fs::read_dir(directory)
         .ok()?
         .flatten()
-        .find(|entry| entry.file_name().to_str().is_some_and(|found| found.to_lowercase() == wanted))
+        .find(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|found| found.to_lowercase() == wanted)
+        })
         .map(|entry| entry.path())
 }
 
@@ -179,15 +212,24 @@ mod tests {
         std::fs::create_dir_all(directory.join("MixedCase")).expect("directory");
         std::fs::write(directory.join("MixedCase/File.TXT"), b"").expect("file");
         let windows = format!("{}\\mixedcase\\FILE.txt", to_windows(&directory));
-        assert_eq!(resolve(&windows, "Z:\\"), Ok(Target::File(directory.join("MixedCase/File.TXT"))));
+        assert_eq!(
+            resolve(&windows, "Z:\\"),
+            Ok(Target::File(directory.join("MixedCase/File.TXT")))
+        );
         std::fs::remove_dir_all(directory).expect("clean up");
     }
 
     #[test]
     fn devices_and_bad_names() {
         assert_eq!(resolve("NUL", "Z:\\"), Ok(Target::Null));
-        assert_eq!(resolve("\\\\.\\pipe\\x", "Z:\\"), Ok(Target::Pipe("x".into())));
+        assert_eq!(
+            resolve("\\\\.\\pipe\\x", "Z:\\"),
+            Ok(Target::Pipe("x".into()))
+        );
         assert_eq!(resolve("a?b", "Z:\\"), Err(NtStatus::OBJECT_NAME_INVALID));
-        assert_eq!(resolve("Q:\\x", "Z:\\"), Err(NtStatus::OBJECT_PATH_NOT_FOUND));
+        assert_eq!(
+            resolve("Q:\\x", "Z:\\"),
+            Err(NtStatus::OBJECT_PATH_NOT_FOUND)
+        );
     }
 }

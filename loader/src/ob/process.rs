@@ -1,12 +1,20 @@
 //! Processes as objects.
+//!
+//! A process shares one page with whoever has a handle to it: the word says that it has ended, the value its exit code. A
+//! child gets the page from its creator; the process itself writes the exit code, the ends are seen by pidfd, so a
+//! killed process ends too. Who opens a process that it did not create reads its page through the process's agent.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::NtStatus;
+use parking_lot::Mutex;
+use rustix::process::{Pid, PidfdFlags, Signal as LinuxSignal, pidfd_open, pidfd_send_signal};
 
 use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use super::sync::Signal;
+use super::thread::{STILL_ACTIVE, Thread};
 use super::wait::Waitable;
 
 /// `PROCESS_ALL_ACCESS` and the generic mapping of processes.
@@ -35,6 +43,9 @@ pub mod rights {
     pub const QUERY_LIMITED_INFORMATION: u32 = 0x1000;
 }
 
+/// Exit code of a process that was killed from outside: what the task manager's "end process" gives.
+const KILLED: u32 = 1;
+
 /// A process of the prefix.
 #[derive(Debug)]
 pub struct Process {
@@ -43,35 +54,176 @@ pub struct Process {
     pub pid: u32,
     /// Creation time.
     pub create_time: i64,
-    /// Set when it has ended.
+    /// Set when it has ended; its record holds the exit code.
     pub signal: Signal,
-    /// Exit code, `STILL_ACTIVE` before.
-    pub exit_code: AtomicU32,
+    /// Names the process even after its id is used again; none for the calling process.
+    pidfd: Option<OwnedFd>,
 }
 
 static CURRENT: OnceLock<Arc<Process>> = OnceLock::new();
+/// Page this process got from its creator.
+static INHERITED: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// Hands over the page the creator of this process made. Called once, before [`current`].
+pub fn adopt(page: OwnedFd) {
+    *INHERITED.lock() = Some(page);
+}
 
 /// Returns the object of this process.
 #[must_use]
 pub fn current() -> Arc<Process> {
     let make = || {
+        let inherited = INHERITED
+            .lock()
+            .take()
+            .and_then(|page| Signal::from_page(page).ok());
+        let pid = std::process::id();
         Arc::new(Process {
             header: Header::default(),
-            pid: std::process::id(),
-            create_time: super::time::system_time(),
-            signal: Signal::new(false),
-            exit_code: AtomicU32::new(super::thread::STILL_ACTIVE),
+            pid,
+            create_time: start_time(pid).unwrap_or_else(super::time::system_time),
+            signal: inherited.unwrap_or_else(|| Signal::new(false)),
+            pidfd: None,
         })
     };
     CURRENT.get_or_init(make).clone()
 }
 
+/// Returns when a process started: boot time and field 22 of `/proc/PID/stat` (`man 5 proc`).
+fn start_time(pid: u32) -> Option<i64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses that may contain anything.
+    let ticks: i64 = stat
+        .rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()?;
+    let per_second = i64::try_from(rustix::param::clock_ticks_per_second()).ok()?;
+    let booted = super::time::system_time() - super::time::interrupt_time();
+    Some(booted + ticks * (super::time::UNITS_PER_SECOND / per_second))
+}
+
+/// Notes the exit code of this process; called right before it ends.
+pub fn exiting(code: u32) {
+    let place = current().signal.place();
+    place.record().value.store(code, Ordering::Release);
+    place.record().changes.store(1, Ordering::Release);
+}
+
 impl Process {
+    /// Makes the object of a process known by pidfd, with the page it shares, and watches for its end.
+    pub fn watch(
+        pid: u32,
+        pidfd: OwnedFd,
+        signal: Signal,
+        is_child: bool,
+    ) -> Result<Arc<Self>, NtStatus> {
+        let waiter = pidfd
+            .try_clone()
+            .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+        let process = Arc::new(Process {
+            header: Header::default(),
+            pid,
+            create_time: start_time(pid).unwrap_or_else(super::time::system_time),
+            signal,
+            pidfd: Some(pidfd),
+        });
+        let ended = process.clone();
+        let watch = move || {
+            wait_for_end(&waiter, is_child);
+            let place = ended.signal.place();
+            let record = place.record();
+            record
+                .time_100ns
+                .store(super::time::system_time(), Ordering::Release);
+            // 0: the process had no chance to say how it ended.
+            if record.changes.load(Ordering::Acquire) == 0 {
+                record.value.store(KILLED, Ordering::Release);
+            }
+            ended.signal.assign(true);
+        };
+        std::thread::Builder::new()
+            .name("process-end".into())
+            .stack_size(0x1_0000)
+            .spawn(watch)
+            .map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)?;
+        Ok(process)
+    }
+
     /// Returns whether this is the calling process.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.pid == std::process::id()
     }
+
+    /// Returns the exit code, or [`STILL_ACTIVE`].
+    #[must_use]
+    pub fn exit_code(&self) -> u32 {
+        if self.signal.is_signaled() {
+            self.signal.place().record().value.load(Ordering::Acquire)
+        } else {
+            STILL_ACTIVE
+        }
+    }
+
+    /// Returns when it ended, 0 before.
+    #[must_use]
+    pub fn exit_time(&self) -> i64 {
+        self.signal
+            .place()
+            .record()
+            .time_100ns
+            .load(Ordering::Acquire)
+    }
+
+    /// `NtTerminateProcess`: ends the process with an exit code.
+    pub fn terminate(&self, code: u32) -> Result<(), NtStatus> {
+        let Some(pidfd) = &self.pidfd else {
+            crate::process::exit_process_now(code);
+        };
+        if self.signal.is_signaled() {
+            return Err(NtStatus::PROCESS_IS_TERMINATING);
+        }
+        let place = self.signal.place();
+        place.record().value.store(code, Ordering::Release);
+        place.record().changes.store(1, Ordering::Release);
+        pidfd_send_signal(pidfd, LinuxSignal::KILL).map_err(|_| NtStatus::ACCESS_DENIED)
+    }
+}
+
+fn wait_for_end(pidfd: &OwnedFd, is_child: bool) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    while poll(&mut fds, None).is_err() {}
+    if is_child {
+        // Takes the zombie away.
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+/// Opens a live process by id.
+///
+/// Returns `INVALID_CID` if there is none, `ACCESS_DENIED` if it belongs to another user.
+pub fn open(pid: u32) -> Result<Arc<Process>, NtStatus> {
+    if pid == std::process::id() {
+        return Ok(current());
+    }
+    let linux = Pid::from_raw(pid.cast_signed()).ok_or(NtStatus::INVALID_CID)?;
+    let pidfd = pidfd_open(linux, PidfdFlags::empty()).map_err(|_| NtStatus::INVALID_CID)?;
+    let signal = super::agent::page_of(pid)?;
+    Process::watch(pid, pidfd, signal, false)
+}
+
+/// Takes one suspension of a thread back, whatever process it belongs to; returns the count before.
+pub fn resume(thread: &Thread) -> u32 {
+    if thread.pid == std::process::id() {
+        return crate::thread::suspend::resume(thread);
+    }
+    // A child created suspended reads from this pipe before its first instruction.
+    u32::from(thread.gate.lock().take().is_some())
 }
 
 impl Object for Process {
@@ -85,9 +237,7 @@ impl Object for Process {
         Some(&self.signal)
     }
     fn pack(&self) -> Result<Packed, NtStatus> {
-        let mut bytes = self.pid.to_le_bytes().to_vec();
-        bytes.extend(self.create_time.to_le_bytes());
-        bytes.extend(self.exit_code.load(Ordering::Acquire).to_le_bytes());
+        let bytes = self.pid.to_le_bytes().to_vec();
         Ok(Packed {
             kind: PackedKind::Process,
             bytes,

@@ -74,6 +74,8 @@ pub struct Thread {
     pub exit_time: AtomicI64,
     /// Name given by `SetThreadDescription`.
     pub name: Mutex<Vec<u16>>,
+    /// End of a pipe whose closing lets a child created suspended run.
+    pub gate: Mutex<Option<std::os::fd::OwnedFd>>,
     /// Set when it must end: waits are cut short.
     pub is_terminating: std::sync::atomic::AtomicBool,
     /// Token it impersonates with.
@@ -107,11 +109,45 @@ impl Thread {
             create_time: super::time::system_time(),
             exit_time: AtomicI64::new(0),
             name: Mutex::new(Vec::new()),
+            gate: Mutex::new(None),
             is_terminating: false.into(),
             token: Mutex::new(None),
         });
         THREADS.lock().push(thread.clone());
         thread
+    }
+
+    /// Makes the object of the first thread of a child; it ends with the process, whose page it shares.
+    pub fn of_child(pid: u32, signal: Signal, gate: Option<std::os::fd::OwnedFd>) -> Arc<Self> {
+        let thread = Thread::of_other(pid, pid, signal);
+        thread
+            .suspend_count
+            .store(u32::from(gate.is_some()), Ordering::Relaxed);
+        *thread.gate.lock() = gate;
+        thread
+    }
+
+    /// Makes the object of a thread of another process, with the page its signal lies in.
+    pub fn of_other(pid: u32, tid: u32, signal: Signal) -> Arc<Self> {
+        Arc::new(Thread {
+            header: Header::default(),
+            pid,
+            tid: AtomicU32::new(tid),
+            signal,
+            exit_code: AtomicU32::new(STILL_ACTIVE),
+            apcs: Arc::default(),
+            suspend_count: AtomicU32::new(0),
+            priority: AtomicI32::new(0),
+            teb: AtomicU64::new(0),
+            start_address: AtomicU64::new(0),
+            affinity: AtomicU64::new(0),
+            create_time: super::time::system_time(),
+            exit_time: AtomicI64::new(0),
+            name: Mutex::new(Vec::new()),
+            gate: Mutex::new(None),
+            is_terminating: false.into(),
+            token: Mutex::new(None),
+        })
     }
 
     /// Binds the object to the calling Linux thread, which becomes this NT thread.

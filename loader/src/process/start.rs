@@ -31,6 +31,7 @@ pub struct Program {
 
 /// Runs a program to its end and leaves with its exit code.
 pub fn run(program: &Program) -> ! {
+    crate::ob::spawn::adopt_startup();
     let mapped = match module::load_program(&program.path) {
         Ok(mapped) => mapped,
         Err(error) => refuse(&program.path, &error),
@@ -79,8 +80,11 @@ pub fn run(program: &Program) -> ! {
         );
     }
     exception::install();
+    crate::ob::host::install();
+    crate::ob::stdio::install();
     thread::set_default_stack(stack_reserve);
     let code = thread::run_main(move || {
+        crate::ob::spawn::wait_for_resume();
         if let Err(error) = module::start_program(order) {
             eprintln!("lpcrun: {error}");
             exit(error.status().0);
@@ -114,6 +118,7 @@ pub fn exit(code: u32) -> ! {
 /// Ends the process at once. The exit code on Linux is the low byte.
 pub fn exit_process_now(code: u32) -> ! {
     log::logger().flush();
+    crate::ob::process::exiting(code);
     std::process::exit((code & 0xff) as i32)
 }
 

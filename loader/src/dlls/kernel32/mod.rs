@@ -5,6 +5,7 @@ mod errhandlingapi;
 mod handleapi;
 pub mod heapapi;
 mod memoryapi;
+pub mod processthreadsapi;
 mod srw;
 mod stringapiset;
 pub mod synchapi;
