@@ -359,6 +359,7 @@ impl State {
         request: Accept,
         fds: Vec<OwnedFd>,
     ) -> Outcome<Accept> {
+        self.bury_if_dead(request.pid, request.tid);
         let client_thread = self.threads.by_client_id(request.pid, request.tid)?.tno;
         let pending = self.connections.iter().find(|(_, connection)| {
             connection.client_thread == client_thread

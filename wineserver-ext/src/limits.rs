@@ -18,3 +18,5 @@ pub const MAX_TERMINATE_PORTS: usize = 4_096;
 pub const MAX_NAME_UNITS: usize = 32_767;
 /// How long a process that hung up may take to die before its objects are run down under it.
 pub const HANG_UP_GRACE_MS: u64 = 200;
+/// How long a port whose descriptor was closed unannounced waits for the death of its process to be reported.
+pub const LIFETIME_GRACE_MS: u64 = 30;

@@ -72,6 +72,12 @@ impl Poll {
         )?)
     }
 
+    /// Stops reporting `fd`, which stays open.
+    pub fn remove(&self, fd: impl AsFd) {
+        // Not being in the set is what the caller wants.
+        let _ = epoll::delete(&self.0, fd);
+    }
+
     /// Waits until something is ready or `timeout` has passed; a signal ends the wait early.
     pub fn wait(&self, timeout: Option<Duration>) -> io::Result<Vec<Token>> {
         const BATCH: usize = 64;

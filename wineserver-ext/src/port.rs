@@ -63,8 +63,10 @@ pub struct Holder {
     pub is_held: bool,
     /// References given to it that it has not taken over yet.
     pub granted: u32,
-    /// Number of its lifetime pipe.
+    /// Number of its lifetime pipe: the hold lasts until the last copy of the other end is closed.
     pub lifetime: Option<u32>,
+    /// Number of the lifetime pipe of another process that it shares.
+    pub shared: Option<u32>,
 }
 
 /// An end of a connection about to become a port.
@@ -316,8 +318,7 @@ impl State {
     ) -> Result<Holder, NtStatus> {
         let mut holder = Holder {
             is_held: true,
-            granted: 0,
-            lifetime: None,
+            ..Holder::default()
         };
         if self.process(process)?.wants_lifetime_fds {
             let (number, fd): (u32, OwnedFd) = self
@@ -372,7 +373,16 @@ impl State {
         } else {
             self.last_thread(caller)
         };
-        self.drop_hold(caller, request.port, closer);
+        // Another process may have a copy of a lifetime descriptor: its last close ends the hold.
+        let holder = self
+            .ports
+            .get(&request.port)
+            .and_then(|port| port.holders.get(&caller));
+        let lifetime = holder.and_then(|holder| holder.lifetime.or(holder.shared));
+        match lifetime.and_then(|lifetime| self.lifetimes.get_mut(&lifetime)) {
+            Some(lifetime) => lifetime.closer = closer,
+            None => self.drop_hold(caller, request.port, closer),
+        }
         answer(ClosePortReply {})
     }
 
@@ -402,10 +412,10 @@ impl State {
         fds: Vec<OwnedFd>,
     ) -> Outcome<AdoptPort> {
         let shared = match fds.first() {
-            Some(fd) if request.port == 0 => Some(self.port_of_lifetime(fd)?),
+            Some(fd) if request.port == 0 => Some(self.lifetime_of(fd)?),
             _ => None,
         };
-        let id = shared.unwrap_or(request.port);
+        let id = shared.map_or(request.port, |(_, port)| port);
         let port = self.ports.get(&id).ok_or(NtStatus::INVALID_HANDLE)?;
         let holder = port.holders.get(&caller);
         if shared.is_none() && holder.is_none_or(|holder| holder.granted == 0) {
@@ -455,6 +465,9 @@ impl State {
             holder.granted = holder.granted.saturating_sub(u32::from(shared.is_none()));
             holder.is_held = true;
             holder.lifetime = holder.lifetime.or(lifetime);
+            if holder.lifetime.is_none() {
+                holder.shared = shared.map(|(lifetime, _)| lifetime);
+            }
         }
         answer_with(reply, fds)
     }
@@ -477,20 +490,20 @@ impl State {
         }
     }
 
-    /// Finds the port whose lifetime pipe a descriptor belongs to: both ends of a pipe are one inode.
-    fn port_of_lifetime(&self, fd: &OwnedFd) -> Result<ObjectId, NtStatus> {
+    /// Finds the lifetime pipe a descriptor belongs to, and its port: both ends of a pipe are one inode.
+    fn lifetime_of(&self, fd: &OwnedFd) -> Result<(u32, ObjectId), NtStatus> {
         let inode = |fd: &OwnedFd| {
             rustix::fs::fstat(fd)
                 .map(|stat| (stat.st_dev, stat.st_ino))
                 .ok()
         };
         let wanted = inode(fd).ok_or(NtStatus::INVALID_HANDLE)?;
-        let lifetime = self
+        let found = self
             .lifetimes
-            .values()
-            .find(|lifetime| inode(&lifetime.fd) == Some(wanted));
-        lifetime
-            .map(|lifetime| lifetime.port)
+            .iter()
+            .find(|(_, lifetime)| inode(&lifetime.fd) == Some(wanted));
+        found
+            .map(|(&number, lifetime)| (number, lifetime.port))
             .ok_or(NtStatus::OBJECT_TYPE_MISMATCH)
     }
 

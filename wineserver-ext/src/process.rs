@@ -219,12 +219,31 @@ impl State {
     }
 
     /// Looks up a live thread.
-    pub fn check_thread(&self, request: CheckThread) -> Outcome<CheckThread> {
+    pub fn check_thread(&mut self, request: CheckThread) -> Outcome<CheckThread> {
+        self.bury_if_dead(request.pid, request.tid);
+
         let thread = self.threads.by_client_id(request.pid, request.tid)?;
         answer(CheckThreadReply {
             tno: thread.tno,
             process: thread.process,
         })
+    }
+
+    /// Runs a thread down if the kernel knows that it is dead and the event has not come up yet.
+    pub(crate) fn bury_if_dead(&mut self, pid: u32, tid: u32) {
+        let Ok(thread) = self.threads.by_client_id(pid, tid) else {
+            return;
+        };
+        let process = self.processes.get(&thread.process);
+        let (tno, number) = (thread.tno, thread.process);
+        if thread.pidfd.as_ref().is_some_and(has_ended) {
+            self.run_down_thread(tno);
+        } else if process
+            .and_then(|process| process.pidfd.as_ref())
+            .is_some_and(has_ended)
+        {
+            self.run_down_process(number);
+        }
     }
 
     /// A standalone process is known by its Linux id; Wine numbers its processes itself.
@@ -252,6 +271,20 @@ impl State {
             Some(_) => Err(NtStatus::INVALID_CID),
         }
     }
+}
+
+/// Returns whether the process or thread of a pidfd has ended.
+pub(crate) fn has_ended(pidfd: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    poll(
+        &mut fds,
+        Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }),
+    )
+    .is_ok_and(|ready| ready > 0)
 }
 
 fn watch_thread(linux_tid: u32) -> Option<OwnedFd> {

@@ -1,8 +1,5 @@
 //! Work on a waiting request: impersonation and its data blocks (lpc §2.13, §2.15).
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
-
 use ntlpc_abi::{NtStatus, Width};
 use ntlpc_proto::Bytes;
 use ntlpc_proto::frame::MAX_DATA_BYTES;
@@ -10,6 +7,7 @@ use ntlpc_proto::port::{
     CheckSender, CheckSenderReply, Impersonate, ImpersonateReply, PortKind, ReadData,
     ReadDataReply, Target, WriteData, WriteDataReply,
 };
+use ntlpc_proto::sys::{read_process, write_process};
 use ntlpc_shm::Tno;
 use ntlpc_shm::segment::{Direction, SELF_SOURCE, Segment};
 use ntlpc_shm::slot::{Header, Kind, NO_IMPERSONATE, Slot};
@@ -30,7 +28,7 @@ struct Block {
 
 impl State {
     /// Checks an impersonation and returns the client's token.
-    pub fn impersonate(&self, caller: ProcessNo, request: Impersonate) -> Outcome<Impersonate> {
+    pub fn impersonate(&mut self, caller: ProcessNo, request: Impersonate) -> Outcome<Impersonate> {
         let port = self.held_port(caller, request.port)?;
         let id = port.connection().filter(|_| port.kind == PortKind::Server);
         let id = id.ok_or(NtStatus::INVALID_PORT_HANDLE)?;
@@ -86,9 +84,9 @@ impl State {
         }
         let mut bytes = vec![0; len];
         if len != 0 {
-            let memory = open_memory(block.linux_pid, false)?;
-            let copied = memory.read_at(&mut bytes, block.base.wrapping_add(request.offset));
-            bytes.truncate(copied.map_err(|_| NtStatus::ACCESS_VIOLATION)?);
+            let from = block.base.wrapping_add(request.offset);
+            let copied = read_process(block.linux_pid, from, &mut bytes);
+            bytes.truncate(copied.map_err(|error| copy_failed(block.linux_pid, &error))?);
         }
         answer(ReadDataReply {
             bytes: Bytes(bytes),
@@ -108,9 +106,9 @@ impl State {
         }
         let mut written = 0;
         if !bytes.is_empty() {
-            let memory = open_memory(block.linux_pid, true)?;
-            let copied = memory.write_at(bytes, block.base.wrapping_add(request.offset));
-            written = copied.map_err(|_| NtStatus::ACCESS_VIOLATION)? as u32;
+            let to = block.base.wrapping_add(request.offset);
+            let copied = write_process(block.linux_pid, to, bytes);
+            written = copied.map_err(|error| copy_failed(block.linux_pid, &error))? as u32;
         }
         answer(WriteDataReply { written })
     }
@@ -263,14 +261,11 @@ fn word(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
     Some(u64::from_le_bytes(raw))
 }
 
-/// Opens the memory of a client, which allowed this server to copy (`man 5 proc`, `PR_SET_PTRACER`).
-fn open_memory(pid: u32, is_written: bool) -> Result<std::fs::File, NtStatus> {
-    OpenOptions::new()
-        .read(true)
-        .write(is_written)
-        .open(format!("/proc/{pid}/mem"))
-        .map_err(|error| {
-            log::warn!("cannot open the memory of process {pid}: {error}");
-            NtStatus::ACCESS_DENIED
-        })
+/// Says why the memory of a client could not be copied; it allowed this server to (`PR_SET_PTRACER`).
+fn copy_failed(pid: u32, error: &std::io::Error) -> NtStatus {
+    if error.raw_os_error() == Some(rustix::io::Errno::FAULT.raw_os_error()) {
+        return NtStatus::ACCESS_VIOLATION;
+    }
+    log::warn!("cannot copy the memory of process {pid}: {error}");
+    NtStatus::ACCESS_DENIED
 }

@@ -1,11 +1,14 @@
 //! What happens when a port loses its last reference, a thread or a process dies (lpc §3.1, §3.5, §3.6).
 
+use std::time::{Duration, Instant};
+
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::PortKind;
 use ntlpc_shm::segment::{Direction, SELF_SOURCE, SYSTEM_SOURCE, Segment};
 use ntlpc_shm::{SERVER, Tno, rundown};
 
 use crate::connection::{ConnectionId, Phase};
+use crate::limits::LIFETIME_GRACE_MS;
 use crate::namespace::ObjectId;
 use crate::notice::{CLIENT_DIED, Notice, PORT_CLOSED, SystemSource};
 use crate::port::{Port, Role, Source};
@@ -412,13 +415,21 @@ impl State {
             .map(|process| process.ports.clone())
             .unwrap_or_default();
         for port in ports {
-            let lifetime = self
+            let holder = self
                 .ports
                 .get(&port)
-                .and_then(|port| port.holders.get(&number)?.lifetime);
+                .and_then(|port| port.holders.get(&number));
+            let lifetime = holder.and_then(|holder| holder.lifetime.or(holder.shared));
             match lifetime.and_then(|lifetime| self.lifetimes.get_mut(&lifetime)) {
                 // Another process may have a copy of the descriptor: its last close ends the hold.
-                Some(lifetime) => lifetime.closer = closer,
+                Some(entry) => {
+                    entry.closer = closer;
+                    if let Some(lifetime) = lifetime
+                        && self.fading.iter().any(|&(fading, _)| fading == lifetime)
+                    {
+                        self.lifetime_ended(lifetime);
+                    }
+                }
                 None => {
                     if let Some(holder) = self
                         .ports
@@ -454,8 +465,30 @@ impl State {
         }
     }
 
-    /// The last copy of a lifetime descriptor was closed.
+    /// The last copy of a lifetime descriptor was closed. If nobody announced it, its process may be dying; the kernel
+    /// closes descriptors before it reports the death, and CLIENT_DIED precedes PORT_CLOSED (lpc §3.5).
+    pub(crate) fn lifetime_hung_up(&mut self, number: u32) {
+        let Some(lifetime) = self.lifetimes.get(&number) else {
+            return;
+        };
+        let process = self
+            .processes
+            .get(&lifetime.process)
+            .filter(|process| process.pidfd.is_some());
+        if lifetime.closer != 0 || process.is_none() {
+            self.lifetime_ended(number);
+            return;
+        }
+        self.poll.remove(&lifetime.fd);
+        self.fading.push((
+            number,
+            Instant::now() + Duration::from_millis(LIFETIME_GRACE_MS),
+        ));
+    }
+
+    /// Ends what a lifetime descriptor held, in every process that shared it.
     pub(crate) fn lifetime_ended(&mut self, number: u32) {
+        self.fading.retain(|&(fading, _)| fading != number);
         let Some(lifetime) = self.lifetimes.remove(&number) else {
             return;
         };
@@ -465,7 +498,16 @@ impl State {
         } else {
             lifetime.closer
         };
-        self.drop_hold(process, port, closer);
+        let holders = self.ports.get(&port).map(|port| &port.holders);
+        let sharing: Vec<ProcessNo> = holders
+            .into_iter()
+            .flatten()
+            .filter(|(_, holder)| holder.lifetime == Some(number) || holder.shared == Some(number))
+            .map(|(&process, _)| process)
+            .collect();
+        for process in sharing {
+            self.drop_hold(process, port, closer);
+        }
     }
 
     /// Takes a thread's registration for a CLIENT_DIED (lpc §2.18).

@@ -105,10 +105,8 @@ impl Server {
     /// Returns how long the next wait may take.
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
-        let dying = self
-            .state
-            .dying
-            .iter()
+        let dying = self.state.dying.iter().chain(&self.state.fading);
+        let dying = dying
             .map(|&(_, at)| at.saturating_duration_since(now))
             .min();
         let idle = match self.linger {
@@ -128,7 +126,7 @@ impl Server {
             Token::Process(number) => self.state.run_down_process(number),
             Token::Thread(tno) => self.state.run_down_thread(tno),
             Token::Lifetime(number) => {
-                self.state.lifetime_ended(number);
+                self.state.lifetime_hung_up(number);
                 self.idle_since = Instant::now();
             }
         }
@@ -146,6 +144,16 @@ impl Server {
             .collect();
         for number in late {
             self.state.run_down_process(number);
+        }
+        let faded: Vec<u32> = self
+            .state
+            .fading
+            .iter()
+            .filter(|&&(_, at)| at <= now)
+            .map(|&(number, _)| number)
+            .collect();
+        for number in faded {
+            self.state.lifetime_ended(number);
         }
     }
 

@@ -30,6 +30,8 @@ pub struct State {
     pub(crate) lifetimes: HashMap<u32, Lifetime>,
     /// Processes that hung up and should die before the given moment.
     pub(crate) dying: Vec<(ProcessNo, Instant)>,
+    /// Lifetime pipes that hung up unannounced: their process may be dying, and its threads' notices come first.
+    pub(crate) fading: Vec<(u32, Instant)>,
     next_process: ProcessNo,
     next_connection: ConnectionId,
     next_lifetime: u32,
@@ -58,6 +60,7 @@ impl State {
             connections: HashMap::new(),
             lifetimes: HashMap::new(),
             dying: Vec::new(),
+            fading: Vec::new(),
             next_process: 1,
             next_connection: 1,
             next_lifetime: 1,

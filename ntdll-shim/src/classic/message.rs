@@ -173,6 +173,11 @@ pub(super) fn deliver(at: UserPtr, incoming: &Incoming, data: &[u8]) -> Result<(
         view_size: Word(view_or_callback),
     };
     guest::write(at, width, &message)?;
+    // Messages are copied in multiples of 4, connection information exactly (lpc §1.10).
+    let data = match incoming.message_type {
+        LPC_CONNECTION_REQUEST => &data[..usize::from(incoming.data_len)],
+        _ => data,
+    };
     if data.is_empty() {
         return Ok(());
     }

@@ -63,3 +63,59 @@ pub fn close_inherited_on_exec() -> io::Result<()> {
         Err(io::Error::last_os_error())
     }
 }
+
+/// Copies from the memory of another process, as far as its pages can be read (`man 2 process_vm_readv`). Returns the
+/// bytes copied.
+///
+/// # Errors
+/// `EFAULT` if the first page cannot be read, `EPERM` or `ESRCH` if the process cannot be looked into.
+pub fn read_process(pid: u32, from: u64, to: &mut [u8]) -> io::Result<usize> {
+    let local = libc::iovec {
+        iov_base: to.as_mut_ptr().cast(),
+        iov_len: to.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: from as *mut libc::c_void,
+        iov_len: to.len(),
+    };
+    // SAFETY: 1. The local vector is a valid buffer. 2. The remote one is only an address in the other process.
+    let copied = unsafe {
+        libc::process_vm_readv(
+            pid as libc::pid_t,
+            &raw const local,
+            1,
+            &raw const remote,
+            1,
+            0,
+        )
+    };
+    usize::try_from(copied).map_err(|_| io::Error::last_os_error())
+}
+
+/// Copies to the memory of another process, as far as its pages can be written. Returns the bytes copied.
+///
+/// # Errors
+/// As [`read_process`].
+pub fn write_process(pid: u32, to: u64, from: &[u8]) -> io::Result<usize> {
+    let local = libc::iovec {
+        iov_base: from.as_ptr().cast_mut().cast(),
+        iov_len: from.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: to as *mut libc::c_void,
+        iov_len: from.len(),
+    };
+    // SAFETY: 1. The local vector is a valid buffer, which process_vm_writev only reads. 2. The remote one is only an
+    // address in the other process.
+    let copied = unsafe {
+        libc::process_vm_writev(
+            pid as libc::pid_t,
+            &raw const local,
+            1,
+            &raw const remote,
+            1,
+            0,
+        )
+    };
+    usize::try_from(copied).map_err(|_| io::Error::last_os_error())
+}
