@@ -20,6 +20,7 @@ mod image;
 mod module;
 mod ob;
 mod process;
+mod resource;
 mod teb;
 mod thread;
 mod trace;

@@ -163,7 +163,24 @@ pub fn current() -> u64 {
     }
 }
 
-/// Reads a word of the running thread's TEB.
+/// Returns the TEB of the calling thread, which must run guest code.
+#[must_use]
+#[inline]
+pub fn this() -> u64 {
+    read_word(SELF.offset())
+}
+
+/// Reads a pointer-sized word of the running thread's TEB.
+#[must_use]
+#[inline]
+pub fn read_word(offset: usize) -> u64 {
+    match width() {
+        Width::X64 => read_u64(offset),
+        Width::X86 => read_u64(offset) & 0xffff_ffff,
+    }
+}
+
+/// Reads 64 bits of the running thread's TEB.
 #[must_use]
 #[inline]
 pub fn read_u64(offset: usize) -> u64 {

@@ -72,8 +72,14 @@ pub fn raise(mut record: Record, mut context: Context) -> ! {
         context.resume();
     }
     if verdict == vectored::CONTINUE_SEARCH {
-        report::unhandled(&record, &context);
+        end_unhandled(&record, &context);
     }
+    crate::process::exit_process_now(record.code)
+}
+
+/// Reports an exception that nobody handles and ends the process.
+pub fn end_unhandled(record: &Record, context: &Context) -> ! {
+    report::unhandled(record, context);
     crate::process::exit_process_now(record.code)
 }
 

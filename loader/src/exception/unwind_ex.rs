@@ -108,6 +108,21 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
     raise_bad(NtStatus::BAD_STACK, record, walk)
 }
 
+/// Continues at a context as `RtlRestoreContext` does when it is given a record.
+pub fn continue_unwound(context: &Context, record: &Record, caller: &Context) -> ! {
+    let mut target = *context;
+    if record.code == LONGJUMP && record.parameters >= 1 {
+        load_jump_buffer(&mut target, record.information[0]);
+    } else if record.code == UNWIND_CONSOLIDATE && record.parameters >= 1 {
+        let mut place = *record;
+        let mut activation = Activation::of_context(caller, 0);
+        target.rip = with_activation(&mut activation, || {
+            Callback(record.information[0]).call(&[std::ptr::from_mut(&mut place) as u64])
+        });
+    }
+    target.resume()
+}
+
 /// Continues in the target frame.
 fn land(frame: &Context, target_ip: u64, record: Record, value: u64) -> ! {
     let mut context = *frame;

@@ -56,6 +56,12 @@ pub fn set_filter(filter: Callback) -> Callback {
     Callback(FILTER.swap(filter.0, Ordering::AcqRel))
 }
 
+/// Returns the top-level filter.
+#[must_use]
+pub fn filter() -> Callback {
+    Callback(FILTER.load(Ordering::Acquire))
+}
+
 /// Runs the handlers of a list until one continues execution; returns whether one did.
 ///
 /// Runs guest code: hold no lock.

@@ -213,7 +213,7 @@ macro_rules! win_api {
 
     ($(#[doc = $doc:literal])* $dll:literal $convention:ident fn $name:ident $(@ $ordinal:literal)? $(= $names:literal)? ( $($arg:ident : $ty:ty),* $(,)? ) $(-> $result:ty)? $body:block $($rest:tt)*) => {
         $(#[doc = $doc])*
-        #[allow(non_snake_case, dead_code, clippy::too_many_arguments, reason = "the guest's names and prototypes")]
+        #[allow(non_snake_case, dead_code, unused_variables, clippy::too_many_arguments, reason = "the guest's names and prototypes")]
         pub(crate) fn $name($($arg: $ty),*) $(-> $result)? $body
         const _: () = {
             #[allow(unused_variables, unused_mut, non_snake_case, reason = "functions without arguments; guest names")]

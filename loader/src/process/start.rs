@@ -83,15 +83,14 @@ pub fn run(program: &Program) -> ! {
     crate::ob::host::install();
     crate::ob::stdio::install();
     thread::set_default_stack(stack_reserve);
-    let code = thread::run_main(move || {
+    thread::run_main(move || {
         crate::ob::spawn::wait_for_resume();
         if let Err(error) = module::start_program(order) {
             eprintln!("lpcrun: {error}");
             exit(error.status().0);
         }
         Callback(entry).call(&[peb::address()]) as u32
-    });
-    exit_process_now(code)
+    })
 }
 
 fn refuse(path: &Path, error: &ImageError) -> ! {

@@ -60,16 +60,15 @@ pub fn at_exit(hook: fn()) {
     EXIT_HOOKS.lock().push(hook);
 }
 
-/// Runs `main` as the program's first thread on a stack of its own; returns its exit code.
-pub fn run_main(main: impl FnOnce() -> u32) -> u32 {
+/// Runs `main` as the program's first thread on a stack of its own; the process lives until its last thread ends.
+pub fn run_main(main: impl FnOnce() -> u32) -> ! {
     let object = Thread::new(0, 0);
     let code = match run_on_guest_stack(default_stack(), &object, main) {
         Ok(code) => code,
         Err(error) => crate::fatal(format_args!("cannot make the first thread: {error}")),
     };
     finish(&object, code);
-    park_until_others_end();
-    code
+    park_until_others_end()
 }
 
 /// Starts a thread that runs guest code; `object` becomes its NT object. Returns once the thread has its id.

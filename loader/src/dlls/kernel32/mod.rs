@@ -2,8 +2,10 @@
 
 mod critical_section;
 mod errhandlingapi;
+mod fibersapi;
 mod handleapi;
 pub mod heapapi;
+pub(crate) mod libloaderapi;
 mod memoryapi;
 pub mod processthreadsapi;
 mod srw;

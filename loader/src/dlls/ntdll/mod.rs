@@ -1,5 +1,8 @@
 //! `ntdll.dll`.
 
+mod ldr;
 mod objects;
 mod ports;
+mod rtlexception;
 pub mod sections;
+mod sections;
