@@ -16,6 +16,11 @@ pub mod host_area {
     /// Host stack pointer to return to when the thread ends.
     pub const BASE_RSP: usize = 0x2008;
 
+    /// Stack address of the innermost exception being dispatched.
+    pub const RAISE_PLACE: usize = 0x2010;
+    /// How many exceptions are being dispatched, each inside of the one before.
+    pub const RAISE_DEPTH: usize = 0x2018;
+
     /// Reads one word of the running thread's host area.
     #[must_use]
     #[inline]

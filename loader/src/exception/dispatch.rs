@@ -12,7 +12,7 @@ use super::{Context, Record, flag, report};
 use crate::export::{Callback, Guest, Ptr};
 use crate::gate::{Activation, current_activation, with_activation};
 use crate::guest_struct;
-use crate::teb;
+use crate::teb::{self, host_area};
 
 guest_struct! {
     /// `DISPATCHER_CONTEXT`.
@@ -53,6 +53,9 @@ pub fn raise(mut record: Record, mut context: Context) -> ! {
         record.code,
         crate::module::describe(record.address)
     );
+    if nesting() > MAX_NESTING {
+        end_unhandled(&record, &context);
+    }
     let at_raise = context;
     let mut activation = Activation::of_context(&at_raise, 0);
     let is_handled = with_activation(&mut activation, || {
@@ -75,6 +78,24 @@ pub fn raise(mut record: Record, mut context: Context) -> ! {
         end_unhandled(&record, &context);
     }
     crate::process::exit_process_now(record.code)
+}
+
+/// Exceptions inside of exceptions before the process is given up.
+const MAX_NESTING: u64 = 16;
+
+/// Counts exceptions that are dispatched inside of each other: each lies deeper on the stack than the one around it.
+fn nesting() -> u64 {
+    let place = 0_u8;
+    let here = &raw const place as u64;
+    let is_inside = here < host_area::read(host_area::RAISE_PLACE);
+    let depth = if is_inside {
+        host_area::read(host_area::RAISE_DEPTH) + 1
+    } else {
+        1
+    };
+    teb::write_host(host_area::RAISE_PLACE, here);
+    teb::write_host(host_area::RAISE_DEPTH, depth);
+    depth
 }
 
 /// Reports an exception that nobody handles and ends the process.

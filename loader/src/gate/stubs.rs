@@ -79,6 +79,13 @@ pub fn stub(index: u64) -> Option<&'static Stub> {
     unsafe { slot.load(Ordering::Acquire).as_ref() }
 }
 
+/// Returns the stub at `address`.
+pub fn at(address: u64) -> Option<&'static Stub> {
+    (0..COUNT.load(Ordering::Relaxed) as u64)
+        .filter_map(stub)
+        .find(|stub| stub.address == address)
+}
+
 /// Stubs of missing imports are made a page at a time.
 struct MissingPage {
     base: u64,

@@ -196,7 +196,10 @@ pub fn proc_address(base: u64, name: &ImportName) -> Option<u64> {
 #[must_use]
 pub fn describe(address: u64) -> String {
     let Some(module) = containing(address) else {
-        return format!("{address:#x}");
+        return match crate::gate::stubs::at(address) {
+            Some(stub) => format!("{}!{}", stub.dll, stub.name),
+            None => format!("{address:#x}"),
+        };
     };
     let rva = (address - module.view.base) as u32;
     match module.exports.and_then(|exports| exports.nearest(rva)) {

@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn slots_start_at_one_and_are_used_again() {
         let mut used = Vec::new();
-        let mut take = |used: &mut Vec<bool>| claim(used, 4, |u| !u, true, || false);
+        let take = |used: &mut Vec<bool>| claim(used, 4, |u| !u, true, || false);
         assert_eq!(take(&mut used), Some(1));
         assert_eq!(take(&mut used), Some(2));
         used[1] = false;

@@ -5,4 +5,3 @@ mod objects;
 mod ports;
 mod rtlexception;
 pub mod sections;
-mod sections;
