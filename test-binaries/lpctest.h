@@ -57,16 +57,23 @@ void register_role_(const char *name, role_fn *run);
 void without_ports_(void);
 
 /* Checks. Each yields whether it held, records it under `cite`, and tells the watchdog what this thread is in. */
+struct site {
+    const char *file;
+    int line;
+    const char *text;
+};
 void doing_(const char *file, int line, const char *text);
-BOOL check_(BOOL held, const char *text, int cite);
-BOOL check_status_(NTSTATUS got, NTSTATUS want, const char *want_text, int cite);
-BOOL check_eq_(ULONG64 got, ULONG64 want, int cite);
+BOOL check_(struct site site, BOOL held, int cite);
+BOOL check_status_(struct site site, NTSTATUS got, NTSTATUS want, int cite);
+BOOL check_eq_(struct site site, ULONG64 got, ULONG64 want, int cite);
 void abandon_if_threads_remain_(void);
 
-#define CHECK(cond, cite) (doing_(__FILE__, __LINE__, #cond), check_((cond) ? TRUE : FALSE, #cond, (cite)))
+#define SITE_(text) ((struct site){__FILE__, __LINE__, text})
+#define CHECK(cond, cite) (doing_(__FILE__, __LINE__, #cond), check_(SITE_(#cond), (cond) ? TRUE : FALSE, (cite)))
 #define CHECK_STATUS(call, want, cite)                                                                                 \
-    (doing_(__FILE__, __LINE__, #call), check_status_((call), (NTSTATUS)(want), #want, (cite)))
-#define CHECK_EQ(got, want, cite) (doing_(__FILE__, __LINE__, #got), check_eq_((ULONG64)(got), (ULONG64)(want), (cite)))
+    (doing_(__FILE__, __LINE__, #call), check_status_(SITE_(#call), (call), (NTSTATUS)(want), (cite)))
+#define CHECK_EQ(got, want, cite)                                                                                      \
+    (doing_(__FILE__, __LINE__, #got), check_eq_(SITE_(#got), (ULONG64)(got), (ULONG64)(want), (cite)))
 #define CHECK_PTR(got, want, cite) CHECK_EQ((ULONG_PTR)(got), (ULONG_PTR)(want), (cite))
 
 /* As CHECK, but a test (not a helper) ends where it does not hold. */

@@ -157,9 +157,15 @@ TEST(no_server_sid)
 
 TEST(name_of_something_else)
 {
+    HANDLE port = UNTOUCHED;
+    CHECK_STATUS(connect_port(&port, L"\\RPC Control"), STATUS_OBJECT_TYPE_MISMATCH, lpc(52));
+    CHECK_PTR(port, UNTOUCHED, lpc(52));
+}
+
+TEST(name_of_an_event)
+{
     HANDLE port = UNTOUCHED, event;
     WCHAR name[64];
-    CHECK_STATUS(connect_port(&port, L"\\RPC Control"), STATUS_OBJECT_TYPE_MISMATCH, lpc(52));
     NEED(NtCreateEvent);
     unique_name(name);
     UNICODE_STRING string = unicode(name);

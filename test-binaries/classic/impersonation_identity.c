@@ -100,6 +100,13 @@ TEST(static_tracking_keeps_the_identity_of_the_connect)
     struct pair pair;
     REQUIRE(open_pair(&pair, SecurityImpersonation, SECURITY_STATIC_TRACKING), SETUP);
     CHECK_EQ(impersonated(&pair, FALSE, STATUS_SUCCESS, lpc(181)), 'u', lpc(181));
+    pair_close(&pair);
+}
+
+TEST(static_tracking_with_another_sender)
+{
+    struct pair pair;
+    REQUIRE(open_pair(&pair, SecurityImpersonation, SECURITY_STATIC_TRACKING), SETUP);
     CHECK_EQ(impersonated(&pair, TRUE, STATUS_SUCCESS, lpc(181)), 'u', lpc(181));
     pair_close(&pair);
 }

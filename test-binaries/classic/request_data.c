@@ -161,8 +161,10 @@ TEST(client_memory_is_gone)
     REQUIRE_STATUS(receive_within(pair.conn, NULL, &request, 5000), STATUS_SUCCESS, SETUP);
     for (ULONG i = 0; i < 2; i++) {
         NTSTATUS status = NtReadRequestData(pair.srv, &request.h, i, copy, 16, &returned);
+        context("entry %lu, status %s", i, status_name(status));
         CHECK(status == STATUS_ACCESS_VIOLATION || status == STATUS_PARTIAL_COPY, SETUP);
     }
+    context(NULL);
     CHECK_STATUS(NtReplyPort(pair.srv, &request.h), STATUS_SUCCESS, SETUP);
     join(&worker);
     pair_close(&pair);

@@ -186,11 +186,16 @@ static struct activity *own_activity_locked(void)
     return unused;
 }
 
+static const char *base_name(const char *file)
+{
+    return strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+}
+
 void doing_(const char *file, int line, const char *text)
 {
     EnterCriticalSection(&lock);
     struct activity *activity = own_activity_locked();
-    activity->file = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+    activity->file = base_name(file);
     activity->line = line;
     activity->text = text;
     LeaveCriticalSection(&lock);
@@ -211,14 +216,14 @@ void context(const char *format, ...)
 }
 
 /* Records a check of the calling thread and returns `held`; prints what differs where it does not hold. */
-static BOOL record(BOOL held, int cite, const char *difference)
+static BOOL record(struct site site, BOOL held, int cite, const char *difference)
 {
     EnterCriticalSection(&lock);
     struct activity *activity = own_activity_locked();
     if (!held) {
         char name[24];
         test_failures++;
-        print("# %s:%d: %s: %s%s%s [%s]", activity->file, activity->line, test_name, difference,
+        print("# %s:%d: %s: %s%s%s [%s]", base_name(site.file), site.line, test_name, difference,
               activity->context[0] ? " with " : "", activity->context, cite_text(cite, name));
     }
     activity->text = NULL;
@@ -233,37 +238,27 @@ static BOOL record(BOOL held, int cite, const char *difference)
     return held;
 }
 
-BOOL check_(BOOL held, const char *text, int cite)
+BOOL check_(struct site site, BOOL held, int cite)
 {
-    return record(held, cite, text);
+    return record(site, held, cite, site.text);
 }
 
-BOOL check_status_(NTSTATUS got, NTSTATUS want, const char *want_text, int cite)
+BOOL check_status_(struct site site, NTSTATUS got, NTSTATUS want, int cite)
 {
-    char text[256] = "";
-    if (got != want) {
-        const char *call = "";
-        EnterCriticalSection(&lock);
-        call = own_activity_locked()->text;
-        LeaveCriticalSection(&lock);
-        _snprintf(text, sizeof text - 1, "%.120s = %s (0x%08lx), want %s", call, status_name(got), (ULONG)got,
-                  want_text);
-    }
-    return record(got == want, cite, text);
+    char text[320] = "";
+    if (got != want)
+        _snprintf(text, sizeof text - 1, "%.160s = %s (0x%08lx), want %s (0x%08lx)", site.text, status_name(got),
+                  (ULONG)got, status_name(want), (ULONG)want);
+    return record(site, got == want, cite, text);
 }
 
-BOOL check_eq_(ULONG64 got, ULONG64 want, int cite)
+BOOL check_eq_(struct site site, ULONG64 got, ULONG64 want, int cite)
 {
-    char text[256] = "";
-    if (got != want) {
-        const char *value = "";
-        EnterCriticalSection(&lock);
-        value = own_activity_locked()->text;
-        LeaveCriticalSection(&lock);
-        _snprintf(text, sizeof text - 1, "%.120s = 0x%lx%08lx, want 0x%lx%08lx", value, (ULONG)(got >> 32), (ULONG)got,
-                  (ULONG)(want >> 32), (ULONG)want);
-    }
-    return record(got == want, cite, text);
+    char text[320] = "";
+    if (got != want)
+        _snprintf(text, sizeof text - 1, "%.160s = 0x%lx%08lx, want 0x%lx%08lx", site.text, (ULONG)(got >> 32),
+                  (ULONG)got, (ULONG)(want >> 32), (ULONG)want);
+    return record(site, got == want, cite, text);
 }
 
 void skip(int cite, const char *reason)

@@ -140,8 +140,9 @@ static NTSTATUS write_buffer(void *p) { return NtWriteRequestData(pair.srv, &goo
 static NTSTATUS query_buffer(void *p) { return NtQueryInformationPort(pair.conn, 0, p, 64, NULL); }
 static NTSTATUS query_returned(void *p) { return NtQueryInformationPort(pair.conn, 0, NULL, 0, p); }
 
-enum { MESSAGE = 1, MAY_BE_NULL = 2, SIZED = 4 /* starts with its own length */ };
+enum { MESSAGE = 1, MAY_BE_NULL = 2, SIZED = 4, REVISED = 8 };
 
+/* SIZED structures start with their own length, REVISED ones with the revision 1. */
 static const struct argument {
     const char *name;
     NTSTATUS (*call)(void *);
@@ -153,7 +154,7 @@ static const struct argument {
     {"NtCreatePort ObjectAttributes", create_attributes, SIZED, sizeof(OBJECT_ATTRIBUTES), lpc(21)},
     {"NtCreatePort ObjectName", create_name, MAY_BE_NULL, sizeof(UNICODE_STRING), SETUP},
     {"NtCreatePort ObjectName.Buffer", create_name_buffer, MAY_BE_NULL, 64, SETUP},
-    {"NtCreatePort SecurityDescriptor", create_descriptor, MAY_BE_NULL, 20, SETUP},
+    {"NtCreatePort SecurityDescriptor", create_descriptor, REVISED | MAY_BE_NULL, 20, SETUP},
     {"NtConnectPort PortHandle", connect_handle, 0, sizeof(HANDLE), lpc(41)},
     {"NtConnectPort PortName", connect_name, 0, sizeof(UNICODE_STRING), lpc(42)},
     {"NtConnectPort PortName.Buffer", connect_name_buffer, MAY_BE_NULL, 64, SETUP},
@@ -236,7 +237,8 @@ TEST(nothing_mapped)
 /* Addresses of the kernel half and the last bytes of the address space. */
 TEST(not_a_user_address)
 {
-    static const ULONG_PTR addresses[] = {~(ULONG_PTR)0 - 3, ~(ULONG_PTR)0 - 63, (ULONG_PTR)1 << (sizeof(void *) * 8 - 1)};
+    static const ULONG_PTR addresses[] = {~(ULONG_PTR)0 - 7, ~(ULONG_PTR)0 - 63,
+                                          (ULONG_PTR)1 << (sizeof(void *) * 8 - 1)};
     REQUIRE(set_up(), SETUP);
     for (int i = 0; i < ARGUMENTS; i++) {
         for (int k = 0; k < 3; k++) {
@@ -253,12 +255,14 @@ TEST(last_bytes_inaccessible)
 {
     REQUIRE(set_up(), SETUP);
     for (int i = 0; i < ARGUMENTS; i++) {
-        /* All but the last four bytes can be accessed; messages keep their alignment. */
-        SIZE_T room = arguments[i].size - 4;
+        /* All but the last eight bytes can be accessed; messages keep their alignment. */
+        SIZE_T room = arguments[i].size > 8 ? arguments[i].size - 8 : 0;
         char *bad = before_guard_page(room + 4096);
         memset(bad, 0, room + 4096);
         if (arguments[i].kind & SIZED)
             *(ULONG *)(bad + 4096) = (ULONG)arguments[i].size;
+        else if (arguments[i].kind & REVISED)
+            bad[4096] = SECURITY_DESCRIPTOR_REVISION;
         context("%s before a guard page", arguments[i].name);
         CHECK_STATUS(arguments[i].call(bad + 4096), STATUS_ACCESS_VIOLATION, arguments[i].cite);
     }
