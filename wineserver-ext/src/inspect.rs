@@ -1,5 +1,7 @@
 //! What `lpcctl` shows (lpc §4.1–4.3).
 
+use std::ops::Bound;
+
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::Bytes;
 use ntlpc_proto::Name;
@@ -49,7 +51,7 @@ impl State {
     }
 
     fn list_ports(&self, request: &ListPorts) -> Outcome<ListPorts> {
-        let mut rest = self.ports.range(request.after + 1..).map(|(_, port)| port);
+        let mut rest = self.ports.range(after(request.after)).map(|(_, port)| port);
         let ports = rest
             .by_ref()
             .take(PAGE)
@@ -78,7 +80,7 @@ impl State {
             kind: port.kind,
             flags: flags(port, connection),
             type_name: port.type_name().to_owned(),
-            name: port.name.clone(),
+            name: shown(&port.name.0),
             handles,
             references: handles + port.references,
             owner_pid: port.creator_id.0,
@@ -298,7 +300,7 @@ impl State {
     fn list_processes(&self, request: &ListProcesses) -> Outcome<ListProcesses> {
         let mut rest = self
             .processes
-            .range(request.after + 1..)
+            .range(after(request.after))
             .map(|(_, process)| process);
         let processes = rest
             .by_ref()
@@ -339,7 +341,7 @@ impl State {
         let mut names: Vec<NameRow> = entries
             .filter(|(leaf, _)| *leaf > request.after.0.as_slice())
             .map(|(leaf, found)| NameRow {
-                name: Name(leaf.to_vec()),
+                name: shown(leaf),
                 type_name: found.kind.type_name().to_owned(),
             })
             .collect();
@@ -348,6 +350,17 @@ impl State {
         names.truncate(PAGE);
         answer(ListNamesReply { names, has_more })
     }
+}
+
+/// The part of an ordered map behind `id`, which may be the last there is.
+fn after<T>(id: T) -> (Bound<T>, Bound<T>) {
+    (Bound::Excluded(id), Bound::Unbounded)
+}
+
+/// Cuts a name so that a page of rows fits a frame whatever the names are.
+fn shown(name: &[u16]) -> Name {
+    const MAX_UNITS: usize = 256;
+    Name(name[..name.len().min(MAX_UNITS)].to_vec())
 }
 
 /// Flags as `!lpc port` prints them (lpc §1.11).

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use common::{Server, wait_until};
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::frame::{self, MAX_BYTES};
+use ntlpc_proto::inspect::{DescribePort, ListNames, ListPorts, ListProcesses, ListThreads};
 use ntlpc_proto::port::{Accept, ClosePort, Connect, CreatePort, QueryPort};
 use ntlpc_proto::process::{CheckThread, Hello, HostKind, RegisterThread, ThreadExit};
 use ntlpc_proto::transport::{Wait, receive, send};
@@ -328,4 +329,42 @@ fn no_room_is_a_status_and_passes() {
     );
     ports.into_iter().for_each(|port| client.close(port));
     assert_eq!(client.status(&client.create_request("")), NtStatus::SUCCESS);
+}
+
+#[test]
+fn inspection_survives_the_last_id_and_long_names() {
+    let server = Server::start();
+    let client = server.client();
+    let ports: Vec<_> = (0..70)
+        .map(|number| client.create(&format!(r"\{number}{}", "x".repeat(20_000))))
+        .collect();
+
+    assert_eq!(
+        client.status(&ListPorts { after: u64::MAX }),
+        NtStatus::SUCCESS
+    );
+    assert_eq!(
+        client.status(&ListProcesses { after: u32::MAX }),
+        NtStatus::SUCCESS
+    );
+    assert_eq!(
+        client.status(&ListThreads { after: u32::MAX }),
+        NtStatus::SUCCESS
+    );
+    let (first, _) = client.ok(&ListPorts { after: 0 });
+    assert!(first.has_more);
+    let after = first.ports.last().expect("a full page").port;
+    let (second, _) = client.ok(&ListPorts { after });
+    assert_eq!(first.ports.len() + second.ports.len(), ports.len());
+    assert_eq!(
+        client.status(&DescribePort { port: after }),
+        NtStatus::SUCCESS
+    );
+    assert_eq!(
+        client.status(&ListNames {
+            directory: r"\".into(),
+            ..ListNames::default()
+        }),
+        NtStatus::SUCCESS
+    );
 }

@@ -170,7 +170,7 @@ pub fn command(dir: &TempDir) -> Command {
     command
         .env("LPC_PREFIX", dir.path().join("prefix"))
         .env("XDG_RUNTIME_DIR", dir.path())
-        .env_remove("RUST_LOG");
+        .env("RUST_LOG", "error");
     command
 }
 
