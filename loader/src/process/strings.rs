@@ -60,3 +60,16 @@ pub fn allocate_bytes(bytes: &[u8]) -> Ptr<u8> {
     buffer.write_bytes(bytes);
     buffer
 }
+
+/// Puts a new current directory into the buffer of the process parameters.
+pub fn set_directory(directory: &str) {
+    let field = super::peb::parameter::<UnicodeString>("current_directory");
+    let old = field.read();
+    let room = usize::from(old.maximum_length) / 2;
+    let units: Vec<u16> = directory.encode_utf16().take(room).collect();
+    old.buffer.write_many(&units);
+    field.write(UnicodeString {
+        length: (units.len() * 2) as u16,
+        ..old
+    });
+}

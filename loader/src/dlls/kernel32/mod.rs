@@ -1,5 +1,6 @@
 //! `kernel32.dll` and `kernelbase.dll`.
 
+mod create_process;
 mod critical_section;
 mod errhandlingapi;
 mod fibersapi;
@@ -7,6 +8,7 @@ mod handleapi;
 pub mod heapapi;
 pub(crate) mod libloaderapi;
 mod memoryapi;
+pub mod processenv;
 pub mod processthreadsapi;
 mod srw;
 mod stringapiset;
