@@ -339,7 +339,7 @@ impl State {
             .entries(directory)
             .ok_or(NtStatus::OBJECT_TYPE_MISMATCH)?;
         let mut names: Vec<NameRow> = entries
-            .filter(|(leaf, _)| *leaf > request.after.0.as_slice())
+            .filter(|(leaf, _)| shown(leaf).0 > request.after.0)
             .map(|(leaf, found)| NameRow {
                 name: shown(leaf),
                 type_name: found.kind.type_name().to_owned(),

@@ -89,10 +89,7 @@ impl Token {
         if credentials.is_owner() {
             groups.push(Sid::administrators());
         }
-        let default_dacl = Dacl::allowing(
-            0x1000_0000,
-            &[user.clone(), Sid::local_system(), Sid::administrators()],
-        );
+        let default_dacl = default_list(&user);
         let wire = WireToken {
             user: Bytes(user.to_bytes()),
             groups: groups
@@ -133,11 +130,10 @@ impl Token {
             .iter()
             .map(|group| Ok((Sid::parse(&group.sid.0)?, group.attributes)))
             .collect::<Result<Vec<_>, NtStatus>>()?;
-        let default_dacl = wire
-            .default_dacl
-            .as_ref()
-            .map(|acl| Dacl::parse(&acl.0))
-            .transpose()?;
+        let default_dacl = match &wire.default_dacl {
+            Some(acl) => Dacl::parse(&acl.0)?,
+            None => default_list(&user),
+        };
         let own = Sid::of_user(credentials.uid);
         let is_allowed = if credentials.is_owner() {
             [
@@ -161,7 +157,7 @@ impl Token {
             wire,
             user,
             groups,
-            default_dacl,
+            default_dacl: Some(default_dacl),
         })
     }
 
@@ -268,6 +264,15 @@ impl Token {
             default_dacl: None,
         }
     }
+}
+
+/// The default DACL of a token that brings none: all rights for its user, the system and the administrators.
+fn default_list(user: &Sid) -> Dacl {
+    const GENERIC_ALL: u32 = 0x1000_0000;
+    Dacl::allowing(
+        GENERIC_ALL,
+        &[user.clone(), Sid::local_system(), Sid::administrators()],
+    )
 }
 
 #[cfg(test)]
