@@ -15,7 +15,7 @@ pub use context::{CONTEXT_ALL, Context, Record, flag, reg};
 pub use dispatch::{DispatcherContext, end_unhandled, raise, raise_from_call};
 pub use report::{name_of, stack_trace};
 pub use scope::c_specific_handler;
-pub use signal::{install, install_thread, remove_thread};
+pub use signal::{Machine, install, install_thread, is_host_code, remove_thread};
 pub use unwind_ex::{continue_unwound, unwind};
 
 use crate::gate::ActivationPtr;

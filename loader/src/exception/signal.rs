@@ -6,6 +6,7 @@
 
 use std::arch::global_asm;
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 
 use ntdll_shim::{capture, interrupt};
 use ntlpc_abi::{NtStatus, UserPtr};
@@ -31,6 +32,7 @@ const ALTERNATE_STACK: usize = 0x1_0000;
 
 /// Installs the handlers of the process.
 pub fn install() {
+    let _ = HOST_CODE.set(host_code());
     for signal in FAULTS {
         // SAFETY: `handler` has the signature of SA_SIGINFO and is async-signal-safe for faults in guest code; all other
         // fields of the zeroed structure are valid as zero.
@@ -98,8 +100,6 @@ global_asm!(
 
 unsafe extern "C" {
     fn lpcrun_raise();
-    static __executable_start: u8;
-    static etext: u8;
 }
 
 /// Continues an exception on the guest's stack.
@@ -170,12 +170,35 @@ fn guest_state(machine: &Machine<'_>) -> Option<(Context, u64, u64)> {
     Some((context, context.rsp(), context.rip))
 }
 
-fn is_host_code(rip: u64) -> bool {
-    let (low, high) = (
-        &raw const __executable_start as u64,
-        &raw const etext as u64,
-    );
-    (low..high).contains(&rip)
+/// Executable ranges of `lpcrun` and its libraries.
+static HOST_CODE: OnceLock<Vec<(u64, u64)>> = OnceLock::new();
+
+/// Returns whether an instruction belongs to the host. Async-signal-safe.
+#[must_use]
+pub fn is_host_code(rip: u64) -> bool {
+    let ranges = HOST_CODE.get().map_or(&[][..], Vec::as_slice);
+    ranges.iter().any(|&(start, end)| (start..end).contains(&rip))
+}
+
+/// Lists the executable segments of `lpcrun` and its libraries. Source: `man 3 dl_iterate_phdr`.
+fn host_code() -> Vec<(u64, u64)> {
+    unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _size: usize, out: *mut libc::c_void) -> i32 {
+        // SAFETY: dl_iterate_phdr passes a valid record, and `out` is the vector below.
+        let (info, out) = unsafe { (&*info, &mut *out.cast::<Vec<(u64, u64)>>()) };
+        for i in 0..usize::from(info.dlpi_phnum) {
+            // SAFETY: `dlpi_phdr` has `dlpi_phnum` entries.
+            let header = unsafe { &*info.dlpi_phdr.add(i) };
+            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {
+                let start = info.dlpi_addr + header.p_vaddr;
+                out.push((start, start + header.p_memsz));
+            }
+        }
+        0
+    }
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    // SAFETY: the callback uses the vector only during the call.
+    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut ranges).cast()) };
+    ranges
 }
 
 /// Says which exception a fault is.
@@ -308,11 +331,68 @@ fn host_fault(signal: i32, rip: u64, place: &str) {
 }
 
 /// The registers in a signal frame.
-struct Machine<'a> {
+#[derive(Debug)]
+pub struct Machine<'a> {
     frame: &'a mut libc::ucontext_t,
 }
 
-impl Machine<'_> {
+/// General registers in the order of `Context::gpr`.
+const ORDER: [i32; 16] = [
+    libc::REG_RAX,
+    libc::REG_RCX,
+    libc::REG_RDX,
+    libc::REG_RBX,
+    libc::REG_RSP,
+    libc::REG_RBP,
+    libc::REG_RSI,
+    libc::REG_RDI,
+    libc::REG_R8,
+    libc::REG_R9,
+    libc::REG_R10,
+    libc::REG_R11,
+    libc::REG_R12,
+    libc::REG_R13,
+    libc::REG_R14,
+    libc::REG_R15,
+];
+
+impl<'a> Machine<'a> {
+    /// Gives access to the registers of a frame.
+    pub fn new(frame: &'a mut libc::ucontext_t) -> Self {
+        Machine { frame }
+    }
+
+    /// Returns the instruction pointer.
+    #[must_use]
+    pub fn rip(&self) -> u64 {
+        self.get(libc::REG_RIP)
+    }
+
+    /// Makes the thread continue with these registers.
+    pub fn set_context(&mut self, context: &Context) {
+        for (value, register) in context.gpr.into_iter().zip(ORDER) {
+            self.set(register, value);
+        }
+        self.set(libc::REG_RIP, context.rip);
+        self.set(libc::REG_EFL, u64::from(context.eflags & 0x0dd5 | 0x202));
+        let float = self.frame.uc_mcontext.fpregs;
+        if !float.is_null() {
+            let mut image = *context;
+            image.fx_header[24..28].copy_from_slice(&(context.mxcsr & 0xffff).to_le_bytes());
+            // SAFETY: as in `context`. The first 464 bytes are registers; the rest says what else the frame holds.
+            unsafe {
+                let from = (&raw const image.fx_header).cast::<u8>();
+                std::ptr::copy_nonoverlapping(from, float.cast::<u8>(), 464);
+            }
+        }
+    }
+
+    /// Makes the thread continue in a function that does not return, on its present stack.
+    pub fn call(&mut self, function: u64, argument: u64) {
+        self.set(libc::REG_RDI, argument);
+        self.set(libc::REG_RIP, function);
+    }
+
     fn get(&self, register: i32) -> u64 {
         self.frame.uc_mcontext.gregs[register as usize].cast_unsigned()
     }
@@ -322,27 +402,9 @@ impl Machine<'_> {
     }
 
     /// Returns the whole context that was interrupted.
-    fn context(&self) -> Context {
+    #[must_use]
+    pub fn context(&self) -> Context {
         let mut context = Context::new();
-        // In the order of `Context::gpr`.
-        const ORDER: [i32; 16] = [
-            libc::REG_RAX,
-            libc::REG_RCX,
-            libc::REG_RDX,
-            libc::REG_RBX,
-            libc::REG_RSP,
-            libc::REG_RBP,
-            libc::REG_RSI,
-            libc::REG_RDI,
-            libc::REG_R8,
-            libc::REG_R9,
-            libc::REG_R10,
-            libc::REG_R11,
-            libc::REG_R12,
-            libc::REG_R13,
-            libc::REG_R14,
-            libc::REG_R15,
-        ];
         for (to, register) in context.gpr.iter_mut().zip(ORDER) {
             *to = self.get(register);
         }

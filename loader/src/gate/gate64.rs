@@ -270,6 +270,11 @@ pub fn leave_stack(value: u64) -> ! {
     unsafe { lpcrun_leave_stack(value) }
 }
 
+/// Returns the address of [`leave_stack`] for a signal frame; its argument is in rdi.
+pub fn leave_stack_address() -> u64 {
+    lpcrun_leave_stack as *const () as u64
+}
+
 /// Sets the control words of the x87 and of SSE.
 pub fn set_float_control(x87: u16, mxcsr: u32) {
     // SAFETY: both are loaded from valid memory; the values mask all exceptions as the host's do.

@@ -18,7 +18,7 @@ use crate::export::ArgCursor;
 
 pub use gate64::{
     Activation, CROSSED_BELOW_RBP, call_guest, contains as gate_contains, current_activation,
-    enter_stack, leave_stack, return_address as call_guest_return, set_float_control,
+    enter_stack, leave_stack, leave_stack_address, return_address as call_guest_return, set_float_control,
     with_activation,
 };
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::{ActivationPtr, CallFrame, gate64, low_memory};
 use crate::export::{Export, Function, Ptr};
+use crate::thread::suspend;
 use crate::vm::{PAGE, page};
 
 /// Bytes of one stub.
@@ -133,12 +134,16 @@ pub fn missing(dll: &str, name: String) -> u64 {
 /// Runs the target of a stub; called by the gate.
 pub(super) fn dispatch(activation: ActivationPtr) -> u64 {
     let frame = CallFrame { activation };
-    match stub(activation.get().stub) {
+    let result = match stub(activation.get().stub) {
         Some(stub) => match stub.function {
             Some((_, function)) if !crate::trace::is_on() => (function.call)(&frame),
             Some((_, function)) => crate::trace::call(stub, function, &frame),
             None => crate::process::report_missing(stub, activation),
         },
         None => crate::fatal(format_args!("a stub without a target was called")),
+    };
+    if suspend::is_poked() {
+        suspend::checkpoint(activation, result);
     }
+    result
 }

@@ -15,7 +15,7 @@ pub use link::{
     LoadError, NotifyReason, link_program, load, load_program, notify_threads, program_directory,
     start_program, unload,
 };
-pub use lock::{loader_lock_enter, loader_lock_leave, loader_lock_release_all};
+pub use lock::{loader_lock_enter, loader_lock_leave, loader_lock_release_all, loader_lock_seize};
 pub use missing::list_missing;
 pub use search::SearchFlags;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
-use super::futex::{self, Sleep};
+use super::futex::{self, Sleep, Woken};
 use super::object::{Header, Object, ObjectType};
 use super::record::SLEEPERS;
 use super::wait::{Taken, Waitable, Watch, Word, WordRef};
@@ -91,7 +91,9 @@ impl Completion {
                 expected: SLEEPERS,
                 is_shared: false,
             };
-            futex::sleep(&[sleep], deadline_ns);
+            if futex::sleep(&[sleep], deadline_ns) == Woken::Ending {
+                return Vec::new();
+            }
         }
     }
 

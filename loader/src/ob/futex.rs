@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::thread::suspend;
+
 /// A word to sleep on while it holds `expected`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sleep<'a> {
@@ -24,6 +26,8 @@ pub enum Woken {
     Look,
     /// The deadline passed.
     TimedOut,
+    /// The calling thread must end.
+    Ending,
 }
 
 /// `struct futex_waitv`.
@@ -56,8 +60,27 @@ pub fn now_ns() -> u64 {
 
 /// Sleeps until one of the words differs from its expected value or the deadline (monotonic ns) passes.
 ///
-/// May return early; with no word it sleeps until the deadline or a signal.
+/// May return early; with no word it sleeps until the deadline or a signal. A thread that is suspended meanwhile stays
+/// here; one that must end returns [`Woken::Ending`].
 pub fn sleep(words: &[Sleep<'_>], deadline_ns: Option<u64>) -> Woken {
+    let woken = sleep_on(words, deadline_ns);
+    if suspend::pause_wait() {
+        Woken::Ending
+    } else {
+        woken
+    }
+}
+
+/// Sleeps in a function that owns nothing that must be dropped: a thread that must end does so here.
+pub fn sleep_or_leave(words: &[Sleep<'_>], deadline_ns: Option<u64>) -> Woken {
+    let woken = sleep(words, deadline_ns);
+    if woken == Woken::Ending {
+        suspend::leave_if_terminating();
+    }
+    woken
+}
+
+fn sleep_on(words: &[Sleep<'_>], deadline_ns: Option<u64>) -> Woken {
     match words {
         [] => nap(deadline_ns),
         [one] => sleep_one(one, deadline_ns),

@@ -136,7 +136,7 @@ pub fn delay(is_alertable: bool, deadline_ns: Option<u64>) -> NtStatus {
         std::thread::yield_now();
         return NtStatus::SUCCESS;
     }
-    while futex::sleep(&[], deadline_ns) != Woken::TimedOut {}
+    while futex::sleep_or_leave(&[], deadline_ns) != Woken::TimedOut {}
     NtStatus::SUCCESS
 }
 
@@ -211,7 +211,9 @@ pub fn wait(
             .chain(deadline_ns)
             .min();
         let sleeps: Vec<Sleep<'_>> = watches.iter().map(Watch::sleep).collect();
-        futex::sleep(&sleeps, due);
+        if futex::sleep(&sleeps, due) == Woken::Ending {
+            return NtStatus::THREAD_IS_TERMINATING;
+        }
     }
 }
 

@@ -80,6 +80,7 @@ pub fn run(program: &Program) -> ! {
         );
     }
     exception::install();
+    thread::poke::install();
     crate::ob::host::install();
     crate::ob::stdio::install();
     thread::set_default_stack(stack_reserve);
@@ -109,6 +110,8 @@ fn refuse(path: &Path, error: &ImageError) -> ! {
 pub fn exit(code: u32) -> ! {
     static ENDING: AtomicBool = AtomicBool::new(false);
     if !ENDING.swap(true, Ordering::AcqRel) {
+        thread::suspend::stop_others();
+        module::loader_lock_seize();
         module::notify_threads(NotifyReason::ProcessDetach);
     }
     exit_process_now(code)

@@ -1,5 +1,6 @@
 //! Guest threads: stacks, start and end.
 
+pub mod poke;
 mod stack;
 pub mod suspend;
 
@@ -161,6 +162,7 @@ fn run_on_guest_stack(
     TEBS.lock().push(teb);
     object.enter(teb);
     let signal_stack = exception::install_thread();
+    suspend::enter(object);
     let mut body = Some(body);
     let mut call = || {
         set_float_control();
@@ -169,6 +171,9 @@ fn run_on_guest_stack(
         code
     };
     let code = stack.run(&mut call);
+    suspend::leave();
+    ntdll_shim::engine::thread_exit();
+    module::loader_lock_release_all();
     TEBS.lock().retain(|&other| other != teb);
     tls::remove_thread(teb);
     exception::remove_thread(signal_stack);

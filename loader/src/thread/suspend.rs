@@ -1,17 +1,200 @@
-//! Suspending and resuming threads.
+//! Stopping threads: suspend, resume, terminate, and the contexts of stopped threads.
 //!
-//! The count is in the thread's object. A thread stops itself: before its first instruction, at the poke signal, or when
-//! the last guard of `ntdll_shim::interrupt` goes.
+//! A thread stops itself at a *checkpoint*, where it holds nothing of ours: in guest code (the handler of the poke signal
+//! stops there), where a call returns to the guest, or in a wait. Whoever wants it stopped says so in its object, then
+//! pokes it until it has taken notice, so that a signal which arrives just before a wait is not lost.
 
-use std::sync::atomic::Ordering;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use ntlpc_abi::NtStatus;
+use parking_lot::{Condvar, Mutex};
 
-use crate::ob::futex::{self, Sleep};
+use super::poke;
+use crate::exception::Context;
+use crate::gate;
 use crate::ob::thread::{self, Thread};
 
 /// `MAXIMUM_SUSPEND_COUNT`.
 const MAXIMUM: u32 = 127;
+/// How long a suspension waits for the thread to take notice. One in a system call that no signal ends is stopped all
+/// the same: it cannot return to the guest.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the end of the process waits for each thread.
+const LAST_PATIENCE: Duration = Duration::from_millis(20);
+/// Time between two pokes.
+const INTERVAL: Duration = Duration::from_millis(2);
+
+/// What others may know of a thread.
+#[derive(Debug)]
+struct State {
+    object: Arc<Thread>,
+    tid: i32,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Context while the thread is stopped.
+    stopped: Option<Box<Context>>,
+    is_changed: bool,
+    has_ended: bool,
+}
+
+thread_local! {
+    static STATE: RefCell<Option<Arc<State>>> = const { RefCell::new(None) };
+    /// Whether the thread must pass a checkpoint before it returns to the guest.
+    static IS_POKED: Cell<bool> = const { Cell::new(false) };
+}
+
+static STATES: Mutex<Vec<Arc<State>>> = Mutex::new(Vec::new());
+/// How many threads are being poked: until they have taken notice, every thread passes its checkpoints.
+static POKING: AtomicU32 = AtomicU32::new(0);
+
+/// Makes the calling thread one that can be stopped.
+pub(super) fn enter(object: &Arc<Thread>) {
+    let state = Arc::new(State {
+        object: object.clone(),
+        tid: thread::linux_tid().cast_signed(),
+        inner: Mutex::default(),
+        changed: Condvar::new(),
+    });
+    STATES.lock().push(state.clone());
+    STATE.set(Some(state));
+}
+
+/// The calling thread has run its last guest instruction.
+pub(super) fn leave() {
+    if let Some(state) = STATE.take() {
+        STATES.lock().retain(|other| !Arc::ptr_eq(other, &state));
+        state.inner.lock().has_ended = true;
+        state.changed.notify_all();
+    }
+}
+
+fn state_of(thread: &Thread) -> Option<Arc<State>> {
+    let states = STATES.lock();
+    states
+        .iter()
+        .find(|state| std::ptr::eq(&raw const *state.object, thread))
+        .cloned()
+}
+
+/// Takes note of a poke. Async-signal-safe.
+pub(super) fn note_poke() {
+    IS_POKED.set(true);
+}
+
+/// Returns whether the thread must pass a checkpoint before it returns to the guest.
+#[must_use]
+#[inline]
+pub fn is_poked() -> bool {
+    IS_POKED.get() || POKING.load(Ordering::Relaxed) != 0
+}
+
+/// Stops the calling thread, in a call that is about to return to the guest, for as long as it is suspended, and ends it
+/// if it must end. Called with nothing held and nothing to drop.
+pub fn checkpoint(activation: gate::ActivationPtr, result: u64) {
+    let mut context = Context::after_call(&activation.get());
+    context.gpr[crate::exception::reg::RAX] = result;
+    let is_changed = stop(&mut context);
+    leave_if_terminating();
+    if is_changed {
+        context.resume();
+    }
+}
+
+/// Stops the calling thread in a wait that a signal may have interrupted, for as long as it is suspended. Returns whether
+/// the thread must end: then the wait shall return.
+pub fn pause_wait() -> bool {
+    if is_poked() {
+        let mut context = gate::current_activation()
+            .map_or_else(Context::new, |activation| Context::after_call(&activation.get()));
+        // A context set now would have to abandon the wait; NT too lets it take effect when the call returns.
+        if stop(&mut context) {
+            note_poke();
+        }
+    }
+    terminating().is_some()
+}
+
+/// Blocks the calling thread, which has not yet run guest code, while it is suspended.
+pub fn wait_while_suspended() {
+    stop(&mut Context::new());
+    leave_if_terminating();
+}
+
+/// Ends the calling thread if another one wants that. Called with nothing held and nothing to drop.
+pub fn leave_if_terminating() {
+    if let Some(code) = terminating() {
+        gate::leave_stack(code.into());
+    }
+}
+
+/// Returns the exit code of the calling thread if it must end.
+pub(super) fn terminating() -> Option<u32> {
+    STATE.with_borrow(|state| {
+        let object = &state.as_ref()?.object;
+        let is_terminating = object.is_terminating.load(Ordering::Acquire);
+        is_terminating.then(|| object.exit_code.load(Ordering::Acquire))
+    })
+}
+
+/// Stops the calling thread while it is suspended and not to be ended. Returns whether somebody changed the context.
+pub(super) fn stop(context: &mut Context) -> bool {
+    IS_POKED.set(false);
+    let Some(state) = STATE.with_borrow(Option::clone) else {
+        return false;
+    };
+    let must_stop = || {
+        let object = &state.object;
+        object.suspend_count.load(Ordering::Acquire) > 0 && !object.is_terminating.load(Ordering::Acquire)
+    };
+    let mut inner = state.inner.lock();
+    if !must_stop() {
+        return false;
+    }
+    inner.stopped = Some(Box::new(*context));
+    state.changed.notify_all();
+    while must_stop() {
+        state.changed.wait(&mut inner);
+    }
+    let is_changed = std::mem::take(&mut inner.is_changed);
+    match inner.stopped.take() {
+        Some(stopped) if is_changed => {
+            *context = *stopped;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Adds a suspension and returns the count before. The thread runs no guest code once this returns.
+///
+/// # Errors
+/// `SUSPEND_COUNT_EXCEEDED`, `THREAD_IS_TERMINATING`.
+pub fn suspend(thread: &Thread) -> Result<u32, NtStatus> {
+    if thread.has_ended() {
+        return Err(NtStatus::THREAD_IS_TERMINATING);
+    }
+    let higher = |count: u32| (count < MAXIMUM).then_some(count + 1);
+    let before = thread
+        .suspend_count
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, higher)
+        .map_err(|_| NtStatus::SUSPEND_COUNT_EXCEEDED)?;
+    match state_of(thread) {
+        // The calling thread stops when this call returns.
+        Some(state) if is_me(&state) => note_poke(),
+        Some(state) if before == 0 => {
+            poke_until(&state, |inner| inner.stopped.is_some(), Some(PATIENCE));
+        }
+        _ => {}
+    }
+    Ok(before)
+}
 
 /// Takes one suspension back and returns the count before.
 pub fn resume(thread: &Thread) -> u32 {
@@ -20,38 +203,96 @@ pub fn resume(thread: &Thread) -> u32 {
         .suspend_count
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower)
         .unwrap_or(0);
-    if before == 1 {
-        futex::wake_all(&thread.suspend_count, false);
+    if let Some(state) = state_of(thread) {
+        wake(&state);
     }
     before
 }
 
-/// Adds a suspension and returns the count before; the thread stops at its next safe point.
-///
-/// # Errors
-/// `SUSPEND_COUNT_EXCEEDED`.
-pub fn suspend(thread: &Thread) -> Result<u32, NtStatus> {
-    let higher = |count: u32| (count < MAXIMUM).then_some(count + 1);
-    thread
-        .suspend_count
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, higher)
-        .map_err(|_| NtStatus::SUSPEND_COUNT_EXCEEDED)
-}
-
-/// Blocks the calling thread while it is suspended.
-pub fn wait_while_suspended() {
-    let me = thread::current();
-    loop {
-        match me.suspend_count.load(Ordering::Acquire) {
-            0 => return,
-            count => {
-                let word = Sleep {
-                    word: &me.suspend_count,
-                    expected: count,
-                    is_shared: false,
-                };
-                futex::sleep(&[word], None);
-            }
+/// Ends a thread of this process with `code`. Does not return if that is the calling one.
+pub fn terminate(thread: &Thread, code: u32) {
+    if thread.has_ended() {
+        return;
+    }
+    let Some(state) = state_of(thread) else { return };
+    if is_me(&state) {
+        drop(state);
+        gate::leave_stack(code.into());
+    }
+    thread.exit_code.store(code, Ordering::Release);
+    if thread.is_terminating.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    wake(&state);
+    if !poke_until(&state, |inner| inner.has_ended, Some(PATIENCE)) {
+        // It is in a system call that no signal ends, and ends itself when it comes back.
+        let poke_on = move || poke_until(&state, |inner| inner.has_ended, None);
+        if let Err(error) = std::thread::Builder::new().spawn(poke_on) {
+            log::warn!("a terminated thread may linger: {error}");
         }
     }
+}
+
+/// Returns the context of a thread; that of one that is not suspended is of little use, as on Windows.
+///
+/// # Errors
+/// `THREAD_IS_TERMINATING`; `UNSUCCESSFUL` for a thread that is running.
+pub fn context(thread: &Thread) -> Result<Context, NtStatus> {
+    let state = state_of(thread).ok_or(NtStatus::THREAD_IS_TERMINATING)?;
+    if is_me(&state) {
+        let activation = gate::current_activation().ok_or(NtStatus::UNSUCCESSFUL)?;
+        return Ok(Context::after_call(&activation.get()));
+    }
+    let inner = state.inner.lock();
+    inner.stopped.as_deref().copied().ok_or(NtStatus::UNSUCCESSFUL)
+}
+
+/// Changes the context of a suspended thread by `change`, which gets the present one.
+///
+/// # Errors
+/// As [`context`].
+pub fn set_context(thread: &Thread, change: impl FnOnce(&mut Context)) -> Result<(), NtStatus> {
+    let state = state_of(thread).ok_or(NtStatus::THREAD_IS_TERMINATING)?;
+    let mut inner = state.inner.lock();
+    change(inner.stopped.as_deref_mut().ok_or(NtStatus::UNSUCCESSFUL)?);
+    inner.is_changed = true;
+    Ok(())
+}
+
+/// Stops all other guest threads for good, as the end of a process does before it tells the DLLs.
+pub fn stop_others() {
+    let others: Vec<_> = STATES.lock().iter().filter(|state| !is_me(state)).cloned().collect();
+    for state in others {
+        state.object.suspend_count.fetch_add(MAXIMUM, Ordering::AcqRel);
+        poke_until(&state, |inner| inner.stopped.is_some(), Some(LAST_PATIENCE));
+    }
+}
+
+fn is_me(state: &State) -> bool {
+    state.tid == thread::linux_tid().cast_signed()
+}
+
+fn wake(state: &State) {
+    // Taken so that the thread is not between its look at the object and its sleep.
+    drop(state.inner.lock());
+    state.changed.notify_all();
+}
+
+/// Pokes a thread until `is_done`, or it ends, or time is up. Returns whether it is done.
+fn poke_until(state: &State, is_done: impl Fn(&Inner) -> bool, patience: Option<Duration>) -> bool {
+    POKING.fetch_add(1, Ordering::SeqCst);
+    let start = Instant::now();
+    let mut inner = state.inner.lock();
+    let done = loop {
+        if is_done(&inner) || inner.has_ended {
+            break true;
+        }
+        if patience.is_some_and(|patience| start.elapsed() > patience) {
+            break false;
+        }
+        poke::send(state.tid);
+        state.changed.wait_for(&mut inner, INTERVAL);
+    };
+    POKING.fetch_sub(1, Ordering::SeqCst);
+    done
 }

@@ -109,7 +109,7 @@ fn enter(at: u64) {
     loop {
         let available = wakes.load(Ordering::Acquire);
         if available == 0 {
-            futex::sleep(
+            futex::sleep_or_leave(
                 &[Sleep {
                     word: wakes,
                     expected: 0,

@@ -24,7 +24,7 @@ const SLEEPER: u32 = 0x8000_0000;
 const READERS: u32 = 0x3FFF_FFFF;
 
 fn sleep_on(word: &AtomicU32, expected: u32, deadline_ns: Option<u64>) -> Woken {
-    futex::sleep(
+    futex::sleep_or_leave(
         &[Sleep {
             word,
             expected,
@@ -112,7 +112,7 @@ fn sleep_condition(
     };
     acquire();
     match woken {
-        Woken::Look => Bool::TRUE,
+        Woken::Look | Woken::Ending => Bool::TRUE,
         Woken::TimedOut => refuse(error::TIMEOUT, Bool::FALSE),
     }
 }
