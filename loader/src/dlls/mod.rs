@@ -1,5 +1,5 @@
 //! The built-in DLLs: one folder per DLL, one file per Windows header.
 
-mod kernel32;
+pub mod kernel32;
 mod ntdll;
 pub mod win32;

@@ -1,9 +1,11 @@
 //! `kernel32.dll` and `kernelbase.dll`.
 
+mod consoleapi;
 mod create_process;
 mod critical_section;
 mod errhandlingapi;
 mod fibersapi;
+pub mod fileapi;
 mod handleapi;
 pub mod heapapi;
 pub(crate) mod libloaderapi;

@@ -1,0 +1,115 @@
+//! Overlapped operations that cannot end at once: a host thread each, on a pipe or device.
+//!
+//! The thread sleeps until the descriptor is ready or the operation is cancelled, moves the bytes straight to or from the
+//! guest's buffer, and completes the operation.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use ntlpc_abi::NtStatus;
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+
+use super::file::File;
+use crate::dlls::kernel32::fileapi::{Overlapped, Way, complete};
+use crate::export::Ptr;
+
+/// An operation in progress.
+struct Pending {
+    file: usize,
+    overlapped: u64,
+    cancel: Arc<OwnedFd>,
+}
+
+static PENDING: Mutex<Vec<Pending>> = Mutex::new(Vec::new());
+
+fn wanted(way: Way) -> PollFlags {
+    match way {
+        Way::Read => PollFlags::IN,
+        Way::Write => PollFlags::OUT,
+    }
+}
+
+/// Returns whether an operation would end at once.
+#[must_use]
+pub fn is_ready(file: &File, way: Way) -> bool {
+    let fd = file.fd();
+    let mut fds = [PollFd::new(&fd, wanted(way))];
+    let now = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    matches!(poll(&mut fds, Some(&now)), Ok(count) if count > 0)
+}
+
+/// Starts an operation that completes later.
+pub fn start(
+    file: Arc<File>,
+    way: Way,
+    buffer: Ptr<u8>,
+    length: usize,
+    overlapped: Ptr<Overlapped>,
+) -> Result<(), NtStatus> {
+    let cancel = eventfd(0, EventfdFlags::CLOEXEC).map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+    let cancel = Arc::new(cancel);
+    let key = Arc::as_ptr(&file).addr();
+    PENDING.lock().push(Pending {
+        file: key,
+        overlapped: overlapped.address(),
+        cancel: cancel.clone(),
+    });
+    let run = move || {
+        let status = wait_ready(&file, way, &cancel).and_then(|()| match way {
+            Way::Read => file.read(buffer, length, None),
+            Way::Write => file.write(buffer, length, None),
+        });
+        PENDING.lock().retain(|p| !Arc::ptr_eq(&p.cancel, &cancel));
+        let (status, done) =
+            status.map_or_else(|status| (status, 0), |done| (NtStatus::SUCCESS, done));
+        complete(&file, overlapped, status, done);
+    };
+    match std::thread::Builder::new()
+        .name("overlapped".into())
+        .stack_size(0x2_0000)
+        .spawn(run)
+    {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            PENDING
+                .lock()
+                .retain(|p| p.overlapped != overlapped.address());
+            Err(NtStatus::INSUFFICIENT_RESOURCES)
+        }
+    }
+}
+
+fn wait_ready(file: &File, way: Way, cancel: &OwnedFd) -> Result<(), NtStatus> {
+    let fd = file.fd();
+    loop {
+        let mut fds = [
+            PollFd::new(&fd, wanted(way)),
+            PollFd::from_borrowed_fd(cancel.as_fd(), PollFlags::IN),
+        ];
+        if poll(&mut fds, None).is_err() {
+            continue;
+        }
+        if !fds[1].revents().is_empty() {
+            return Err(NtStatus::CANCELLED);
+        }
+        if !fds[0].revents().is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Cancels the operations on a file, or the one with this `OVERLAPPED`; returns whether there was any.
+pub fn cancel(file: &Arc<File>, overlapped: Option<u64>) -> bool {
+    let key = Arc::as_ptr(file).addr();
+    let mut found = false;
+    for pending in PENDING.lock().iter() {
+        if pending.file == key && overlapped.is_none_or(|o| o == pending.overlapped) {
+            found |= rustix::io::write(&pending.cancel, &1_u64.to_ne_bytes()).is_ok();
+        }
+    }
+    found
+}
