@@ -1,5 +1,6 @@
 //! The built-in DLLs: one folder per DLL, one file per Windows header.
 
+mod advapi32;
 pub mod kernel32;
-mod ntdll;
+pub mod ntdll;
 pub mod win32;

@@ -177,12 +177,18 @@ static HOST_CODE: OnceLock<Vec<(u64, u64)>> = OnceLock::new();
 #[must_use]
 pub fn is_host_code(rip: u64) -> bool {
     let ranges = HOST_CODE.get().map_or(&[][..], Vec::as_slice);
-    ranges.iter().any(|&(start, end)| (start..end).contains(&rip))
+    ranges
+        .iter()
+        .any(|&(start, end)| (start..end).contains(&rip))
 }
 
 /// Lists the executable segments of `lpcrun` and its libraries. Source: `man 3 dl_iterate_phdr`.
 fn host_code() -> Vec<(u64, u64)> {
-    unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _size: usize, out: *mut libc::c_void) -> i32 {
+    unsafe extern "C" fn add(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        out: *mut libc::c_void,
+    ) -> i32 {
         // SAFETY: dl_iterate_phdr passes a valid record, and `out` is the vector below.
         let (info, out) = unsafe { (&*info, &mut *out.cast::<Vec<(u64, u64)>>()) };
         for i in 0..usize::from(info.dlpi_phnum) {

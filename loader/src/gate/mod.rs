@@ -18,8 +18,8 @@ use crate::export::ArgCursor;
 
 pub use gate64::{
     Activation, CROSSED_BELOW_RBP, call_guest, contains as gate_contains, current_activation,
-    enter_stack, leave_stack, leave_stack_address, return_address as call_guest_return, set_float_control,
-    with_activation,
+    enter_stack, leave_stack, leave_stack_address, return_address as call_guest_return,
+    set_float_control, with_activation,
 };
 
 /// One call from guest to host, as the export's entry sees it.

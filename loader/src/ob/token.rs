@@ -206,6 +206,16 @@ impl Token {
         })
     }
 
+    /// Makes the token of the anonymous user.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Token::new(WireToken {
+            user: Bytes(Sid::anonymous().to_bytes()),
+            is_impersonation: true,
+            ..WireToken::default()
+        })
+    }
+
     /// Reads a token the server or another process sent.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NtStatus> {
         decode_body(bytes)

@@ -31,7 +31,9 @@ pub fn install() {
     if status != 0 {
         crate::fatal(format_args!("cannot handle signal {}", signal()));
     }
-    interrupt::set_redeliver(|signal| send_signal(crate::ob::thread::linux_tid().cast_signed(), signal));
+    interrupt::set_redeliver(|signal| {
+        send_signal(crate::ob::thread::linux_tid().cast_signed(), signal)
+    });
 }
 
 /// Pokes a thread.
@@ -52,7 +54,9 @@ extern "C" fn handler(signal: i32, _info: *mut libc::siginfo_t, frame: *mut libc
     // SAFETY: the kernel passes a valid frame that only this handler uses until it returns.
     let mut machine = Machine::new(unsafe { &mut *frame });
     let rip = machine.rip();
-    let is_in_host = host_area::read(host_area::TOP_ACTIVATION) != 0 || gate::gate_contains(rip) || is_host_code(rip);
+    let is_in_host = host_area::read(host_area::TOP_ACTIVATION) != 0
+        || gate::gate_contains(rip)
+        || is_host_code(rip);
     if is_in_host || interrupt::defer(signal) {
         return;
     }

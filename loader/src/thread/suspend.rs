@@ -111,8 +111,9 @@ pub fn checkpoint(activation: gate::ActivationPtr, result: u64) {
 /// the thread must end: then the wait shall return.
 pub fn pause_wait() -> bool {
     if is_poked() {
-        let mut context = gate::current_activation()
-            .map_or_else(Context::new, |activation| Context::after_call(&activation.get()));
+        let mut context = gate::current_activation().map_or_else(Context::new, |activation| {
+            Context::after_call(&activation.get())
+        });
         // A context set now would have to abandon the wait; NT too lets it take effect when the call returns.
         if stop(&mut context) {
             note_poke();
@@ -151,7 +152,8 @@ pub(super) fn stop(context: &mut Context) -> bool {
     };
     let must_stop = || {
         let object = &state.object;
-        object.suspend_count.load(Ordering::Acquire) > 0 && !object.is_terminating.load(Ordering::Acquire)
+        object.suspend_count.load(Ordering::Acquire) > 0
+            && !object.is_terminating.load(Ordering::Acquire)
     };
     let mut inner = state.inner.lock();
     if !must_stop() {
@@ -214,7 +216,9 @@ pub fn terminate(thread: &Thread, code: u32) {
     if thread.has_ended() {
         return;
     }
-    let Some(state) = state_of(thread) else { return };
+    let Some(state) = state_of(thread) else {
+        return;
+    };
     if is_me(&state) {
         drop(state);
         gate::leave_stack(code.into());
@@ -244,7 +248,11 @@ pub fn context(thread: &Thread) -> Result<Context, NtStatus> {
         return Ok(Context::after_call(&activation.get()));
     }
     let inner = state.inner.lock();
-    inner.stopped.as_deref().copied().ok_or(NtStatus::UNSUCCESSFUL)
+    inner
+        .stopped
+        .as_deref()
+        .copied()
+        .ok_or(NtStatus::UNSUCCESSFUL)
 }
 
 /// Changes the context of a suspended thread by `change`, which gets the present one.
@@ -261,9 +269,17 @@ pub fn set_context(thread: &Thread, change: impl FnOnce(&mut Context)) -> Result
 
 /// Stops all other guest threads for good, as the end of a process does before it tells the DLLs.
 pub fn stop_others() {
-    let others: Vec<_> = STATES.lock().iter().filter(|state| !is_me(state)).cloned().collect();
+    let others: Vec<_> = STATES
+        .lock()
+        .iter()
+        .filter(|state| !is_me(state))
+        .cloned()
+        .collect();
     for state in others {
-        state.object.suspend_count.fetch_add(MAXIMUM, Ordering::AcqRel);
+        state
+            .object
+            .suspend_count
+            .fetch_add(MAXIMUM, Ordering::AcqRel);
         poke_until(&state, |inner| inner.stopped.is_some(), Some(LAST_PATIENCE));
     }
 }

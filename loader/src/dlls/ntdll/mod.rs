@@ -1,7 +1,8 @@
 //! `ntdll.dll`.
 
 mod ldr;
-mod objects;
+pub mod objects;
 mod ports;
+pub mod processes;
 mod rtlexception;
 pub mod sections;

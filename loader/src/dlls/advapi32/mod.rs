@@ -1,0 +1,5 @@
+//! `advapi32.dll` and `sechost.dll`: security.
+
+mod sddl;
+mod securitybaseapi;
+mod tokens;
