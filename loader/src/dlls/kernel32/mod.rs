@@ -9,6 +9,7 @@ pub mod fileapi;
 mod handleapi;
 pub mod heapapi;
 pub(crate) mod libloaderapi;
+mod lstr;
 mod memoryapi;
 pub mod processenv;
 pub mod processthreadsapi;
