@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::PortKind;
+use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::segment::{Direction, SELF_SOURCE, SYSTEM_SOURCE, Segment};
 use ntlpc_shm::{SERVER, Tno, rundown};
 
@@ -358,31 +361,28 @@ impl State {
         let Some(process) = self.processes.get(&process) else {
             return;
         };
+        // A process that serves a port holds it and the server end of each connection: each is cleaned up once, and each
+        // inbox kicked once, since a kick wakes every receiver.
+        let mut connections = BTreeSet::new();
+        let mut inboxes = BTreeMap::new();
         for port in process.ports.iter().filter_map(|id| self.ports.get(id)) {
-            match &port.role {
+            let receiving = match &port.role {
                 Role::End(id) => {
-                    if let Some(connection) = self.connections.get(id) {
-                        reap_connection(
-                            &connection.segment,
-                            &connection.inbox,
-                            connection.source,
-                            dead,
-                        );
-                    }
+                    connections.insert(*id);
+                    continue;
                 }
-                Role::Receiving(receiving) => {
-                    let system = receiving.system.segment().lane(Direction::ToServer);
-                    rundown::reap(&system, &receiving.inbox, SYSTEM_SOURCE, dead, false);
-                    for (&source, entry) in &receiving.sources {
-                        let segment = match entry {
-                            Source::Connection(id) => self.connections.get(id).map(|c| &c.segment),
-                            Source::Itself(segment)
-                            | Source::Lingering(segment, _)
-                            | Source::Exception(_, segment) => Some(segment),
-                        };
-                        if let Some(segment) = segment {
-                            reap_connection(segment, &receiving.inbox, source, dead);
-                        }
+                Role::Receiving(receiving) => receiving,
+            };
+            inboxes.insert(port.id, &receiving.inbox);
+            let system = receiving.system.segment().lane(Direction::ToServer);
+            rundown::reap(&system, &receiving.inbox, SYSTEM_SOURCE, dead, false);
+            for (&source, entry) in &receiving.sources {
+                match entry {
+                    Source::Connection(id) => drop(connections.insert(*id)),
+                    Source::Itself(segment)
+                    | Source::Lingering(segment, _)
+                    | Source::Exception(_, segment) => {
+                        reap_segment(segment, &receiving.inbox, source, dead);
                     }
                 }
             }
@@ -394,8 +394,15 @@ impl State {
             && let Some(receiving) = self.ports.get(&port).and_then(Port::receiving)
             && let Some(Source::Exception(_, segment)) = receiving.sources.get(&source)
         {
-            reap_connection(segment, &receiving.inbox, source, dead);
+            inboxes.insert(port, &receiving.inbox);
+            reap_segment(segment, &receiving.inbox, source, dead);
         }
+        for connection in connections.iter().filter_map(|id| self.connections.get(id)) {
+            let (segment, inbox) = (&connection.segment, &connection.inbox);
+            inboxes.insert(connection.port, inbox);
+            reap_segment(segment, inbox, connection.source, dead);
+        }
+        inboxes.values().for_each(|inbox| inbox.kick(dead));
     }
 
     /// Runs a dead process down: its threads, then its ports, so that CLIENT_DIED precedes PORT_CLOSED (lpc §3.5).
@@ -531,7 +538,8 @@ impl State {
     }
 }
 
-fn reap_connection(segment: &Segment, inbox: &ntlpc_shm::inbox::Inbox, source: u32, dead: Tno) {
+/// Cleans up both lanes of a segment and the client's inbox; the caller kicks `inbox`.
+fn reap_segment(segment: &Segment, inbox: &Inbox, source: u32, dead: Tno) {
     let is_closed = segment.is_closed();
     let client_inbox = segment.client_inbox();
     rundown::reap(
@@ -548,7 +556,6 @@ fn reap_connection(segment: &Segment, inbox: &ntlpc_shm::inbox::Inbox, source: u
         dead,
         is_closed,
     );
-    inbox.kick(dead);
     client_inbox.kick(dead);
     rundown::kick_waits(&segment.lane(Direction::ToServer));
     rundown::kick_waits(&segment.lane(Direction::ToClient));

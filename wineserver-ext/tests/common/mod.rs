@@ -104,6 +104,20 @@ impl Server {
             .count()
     }
 
+    /// Returns how many descriptors the server may have open.
+    pub fn descriptor_limit(&self) -> usize {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.pid()))
+            .expect("the server lives");
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .expect("a limit");
+        line.split_whitespace()
+            .nth(3)
+            .and_then(|limit| limit.parse().ok())
+            .unwrap_or(usize::MAX)
+    }
+
     /// Waits for the server's end and returns its exit code.
     pub fn wait_for_end(&mut self) -> Option<i32> {
         let mut status = None;
