@@ -96,6 +96,34 @@ fn two_leaves_under_one_summary_do_not_hide_each_other() {
     shuttle::check_pct(|| race(&[DIRECT + 1, DIRECT + 64]), 20_000, 3);
 }
 
+/// A leaf is emptied of its only member and gets another, while the other leaf under the same summary is emptied for good.
+fn refill_beside_emptying() {
+    let things = Things::new(&[DIRECT + 1, DIRECT + 64, DIRECT + 2]);
+    things.make_ready(0);
+    things.make_ready(1);
+    let threads: Vec<_> = [
+        (|things| things.consume(0)) as fn(&Things),
+        |things| things.consume(1),
+        |things| things.make_ready(2),
+    ]
+    .into_iter()
+    .map(|step| {
+        let things = Arc::clone(&things);
+        thread::spawn(move || step(&things))
+    })
+    .collect();
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+    things.check();
+}
+
+#[test]
+fn a_refilled_leaf_is_seen_beside_one_that_was_emptied() {
+    shuttle::check_pct(refill_beside_emptying, 60_000, 4);
+    shuttle::check_random(refill_beside_emptying, 60_000);
+}
+
 #[test]
 fn a_look_that_tidies_summaries_hides_nothing() {
     shuttle::check_random(

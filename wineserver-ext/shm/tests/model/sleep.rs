@@ -109,6 +109,42 @@ fn a_chosen_receiver_that_leaves_wakes_another() {
     shuttle::check_pct(who_leaves_passes_the_baton, 3_000, 3);
 }
 
+/// One receiver takes a message and is busy with it for ever; what else comes is the other's.
+fn a_busy_receiver_hides_nothing() {
+    let world = Arc::new(World::new(1));
+    let count = Arc::new(Count::default());
+    let (busy, counted) = (Arc::clone(&world), Arc::clone(&count));
+    let busy_one = thread::spawn(move || {
+        let mut state = busy.receiver();
+        if busy.receive_or_sleep(&mut state, 21).is_some() {
+            if state.is_crowded() {
+                busy.inbox.wake_one();
+            }
+            counted.add();
+        }
+    });
+    let (stays, counted) = (Arc::clone(&world), Arc::clone(&count));
+    let staying = thread::spawn(move || {
+        let mut state = stays.receiver();
+        while stays.receive_or_sleep(&mut state, 20).is_some() {
+            counted.add();
+        }
+    });
+    for message in 0..3 {
+        world.send(0, 10, message, false);
+    }
+    count.wait_for(3);
+    world.inbox.close();
+    busy_one.join().expect("no panic");
+    staying.join().expect("no panic");
+}
+
+#[test]
+fn a_message_does_not_wait_behind_another_threads_handler() {
+    shuttle::check_random(a_busy_receiver_hides_nothing, 10_000);
+    shuttle::check_pct(a_busy_receiver_hides_nothing, 20_000, 3);
+}
+
 /// The signal of a waitable port: 0 only while the queue is empty.
 fn signal_follows_the_queue() {
     let world = Arc::new(World::new(1));
