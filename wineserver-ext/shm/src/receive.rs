@@ -5,8 +5,8 @@
 //! first is received first even if the scan passed its place before it arrived: its bits were set before the second's ticket
 //! was drawn, hence before the second look.
 //!
-//! A peer that lies about tickets gains nothing: a ticket counts as at least the newest message taken when its source was
-//! last seen empty, so a lie can at most keep the place the source had then.
+//! A sender that lies about its tickets can be received before others. It gains no more than that, and no more than the page it
+//! shares with them lets it do anyway: the ready map over sources lies there.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -28,8 +28,6 @@ pub struct Source<P> {
     /// What the receiving side knows of the sender.
     pub peer: P,
     known: Known,
-    /// Order of the newest message taken from the inbox when this source was last seen empty.
-    floor: u64,
 }
 
 /// A message this thread claimed: its slot is TAKEN, and is freed or held by the caller.
@@ -43,15 +41,14 @@ pub struct Taken {
     pub header: Header,
 }
 
-/// A candidate: order, ticket, source, slot, generation of the slot.
-type Entry = Reverse<(u64, u64, u32, u32, u32)>;
+/// A candidate: ticket, source, slot, generation of the slot.
+type Entry = Reverse<(u64, u32, u32, u32)>;
 
 /// The receiver of one inbox in this process. One lock around it serves all its threads.
 #[derive(Debug)]
 pub struct Receiver<P> {
     sources: Vec<Option<Source<P>>>,
     heap: BinaryHeap<Entry>,
-    newest: u64,
 }
 
 impl<P> Default for Receiver<P> {
@@ -59,7 +56,6 @@ impl<P> Default for Receiver<P> {
         Receiver {
             sources: Vec::new(),
             heap: BinaryHeap::new(),
-            newest: 0,
         }
     }
 }
@@ -82,13 +78,11 @@ impl<P> Receiver<P> {
         if self.sources.len() <= at {
             self.sources.resize_with(at + 1, || None);
         }
-        let floor = self.newest;
         self.sources[at] = Some(Source {
             segment,
             direction,
             peer,
             known: Known::default(),
-            floor,
         });
     }
 
@@ -142,10 +136,10 @@ impl<P> Receiver<P> {
             {
                 return Found::Unknown(unknown);
             }
-            let Some(Reverse((order, _, number, index, generation))) = self.heap.pop() else {
+            let Some(Reverse((_, number, index, generation))) = self.heap.pop() else {
                 return Found::Nothing;
             };
-            if let Some(taken) = self.claim(inbox, me, (number, index, generation), order) {
+            if let Some(taken) = self.claim(inbox, me, (number, index, generation)) {
                 return Found::Message(taken);
             }
         }
@@ -157,28 +151,17 @@ impl<P> Receiver<P> {
         !self.heap.is_empty()
     }
 
-    fn claim(
-        &mut self,
-        inbox: &Inbox,
-        me: Tno,
-        name: (u32, u32, u32),
-        order: u64,
-    ) -> Option<Taken> {
+    fn claim(&mut self, inbox: &Inbox, me: Tno, name: (u32, u32, u32)) -> Option<Taken> {
         let (number, index, generation) = name;
         let source = self.sources.get_mut(number as usize)?.as_mut()?;
         source.known.remove(index);
         let lane = source.segment.lane(source.direction);
         let slot = lane.slot(index)?;
         let taken = lane.take(&slot, generation, me);
-        if taken {
-            self.newest = self.newest.max(order);
-            if lane.unmark(&slot) {
-                inbox.ring(number);
-            }
+        if taken && lane.unmark(&slot) {
+            inbox.ring(number);
         }
-        if is_emptied(inbox, number, &lane) {
-            source.floor = self.newest;
-        }
+        silence_if_empty(inbox, number, &lane);
         taken.then(|| Taken {
             source: number,
             slot: index,
@@ -189,10 +172,10 @@ impl<P> Receiver<P> {
     /// Adds every message that is new since the last scan; returns a source that is not mapped here, if one rang.
     fn scan(&mut self, inbox: &Inbox) -> Option<u32> {
         let mut unknown = None;
-        let (sources, heap, newest) = (&mut self.sources, &mut self.heap, self.newest);
+        let (sources, heap) = (&mut self.sources, &mut self.heap);
         let hidden = inbox.sources().scan(&Known::default(), |number| {
             match sources.get_mut(number as usize).and_then(Option::as_mut) {
-                Some(source) => source.scan(inbox, number, newest, heap),
+                Some(source) => source.scan(inbox, number, heap),
                 None => unknown = Some(number),
             }
         });
@@ -205,7 +188,7 @@ impl<P> Receiver<P> {
 
 impl<P> Source<P> {
     #[inline]
-    fn scan(&mut self, inbox: &Inbox, number: u32, newest: u64, heap: &mut BinaryHeap<Entry>) {
+    fn scan(&mut self, inbox: &Inbox, number: u32, heap: &mut BinaryHeap<Entry>) {
         let lane = self.segment.lane(self.direction);
         let map = lane.map();
         let mut found = [0u32; 64];
@@ -230,14 +213,7 @@ impl<P> Source<P> {
                     continue;
                 }
                 self.known.insert(index);
-                let ticket = slot.ticket();
-                heap.push(Reverse((
-                    ticket.max(self.floor),
-                    ticket,
-                    number,
-                    index,
-                    state.generation,
-                )));
+                heap.push(Reverse((slot.ticket(), number, index, state.generation)));
             }
             if count < found.len() {
                 break;
@@ -246,23 +222,20 @@ impl<P> Source<P> {
         if hidden {
             inbox.ring(number);
         }
-        if is_emptied(inbox, number, &lane) {
-            self.floor = newest;
-        }
+        silence_if_empty(inbox, number, &lane);
     }
 }
 
-/// Takes a source's bit away if its lane looks empty, and looks once more; returns whether it looked empty. A restored bit is a
-/// bell: a receiver may have gone to sleep in between.
+/// Takes a source's bit away if its lane looks empty, and looks once more. A restored bit is a bell: a receiver may have gone to
+/// sleep in between.
 #[inline]
-fn is_emptied(inbox: &Inbox, number: u32, lane: &Lane<'_>) -> bool {
+fn silence_if_empty(inbox: &Inbox, number: u32, lane: &Lane<'_>) {
     let map = lane.map();
     if !map.is_empty() {
-        return false;
+        return;
     }
     inbox.silence(number);
     if !map.is_empty() {
         inbox.ring(number);
     }
-    true
 }

@@ -1,7 +1,7 @@
 //! Real processes that are killed, stopped and lied to at random moments; the parent plays the server.
 //!
-//! `LPC_STRESS_SECONDS` is the time of each part (3), `LPC_STRESS_SEED` repeats a choice of moments. Each part ends with an
-//! audit: every message whose send returned was received once, one that was cut off by a kill at most once, every slot is
+//! `LPC_STRESS_ROUNDS` says how often (1; a round takes about 15 s), `LPC_STRESS_SEED` where the choice of moments begins. Each
+//! part ends with an audit: every message whose send returned was received once, one that was cut off by a kill at most once, every slot is
 //! FREE, nobody slept over a message.
 
 mod ledger;
@@ -32,36 +32,44 @@ fn main() -> ExitCode {
         child(role, parent, [ledger, inbox, segments, me, at, extra]);
         return ExitCode::SUCCESS;
     }
-    let parts: [(&str, fn(&mut Run)); 5] = [
-        ("senders are killed", senders_are_killed),
-        ("receivers are killed", receivers_are_killed),
-        ("everybody is stopped now and then", everybody_is_stopped),
-        ("a client writes garbage", a_client_writes_garbage),
-        (
-            "a process writes garbage into the inbox",
-            garbage_in_the_inbox,
-        ),
-    ];
-    let wanted = arguments.get(1).map(String::as_str).unwrap_or_default();
     if arguments.iter().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;
     }
-    let seed = variable("LPC_STRESS_SEED").unwrap_or(0x6E74_6C70_63);
-    for (at, (name, part)) in parts.into_iter().enumerate() {
-        if !wanted.starts_with('-') && !name.contains(wanted) {
-            continue;
+    let wanted = arguments.get(1).map(String::as_str).unwrap_or_default();
+    let seed = variable("LPC_STRESS_SEED").unwrap_or(1996);
+    let rounds = variable("LPC_STRESS_ROUNDS").unwrap_or(1);
+    for seed in seed..seed.wrapping_add(rounds) {
+        for (name, part) in PARTS {
+            if wanted.starts_with('-') || name.contains(wanted) {
+                run_part(name, *part, seed);
+            }
         }
-        let mut run = Run::new(seed.wrapping_add(at as u64));
-        part(&mut run);
-        let (received, answered) = (run.ledger.progress(), run.ledger.answered());
-        eprintln!(
-            "stress {name}: ok, seed {seed}, {} received, {} answered, {} killed",
-            received.load(SeqCst) - answered.load(SeqCst),
-            answered.load(SeqCst),
-            run.killed
-        );
     }
     ExitCode::SUCCESS
+}
+
+type Part = fn(&mut Run);
+
+const PARTS: &[(&str, Part)] = &[
+    ("senders are killed", senders_are_killed),
+    ("receivers are killed", receivers_are_killed),
+    ("everybody is stopped now and then", everybody_is_stopped),
+    ("a client writes garbage", a_client_writes_garbage),
+    (
+        "a process writes garbage into the inbox",
+        garbage_in_the_inbox,
+    ),
+];
+
+fn run_part(name: &str, part: Part, seed: u64) {
+    let mut run = Run::new(seed);
+    part(&mut run);
+    let answered = run.ledger.answered().load(SeqCst);
+    let received = run.ledger.progress().load(SeqCst) - answered;
+    eprintln!(
+        "stress {name}: ok, seed {seed}, {received} received, {answered} answered, {} killed",
+        run.killed
+    );
 }
 
 fn variable(name: &str) -> Option<u64> {
@@ -91,6 +99,8 @@ fn child(role: &str, parent: &str, [ledger, inbox, segments, me, at, extra]: [&s
     }
 }
 
+const PART: Duration = Duration::from_secs(3);
+
 /// One part: the port, its connections, the processes.
 struct Run {
     inbox: Inbox,
@@ -112,7 +122,6 @@ struct Process {
 
 impl Run {
     fn new(seed: u64) -> Run {
-        let seconds = variable("LPC_STRESS_SECONDS").unwrap_or(3);
         Run {
             inbox: Inbox::create(false).expect("a memfd"),
             segments: (0..2)
@@ -122,7 +131,7 @@ impl Run {
             random: Random(seed),
             next_tno: 1000,
             killed: 0,
-            until: Instant::now() + Duration::from_secs(seconds),
+            until: Instant::now() + PART,
             last_progress: (0, Instant::now()),
         }
     }
