@@ -1,5 +1,6 @@
 //! The exception port of a process (lpc §4.5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ntlpc_abi::NtStatus;
@@ -13,7 +14,7 @@ use ntlpc_shm::segment::{Direction, Segment};
 
 use crate::answer::{OutFd, Outcome, answer, answer_with, no_room};
 use crate::namespace::ObjectId;
-use crate::port::{ExceptionPort, Port, Role, Source};
+use crate::port::{ExceptionPort, Lingering, Port, Role, Source};
 use crate::process::ProcessNo;
 use crate::state::State;
 
@@ -127,12 +128,12 @@ impl State {
         closer: Tno,
     ) {
         if let Some((port, source)) = exception.source {
-            self.close_exception_source(port, source);
+            self.close_exception_source(port, source, process);
         }
         self.drop_reference(exception.port, process, closer);
     }
 
-    fn close_exception_source(&mut self, port: ObjectId, source: u32) {
+    fn close_exception_source(&mut self, port: ObjectId, source: u32, process: ProcessNo) {
         let Some(receiving) = self.ports.get_mut(&port).and_then(Port::receiving_mut) else {
             return;
         };
@@ -140,9 +141,15 @@ impl State {
             segment.close();
             lose_waits(&segment.lane(Direction::ToServer));
             if !segment.lane(Direction::ToServer).map().is_empty() {
-                receiving
-                    .sources
-                    .insert(source, Source::Lingering(segment, 0));
+                receiving.sources.insert(
+                    source,
+                    Source::Lingering(Lingering {
+                        segment,
+                        context: 0,
+                        is_kernel: true,
+                        senders: BTreeSet::from([process]),
+                    }),
+                );
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::answer::{Outcome, answer, encode};
 use crate::connection::{Connection, Phase};
 use crate::dispatch::Reply;
 use crate::namespace::ObjectId;
-use crate::port::{Port, Role, Source};
+use crate::port::{Lingering, Port, Role, Source};
 use crate::state::State;
 
 /// Rows of one page.
@@ -120,9 +120,9 @@ impl State {
                         Source::Itself(segment) | Source::Exception(_, segment) => {
                             Some(feed(segment, Direction::ToServer, 0))
                         }
-                        Source::Lingering(segment, context) => {
-                            Some(feed(segment, Direction::ToServer, *context))
-                        }
+                        Source::Lingering(Lingering {
+                            segment, context, ..
+                        }) => Some(feed(segment, Direction::ToServer, *context)),
                         Source::Connection(id) => {
                             let connection = self.connections.get(id)?;
                             Some(feed(

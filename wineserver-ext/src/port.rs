@@ -112,9 +112,22 @@ pub enum Source {
     /// A connection.
     Connection(ConnectionId),
     /// A connection both of whose ends are gone, with messages not yet received.
-    Lingering(Segment, u64),
+    Lingering(Lingering),
     /// LPC_EXCEPTION messages of a process.
     Exception(ProcessNo, Segment),
+}
+
+/// What is left of a connection, or of a process's exceptions, until it is drained.
+#[derive(Clone, Debug)]
+pub struct Lingering {
+    /// Shared memory.
+    pub segment: Segment,
+    /// PortContext.
+    pub context: u64,
+    /// Whether it brought exceptions.
+    pub is_kernel: bool,
+    /// Processes that may have sent what is queued.
+    pub senders: BTreeSet<ProcessNo>,
 }
 
 /// A process's exception port and the segment it sends on.
@@ -188,7 +201,7 @@ impl Receiving {
         let is_free = |sources: &mut BTreeMap<u32, Source>, number: u32| match sources.get(&number)
         {
             None => true,
-            Some(Source::Lingering(segment, _)) => {
+            Some(Source::Lingering(Lingering { segment, .. })) => {
                 let is_drained = segment
                     .lane(ntlpc_shm::segment::Direction::ToServer)
                     .map()
@@ -541,7 +554,13 @@ impl State {
         let is_kernel = port.receiving().is_some_and(|receiving| {
             matches!(
                 receiving.sources.get(&request.source),
-                Some(Source::Exception(..))
+                Some(
+                    Source::Exception(..)
+                        | Source::Lingering(Lingering {
+                            is_kernel: true,
+                            ..
+                        })
+                )
             )
         });
         let (segment, server_port, context) = match &port.role {
@@ -582,7 +601,7 @@ impl State {
         }
         match receiving.sources.get(&number)? {
             Source::Itself(segment) => Some((segment.clone(), 0, 0)),
-            Source::Lingering(segment, context) => Some((segment.clone(), 0, *context)),
+            Source::Lingering(old) => Some((old.segment.clone(), 0, old.context)),
             Source::Exception(process, segment) => {
                 Some((segment.clone(), 0, self.exception_context(*process)))
             }

@@ -15,7 +15,7 @@ use ntlpc_shm::turn::Phase;
 
 use crate::answer::{Outcome, answer};
 use crate::namespace::ObjectId;
-use crate::port::{Role, Source};
+use crate::port::{Lingering, Role, Source};
 use crate::process::ProcessNo;
 use crate::state::State;
 
@@ -189,7 +189,7 @@ impl State {
         match self.ports.get(&port)?.receiving()?.sources.get(&source)? {
             Source::Connection(id) => Some(self.connections.get(id)?.segment.clone()),
             Source::Itself(segment)
-            | Source::Lingering(segment, _)
+            | Source::Lingering(Lingering { segment, .. })
             | Source::Exception(_, segment) => Some(segment.clone()),
         }
     }
@@ -231,7 +231,8 @@ impl State {
                 .is_some_and(|connection| connection.client_holders.contains(&sender)),
             Some(Source::Itself(_)) => entry.past_holders.contains(&sender),
             Some(Source::Exception(process, _)) => *process == sender,
-            Some(Source::Lingering(..)) | None => false,
+            Some(Source::Lingering(old)) => old.senders.contains(&sender),
+            None => false,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::connection::{ConnectionId, Phase};
 use crate::limits::LIFETIME_GRACE_MS;
 use crate::namespace::ObjectId;
 use crate::notice::{CLIENT_DIED, Notice, PORT_CLOSED, SystemSource};
-use crate::port::{Port, Role, Source};
+use crate::port::{Lingering, Port, Role, Source};
 use crate::process::ProcessNo;
 use crate::state::State;
 
@@ -104,7 +104,7 @@ impl State {
                     rundown::purge(&segment.lane(Direction::ToServer), SERVER);
                     lose_all(&segment);
                 }
-                Source::Lingering(segment, _) => {
+                Source::Lingering(Lingering { segment, .. }) => {
                     rundown::purge(&segment.lane(Direction::ToServer), SERVER);
                 }
             }
@@ -245,7 +245,12 @@ impl State {
             if is_drained {
                 receiving.sources.remove(&connection.source);
             } else {
-                let lingering = Source::Lingering(connection.segment.clone(), connection.context);
+                let lingering = Source::Lingering(Lingering {
+                    segment: connection.segment.clone(),
+                    context: connection.context,
+                    is_kernel: false,
+                    senders: connection.client_holders.clone(),
+                });
                 receiving.sources.insert(connection.source, lingering);
             }
         }
@@ -380,7 +385,7 @@ impl State {
                 match entry {
                     Source::Connection(id) => drop(connections.insert(*id)),
                     Source::Itself(segment)
-                    | Source::Lingering(segment, _)
+                    | Source::Lingering(Lingering { segment, .. })
                     | Source::Exception(_, segment) => {
                         reap_segment(segment, &receiving.inbox, source, dead);
                     }

@@ -7,9 +7,12 @@ use std::process::{Command, Stdio};
 
 use common::{CLIENT_DIED, PORT_CLOSED, Server, pair, wait_until};
 use ntlpc_abi::NtStatus;
-use ntlpc_proto::port::{AdoptPort, GrantPort, QueryPort};
+use ntlpc_proto::port::{AdoptPort, CheckSender, GrantPort, QueryPort};
 use ntlpc_proto::process::{RegisterTerminatePort, SetExceptionPort, ThreadExit};
 use ntlpc_proto::{Prefix, connect_existing};
+use ntlpc_shm::lane::Cursor;
+use ntlpc_shm::segment::Direction;
+use ntlpc_shm::slot::Header;
 
 /// lpc#183–186
 #[test]
@@ -410,4 +413,45 @@ fn nothing_is_left_of_many_connections() {
     wait_until("the descriptors are closed", || {
         server.descriptors() <= before
     });
+}
+
+/// lpc §3.5: requests already queued from a client are still delivered when both ends are gone
+#[test]
+fn queued_message_outlives_its_connection() {
+    let server = Server::start();
+    let (owner, client, stranger) = (server.client(), server.client(), server.client());
+    let mut pair = pair(&owner, &client, r"\p", 0xC0DE);
+    let lane = pair.segment.lane(Direction::ToServer);
+    let slot = lane
+        .allocate(&Cursor::default(), 3, client.tno)
+        .expect("an empty lane");
+    slot.set_header(&Header {
+        data_len: 3,
+        message_type: 3,
+        sender: client.tno,
+        ..Header::default()
+    });
+    slot.write(0, b"abc");
+    let inbox = &pair.listener.inbox;
+    lane.publish(&slot, inbox, inbox, pair.source, client.tno, false);
+
+    owner.close(pair.server_port);
+    client.close(pair.client_port);
+
+    assert_eq!(pair.listener.unknown_source(), Some(pair.source));
+    pair.listener.open_source(&owner, pair.source);
+    let sender = |tno| {
+        owner.status(&CheckSender {
+            port: pair.listener.port,
+            source: pair.source,
+            tno,
+        })
+    };
+    assert_eq!(sender(client.tno), NtStatus::SUCCESS);
+    assert_eq!(sender(stranger.tno), NtStatus::INVALID_CID);
+    let message = pair.listener.next();
+    assert_eq!(
+        (message.header.message_type, message.data.as_slice()),
+        (3, b"abc".as_slice())
+    );
 }

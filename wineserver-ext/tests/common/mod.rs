@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::{
     Accept, AcceptReply, ClosePort, Complete, Connect, ConnectReply, ConnectResult,
-    ConnectResultReply, CreatePort, Qos,
+    ConnectResultReply, CreatePort, OpenSource, Qos,
 };
 use ntlpc_proto::process::{CheckThread, Hello, HostKind, RegisterThread};
 use ntlpc_proto::{Bytes, CallError, Connection, Prefix, Request, connect_existing};
@@ -358,6 +358,26 @@ impl Client {
 }
 
 impl Listener {
+    /// Adds a source that rang before it was known.
+    pub fn open_source(&mut self, owner: &Client, source: u32) {
+        let (_, fds) = owner.ok(&OpenSource {
+            port: self.port,
+            source,
+        });
+        let segment = fds.into_iter().next().expect("a segment");
+        let segment = Segment::map(segment).expect("the segment maps");
+        self.receiver
+            .insert(source, segment, Direction::ToServer, ());
+    }
+
+    /// Returns the source that rang without being known.
+    pub fn unknown_source(&mut self) -> Option<u32> {
+        match self.receiver.take(&self.inbox, self.tno) {
+            Found::Unknown(source) => Some(source),
+            _ => None,
+        }
+    }
+
     /// Returns the next notice, if one is queued.
     pub fn poll(&mut self) -> Option<Notice> {
         match self.receiver.take(&self.inbox, self.tno) {
