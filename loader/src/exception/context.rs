@@ -171,6 +171,33 @@ impl Context {
         }
     }
 
+    /// Where `ContextFlags` lies.
+    pub const FLAGS_OFFSET: u64 = 0x30;
+
+    /// Takes the chosen parts of `other`, as `SetThreadContext` does.
+    pub fn merge(&mut self, other: &Context, control: bool, integer: bool, float: bool) {
+        for (register, (mine, theirs)) in self.gpr.iter_mut().zip(other.gpr).enumerate() {
+            let is_wanted = if register == reg::RSP {
+                control
+            } else {
+                integer
+            };
+            if is_wanted {
+                *mine = theirs;
+            }
+        }
+        if control {
+            self.rip = other.rip;
+            self.eflags = other.eflags;
+        }
+        if float {
+            self.fx_header = other.fx_header;
+            self.st = other.st;
+            self.xmm = other.xmm;
+            self.mxcsr = other.mxcsr;
+        }
+    }
+
     /// Returns the stack pointer.
     #[must_use]
     pub fn rsp(&self) -> u64 {

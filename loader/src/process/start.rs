@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{command_line, environment, kuser, paths, peb};
 use crate::export::Callback;
@@ -108,8 +108,16 @@ fn refuse(path: &Path, error: &ImageError) -> ! {
 ///
 /// Runs guest code: hold no lock.
 pub fn exit(code: u32) -> ! {
-    static ENDING: AtomicBool = AtomicBool::new(false);
-    if !ENDING.swap(true, Ordering::AcqRel) {
+    static ENDER: AtomicU32 = AtomicU32::new(0);
+    let me = thread::linux_tid();
+    let ender = ENDER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire);
+    if ender.is_err_and(|ender| ender != me) {
+        // Another thread is ending the process and must be left to tell the DLLs.
+        loop {
+            std::thread::park();
+        }
+    }
+    if ender.is_ok() {
         thread::suspend::stop_others();
         module::loader_lock_seize();
         module::notify_threads(NotifyReason::ProcessDetach);

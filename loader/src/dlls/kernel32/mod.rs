@@ -17,3 +17,4 @@ mod srw;
 mod stringapiset;
 pub mod synchapi;
 mod sysinfoapi;
+mod threadcontext;
