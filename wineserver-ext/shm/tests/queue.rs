@@ -122,13 +122,21 @@ fn steps(sources: usize, most: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, most / 2..most)
 }
 
-/// What is queued, by ticket (here the message id): connection, slot, name, whether a reply is wanted, whether by DEAD.
-type Queue = BTreeMap<u32, (usize, u32, u32, bool, bool)>;
+/// A message in the reference queue.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: usize,
+    slot: u32,
+    name: u32,
+    waits: bool,
+    sender: Tno,
+}
 
 fn run(numbers: &[u32], steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut port = Port::new(numbers);
-    let mut queue = Queue::new();
-    let mut died_with: Vec<(u32, (usize, u32, u32, bool, bool))> = Vec::new();
+    // By message id, which is the ticket.
+    let mut queue: BTreeMap<u32, Sent> = BTreeMap::new();
+    let mut died_with = Vec::new();
     let mut held = 0;
     let mut unfinished = 0;
     for (name, step) in steps.into_iter().enumerate() {
@@ -141,42 +149,43 @@ fn run(numbers: &[u32], steps: Vec<Step>) -> Result<(), TestCaseError> {
                     continue;
                 };
                 let id = port.publish(at, numbers[at], &slot, me, waits);
-                let entry = (at, slot.index(), name, waits, dies);
+                let sent = Sent {
+                    at,
+                    slot: slot.index(),
+                    name,
+                    waits,
+                    sender: me,
+                };
                 prop_assert!(queue.last_key_value().is_none_or(|(last, _)| *last < id));
                 if port.segments[at].is_closed() {
                     let lane = port.segments[at].lane(ToServer);
                     prop_assert!(lane.withdraw(&slot, me));
                 } else {
-                    queue.insert(id, entry);
+                    queue.insert(id, sent);
                 }
             }
             Step::Withdraw(which) => {
-                let Some((id, (at, index, _, _, dies))) = queue
-                    .iter()
-                    .nth(which % queue.len().max(1))
-                    .map(|(id, entry)| (*id, *entry))
-                else {
+                let nth = queue.keys().nth(which % queue.len().max(1)).copied();
+                let Some(sent) = nth.and_then(|id| queue.remove(&id)) else {
                     continue;
                 };
-                let lane = port.segments[at].lane(ToServer);
-                let slot = lane.slot(index).expect("a slot");
+                let lane = port.segments[sent.at].lane(ToServer);
+                let slot = lane.slot(sent.slot).expect("a slot");
                 prop_assert!(!lane.withdraw(&slot, 99));
-                let owner = if dies { DEAD } else { SENDER };
-                prop_assert!(lane.withdraw(&slot, owner));
-                queue.remove(&id);
+                prop_assert!(lane.withdraw(&slot, sent.sender));
             }
             Step::Take => {
                 let taken = port.take(ME);
                 let expected = queue.pop_first();
                 prop_assert_eq!(
                     taken.map(|taken| (taken.header.message_id, taken.header.attributes)),
-                    expected.map(|(id, (_, _, name, _, _))| (id, name))
+                    expected.map(|(id, sent)| (id, sent.name))
                 );
-                let (Some(taken), Some((_, (at, _, _, waits, _)))) = (taken, expected) else {
+                let (Some(taken), Some((_, sent))) = (taken, expected) else {
                     continue;
                 };
-                if waits {
-                    let lane = port.segments[at].lane(ToServer);
+                if sent.waits {
+                    let lane = port.segments[sent.at].lane(ToServer);
                     let slot = lane.slot(taken.slot).expect("a slot");
                     lane.hold(&slot, ME, taken.header.sender);
                     held += usize::from(slot.state().kind == Kind::Held);
@@ -223,7 +232,10 @@ fn run(numbers: &[u32], steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(48)
+    })]
 
     /// Deep enough for the leaves of the lane's ready map.
     #[test]
