@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::frame::{Frame, encode_refusal};
 use ntlpc_proto::inspect::Inspect;
+use ntlpc_proto::object::{self, Object};
 use ntlpc_proto::port::{self, Port};
 use ntlpc_proto::process::{self, Process};
 use ntlpc_proto::wire::Malformed;
@@ -32,6 +33,9 @@ impl State {
                 self.handle_process(caller, Process::decode(frame.number, frame.body)?)
             }
             Port::FAMILY => self.handle_port(caller, Port::decode(frame.number, frame.body)?, fds),
+            Object::FAMILY => {
+                self.handle_object(caller, Object::decode(frame.number, frame.body)?, fds)
+            }
             Inspect::FAMILY => Ok(self.handle_inspect(Inspect::decode(frame.number, frame.body)?)),
             _ => Err(Malformed::UnknownRequest(frame.number)),
         }
@@ -67,6 +71,28 @@ impl State {
             }
             Process::OpenExceptionPort(_) => {
                 encode::<process::OpenExceptionPort>(self.open_exception_port(caller))
+            }
+        })
+    }
+
+    fn handle_object(
+        &mut self,
+        caller: ProcessNo,
+        request: Object,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Reply, Malformed> {
+        Ok(match request {
+            Object::CreateObject(request) => {
+                encode::<object::CreateObject>(self.create_object(caller, request, fds))
+            }
+            Object::OpenObject(request) => {
+                encode::<object::OpenObject>(self.open_object(caller, request))
+            }
+            Object::CloseObject(request) => {
+                encode::<object::CloseObject>(self.close_object(caller, request))
+            }
+            Object::ListDirectory(request) => {
+                encode::<object::ListDirectory>(self.list_directory(request))
             }
         })
     }

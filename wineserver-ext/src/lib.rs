@@ -22,6 +22,7 @@ mod inspect;
 mod limits;
 pub mod namespace;
 mod notice;
+mod objects;
 pub mod options;
 mod poll;
 mod port;

@@ -20,3 +20,5 @@ pub const MAX_NAME_UNITS: usize = 32_767;
 pub const HANG_UP_GRACE_MS: u64 = 200;
 /// How long a port whose descriptor was closed unannounced waits for the death of its process to be reported.
 pub const LIFETIME_GRACE_MS: u64 = 30;
+/// Named objects besides ports.
+pub const MAX_OBJECTS: usize = 1 << 18;

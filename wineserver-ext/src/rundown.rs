@@ -461,6 +461,7 @@ impl State {
         {
             self.close_exception_port(number, &exception, closer);
         }
+        self.run_down_objects(number);
         self.processes.remove(&number);
     }
 

@@ -11,6 +11,7 @@ use ntlpc_shm::Tno;
 use crate::connection::{Connection, ConnectionId};
 use crate::limits::MAX_PORTS;
 use crate::namespace::{NameSpace, ObjectId, RootPolicy};
+use crate::objects::NamedObject;
 use crate::poll::{Poll, Token as PollToken};
 use crate::port::Port;
 use crate::process::{Process, ProcessNo};
@@ -26,6 +27,7 @@ pub struct State {
     pub(crate) threads: Threads,
     pub(crate) processes: BTreeMap<ProcessNo, Process>,
     pub(crate) ports: BTreeMap<ObjectId, Port>,
+    pub(crate) objects: BTreeMap<ObjectId, NamedObject>,
     pub(crate) connections: HashMap<ConnectionId, Connection>,
     pub(crate) lifetimes: HashMap<u32, Lifetime>,
     /// Processes that hung up and should die before the given moment.
@@ -57,6 +59,7 @@ impl State {
             threads: Threads::new()?,
             processes: BTreeMap::new(),
             ports: BTreeMap::new(),
+            objects: BTreeMap::new(),
             connections: HashMap::new(),
             lifetimes: HashMap::new(),
             dying: Vec::new(),

@@ -1,6 +1,6 @@
 //! The port engine's view of this process: [`ntdll_shim::host::Host`] over the object manager.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +11,7 @@ use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::guest;
 use super::name::Directory;
-use super::object::{Header, Object, ObjectType};
+use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use super::section::{Section, map_fd, placement};
 use super::table::{INHERIT, TABLE, lookup};
 use super::token::{self, Token};
@@ -40,13 +40,18 @@ pub struct PortObject {
     header: Header,
     port: Arc<Port>,
     /// Keeps the port's lifetime descriptor open.
-    _lifetime: Option<OwnedFd>,
+    lifetime: Option<OwnedFd>,
 }
 
 impl PortObject {
     /// Builds the port another process packed.
-    pub fn unpack(_bytes: &[u8], _lifetime: Option<OwnedFd>) -> Result<Self, NtStatus> {
-        Err(NtStatus::NOT_SUPPORTED)
+    pub fn unpack(lifetime: OwnedFd) -> Result<Self, NtStatus> {
+        let port = ntdll_shim::engine::adopt_by_lifetime(lifetime.as_fd())?;
+        Ok(PortObject {
+            header: Header::default(),
+            port,
+            lifetime: Some(lifetime),
+        })
     }
 }
 
@@ -106,6 +111,17 @@ impl Object for PortObject {
     fn waitable(&self) -> Option<&dyn Waitable> {
         Some(self)
     }
+    fn pack(&self) -> Result<Packed, NtStatus> {
+        let lifetime = self.lifetime.as_ref().ok_or(NtStatus::NOT_SUPPORTED)?;
+        let lifetime = lifetime
+            .try_clone()
+            .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+        Ok(Packed {
+            kind: PackedKind::Port,
+            bytes: Vec::new(),
+            fds: vec![lifetime],
+        })
+    }
 }
 
 /// The standalone host.
@@ -137,6 +153,8 @@ impl Host for Standalone {
             },
             nt_pid: process.pid,
             create_time: process.create_time.unsigned_abs(),
+            // Possession of a lifetime descriptor is how a port crosses to another process.
+            wants_lifetime_fds: true,
             image: image.to_string_lossy().into_owned(),
             token: ntlpc_proto::Bytes(token::primary().to_bytes()),
             ..Hello::default()
@@ -167,7 +185,7 @@ impl Host for Standalone {
         let object = Arc::new(PortObject {
             header: Header::default(),
             port,
-            _lifetime: lifetime,
+            lifetime,
         });
         TABLE.insert(
             object,

@@ -255,6 +255,20 @@ impl Mutant {
     }
 }
 
+/// Creates or opens a mutant by attributes. One that is new and `is_owned` is taken by the calling thread after it has
+/// its final place, so that the kernel knows its owner.
+pub fn create(
+    attributes: &super::attributes::Attributes,
+    access: u32,
+    is_owned: bool,
+) -> Result<(ntlpc_abi::Handle, NtStatus), NtStatus> {
+    let (handle, status) = super::name::create(attributes, access, || Ok(Mutant::new(false)))?;
+    if is_owned && status == NtStatus::SUCCESS {
+        super::table::lookup::<Mutant>(handle, 0)?.core.take();
+    }
+    Ok((handle, status))
+}
+
 impl Waitable for Mutant {
     fn is_signaled(&self) -> bool {
         let owner = self.core.cell.place().record().word.load(Ordering::Acquire) & TID_MASK;

@@ -1,26 +1,33 @@
-//! Named objects: creating and opening through the name space.
+//! Named objects: creating and opening through the server's name space.
 //!
-//! Names of this process are kept here with a weak reference, so that one object opened twice is one object; what other
-//! processes see is the server's business.
+//! The server keeps a named object packed. One object opened twice in this process is one object here: what the server
+//! numbered is kept with a weak reference.
 
-use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
+use ntdll_shim::engine::{existing_session, session};
 use ntlpc_abi::{Handle, NtStatus};
+use ntlpc_proto::object::{
+    CloseObject, CreateObject, DirectoryEntry, ListDirectory, NamedKind, OpenObject,
+};
+use ntlpc_proto::{Bytes, Name as WireName};
 use parking_lot::Mutex;
 
 use super::attributes::{Attributes, obj};
-use super::object::{Object, downcast};
+use super::object::{Header, Object, ObjectType, Packed, PackedKind, downcast};
 use super::table::{TABLE, lookup};
+use super::{token, unpack};
 
-/// The name of an object; giving it up removes the name from the name space.
+/// The name of an object and the hold on it at the server; giving it up gives up the hold.
 #[derive(Debug)]
 pub struct Name {
     path: Vec<u16>,
+    id: u64,
 }
 
 impl Name {
-    /// Returns the full path.
+    /// Returns the path by which it was created or opened.
     #[must_use]
     pub fn path(&self) -> &[u16] {
         &self.path
@@ -29,23 +36,36 @@ impl Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        let mut names = NAMES.lock();
-        // Another object may have taken the name after this one's last handle was closed.
-        if names
-            .get(&key(&self.path))
-            .is_some_and(|weak| weak.strong_count() == 0)
-        {
-            names.remove(&key(&self.path));
+        OBJECTS.lock().remove(&self.id);
+        // The end of the process gives up everything; a lost server has nothing to give up.
+        if let Some(session) = existing_session() {
+            let _ = session.call(&CloseObject { id: self.id }, &[]);
         }
     }
 }
 
-/// Objects of this process by name.
-static NAMES: Mutex<BTreeMap<Vec<u16>, Weak<dyn Object>>> = Mutex::new(BTreeMap::new());
+/// Objects of this process by the server's number.
+static OBJECTS: Mutex<Objects> = Mutex::new(Objects(Vec::new()));
 
-/// Names are looked up without regard to case (`ObCaseInsensitive`, on by default since XP).
-fn key(path: &[u16]) -> Vec<u16> {
-    path.iter().map(|&unit| upcase(unit)).collect()
+/// A small map; programs have few named objects.
+struct Objects(Vec<(u64, Weak<dyn Object>)>);
+
+impl Objects {
+    fn get(&self, id: u64) -> Option<Arc<dyn Object>> {
+        self.0
+            .iter()
+            .find(|(other, _)| *other == id)
+            .and_then(|(_, weak)| weak.upgrade())
+    }
+    fn insert(&mut self, id: u64, object: &Arc<dyn Object>) {
+        self.0.retain(|(_, weak)| weak.strong_count() != 0);
+        self.0.push((id, Arc::downgrade(object)));
+    }
+    /// Forgets an object that is gone; a new one under the same number stays.
+    fn remove(&mut self, id: &u64) {
+        self.0
+            .retain(|(other, weak)| other != id || weak.strong_count() != 0);
+    }
 }
 
 /// Upper case of one UTF-16 unit, by Unicode's simple mapping as far as it stays in one unit.
@@ -68,80 +88,89 @@ pub fn upcase(unit: u16) -> u16 {
     }
 }
 
-/// An object directory as an object: `\BaseNamedObjects` and the like.
-#[derive(Debug)]
+/// An object directory: `\BaseNamedObjects` and the like.
+#[derive(Debug, Default)]
 pub struct Directory {
-    header: super::object::Header,
-    /// Full path.
-    pub path: Vec<u16>,
+    header: Header,
 }
 
 /// `DIRECTORY_ALL_ACCESS` and the generic mapping of directories.
-pub static DIRECTORY_TYPE: super::object::ObjectType = super::object::ObjectType {
+pub static DIRECTORY_TYPE: ObjectType = ObjectType {
     name: "Directory",
     generic: [0x2_0003, 0x2_000C, 0x2_0003, 0xF_000F],
 };
 
 impl Directory {
-    /// Makes a handle's view of the directory at `path`.
-    #[must_use]
-    pub fn new(path: Vec<u16>) -> Self {
-        Directory {
-            header: super::object::Header::default(),
-            path,
-        }
-    }
-
     /// Returns the server's number of the directory.
     pub fn server_id(&self) -> Result<u64, NtStatus> {
-        Err(NtStatus::NOT_SUPPORTED)
+        self.header
+            .name
+            .lock()
+            .as_ref()
+            .map(|name| name.id)
+            .ok_or(NtStatus::OBJECT_TYPE_MISMATCH)
+    }
+
+    /// Lists up to a frame of entries from the one numbered `start`; says whether more follow.
+    pub fn list(&self, start: u32) -> Result<(Vec<DirectoryEntry>, bool), NtStatus> {
+        let (reply, _) = session()?.call(
+            &ListDirectory {
+                id: self.server_id()?,
+                start,
+            },
+            &[],
+        )?;
+        Ok((reply.entries, reply.has_more))
     }
 }
 
 impl Object for Directory {
-    fn object_type(&self) -> &'static super::object::ObjectType {
+    fn object_type(&self) -> &'static ObjectType {
         &DIRECTORY_TYPE
     }
-    fn header(&self) -> &super::object::Header {
+    fn header(&self) -> &Header {
         &self.header
+    }
+    fn pack(&self) -> Result<Packed, NtStatus> {
+        Ok(Packed {
+            kind: PackedKind::Directory,
+            bytes: Vec::new(),
+            fds: Vec::new(),
+        })
     }
 }
 
-/// Returns the full path a call names, or `None` for an unnamed object.
-pub fn full_path(attributes: &Attributes) -> Result<Option<Vec<u16>>, NtStatus> {
-    let Some(name) = &attributes.name else {
-        return Ok(None);
-    };
-    let separator = u16::from(b'\\');
-    if attributes.root == Handle::NULL {
-        if name.first() != Some(&separator) {
-            return Err(NtStatus::OBJECT_PATH_SYNTAX_BAD);
-        }
-        return Ok(Some(name.clone()));
+fn named_kind(kind: PackedKind) -> Result<NamedKind, NtStatus> {
+    Ok(match kind {
+        PackedKind::Event => NamedKind::Event,
+        PackedKind::Mutant => NamedKind::Mutant,
+        PackedKind::Semaphore => NamedKind::Semaphore,
+        PackedKind::Timer => NamedKind::Timer,
+        PackedKind::Section => NamedKind::Section,
+        PackedKind::Directory => NamedKind::Directory,
+        _ => return Err(NtStatus::NOT_SUPPORTED),
+    })
+}
+
+/// The server's number of the directory a name is relative to; 0 for an absolute name.
+fn root(attributes: &Attributes) -> Result<u64, NtStatus> {
+    match attributes.root {
+        Handle::NULL => Ok(0),
+        handle => lookup::<Directory>(handle, 0)?.server_id(),
     }
-    if name.first() == Some(&separator) {
-        return Err(NtStatus::OBJECT_PATH_SYNTAX_BAD);
-    }
-    let directory = lookup::<Directory>(attributes.root, 0)?;
-    let mut path = directory.path.clone();
-    if path.last() != Some(&separator) {
-        path.push(separator);
-    }
-    path.extend_from_slice(name);
-    Ok(Some(path))
 }
 
 /// Creates an object, or opens the existing one of that name if `OBJ_OPENIF` allows it.
 ///
 /// Returns the handle and `SUCCESS` or `OBJECT_NAME_EXISTS`; `OBJECT_NAME_COLLISION` without `OBJ_OPENIF`,
 /// `OBJECT_TYPE_MISMATCH` if the name belongs to an object of another type.
-pub fn create<T: Object>(
+pub fn create<T: Object + Named>(
     attributes: &Attributes,
     access: u32,
     make: impl FnOnce() -> Result<T, NtStatus>,
 ) -> Result<(Handle, NtStatus), NtStatus> {
     let security = super::security::descriptor_of(attributes.security)?;
-    let Some(path) = full_path(attributes)? else {
+    let Some(path) = &attributes.name else {
         let object = Arc::new(make()?);
         *object.header().security.lock() = security;
         let granted = object.object_type().grant(access)?;
@@ -150,37 +179,112 @@ pub fn create<T: Object>(
             NtStatus::SUCCESS,
         ));
     };
-    let (object, status) = {
-        let mut names = NAMES.lock();
-        match names.get(&key(&path)).and_then(Weak::upgrade) {
-            Some(existing) => {
-                downcast::<T>(existing.clone())?;
-                if attributes.flags & obj::OPENIF == 0 {
-                    return Err(NtStatus::OBJECT_NAME_COLLISION);
-                }
-                (existing, NtStatus::OBJECT_NAME_EXISTS)
-            }
-            None => {
-                let object: Arc<dyn Object> = Arc::new(make()?);
-                *object.header().security.lock() = security;
-                *object.header().name.lock() = Some(Name { path: path.clone() });
-                names.insert(key(&path), Arc::downgrade(&object));
-                (object, NtStatus::SUCCESS)
-            }
-        }
+    let object: Arc<dyn Object> = Arc::new(make()?);
+    let Packed { kind, bytes, fds } = object.pack()?;
+    let request = CreateObject {
+        kind: named_kind(kind)?,
+        name: WireName(path.clone()),
+        root: root(attributes)?,
+        attributes: attributes.flags & obj::OPENIF,
+        access: object.object_type().map_access(access),
+        token: Bytes(token::effective().to_bytes()),
+        security: Bytes(security.clone().unwrap_or_default()),
+        packed: Bytes(bytes),
     };
-    let granted = object.object_type().grant(access)?;
+    let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+    let (reply, fds) = session()?.call(&request, &borrowed)?;
+    let (object, status) = if reply.existed {
+        (
+            existing(kind, reply.id, reply.packed, fds, path)?,
+            NtStatus::OBJECT_NAME_EXISTS,
+        )
+    } else {
+        *object.header().security.lock() = security;
+        *object.header().name.lock() = Some(Name {
+            path: path.clone(),
+            id: reply.id,
+        });
+        OBJECTS.lock().insert(reply.id, &object);
+        (object, NtStatus::SUCCESS)
+    };
+    let object = downcast::<T>(object)?;
     Ok((
-        TABLE.insert(object, granted, attributes.handle_flags())?,
+        TABLE.insert(object, reply.granted, attributes.handle_flags())?,
         status,
     ))
 }
 
 /// Opens an existing object by name. Returns `OBJECT_NAME_NOT_FOUND` or `OBJECT_TYPE_MISMATCH`.
-pub fn open<T: Object>(attributes: &Attributes, access: u32) -> Result<Handle, NtStatus> {
-    let path = full_path(attributes)?.ok_or(NtStatus::OBJECT_NAME_INVALID)?;
-    let found = NAMES.lock().get(&key(&path)).and_then(Weak::upgrade);
-    let object = downcast::<T>(found.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?)?;
-    let granted = object.object_type().grant(access)?;
-    TABLE.insert(object, granted, attributes.handle_flags())
+pub fn open<T: Object + Named>(attributes: &Attributes, access: u32) -> Result<Handle, NtStatus> {
+    let path = attributes
+        .name
+        .as_ref()
+        .ok_or(NtStatus::OBJECT_NAME_INVALID)?;
+    let request = OpenObject {
+        kind: named_kind(T::KIND)?,
+        name: WireName(path.clone()),
+        root: root(attributes)?,
+        attributes: 0,
+        access: T::TYPE.map_access(access),
+        token: Bytes(token::effective().to_bytes()),
+    };
+    let (reply, fds) = session()?.call(&request, &[])?;
+    let object = downcast::<T>(existing(T::KIND, reply.id, reply.packed, fds, path)?)?;
+    TABLE.insert(object, reply.granted, attributes.handle_flags())
+}
+
+/// The object the server answered with: the one this process has, or a new one of what was packed.
+fn existing(
+    kind: PackedKind,
+    id: u64,
+    packed: Bytes,
+    fds: Vec<OwnedFd>,
+    path: &[u16],
+) -> Result<Arc<dyn Object>, NtStatus> {
+    // The answer is a hold of its own, given up with `hold` if the process has the object already.
+    let hold = Name {
+        path: path.to_vec(),
+        id,
+    };
+    let mut objects = OBJECTS.lock();
+    if let Some(object) = objects.get(id) {
+        drop(objects);
+        drop(hold);
+        return Ok(object);
+    }
+    let object = unpack::unpack(Packed {
+        kind,
+        bytes: packed.0,
+        fds,
+    })?;
+    *object.header().name.lock() = Some(hold);
+    objects.insert(id, &object);
+    Ok(object)
+}
+
+/// Types that have names in the name space.
+pub trait Named {
+    /// How they are packed.
+    const KIND: PackedKind;
+    /// Their object type.
+    const TYPE: &'static ObjectType;
+}
+
+macro_rules! named {
+    ($($ty:ty, $kind:ident, $of:path;)*) => {$(
+        impl Named for $ty {
+            const KIND: PackedKind = PackedKind::$kind;
+            const TYPE: &'static ObjectType = &$of;
+        }
+    )*};
+}
+
+named! {
+    super::sync::Event, Event, super::sync::EVENT_TYPE;
+    super::sync::Semaphore, Semaphore, super::sync::SEMAPHORE_TYPE;
+    super::sync::Timer, Timer, super::sync::TIMER_TYPE;
+    super::mutant::Mutant, Mutant, super::mutant::MUTANT_TYPE;
+    super::section::Section, Section, super::section::SECTION_TYPE;
+    Directory, Directory, DIRECTORY_TYPE;
+    super::completion::Completion, File, super::completion::COMPLETION_TYPE;
 }

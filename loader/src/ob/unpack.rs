@@ -52,8 +52,9 @@ pub fn unpack(packed: Packed) -> Result<Arc<dyn Object>, NtStatus> {
                 _ => Thread::of_other(pid, tid, Signal::from_page(fd()?)?),
             }
         }
-        PackedKind::Port => Arc::new(PortObject::unpack(&bytes, fds.next())?),
-        PackedKind::Directory | PackedKind::SymbolicLink | PackedKind::Job => {
+        PackedKind::Port => Arc::new(PortObject::unpack(fd()?)?),
+        PackedKind::Directory => Arc::new(super::name::Directory::default()),
+        PackedKind::SymbolicLink | PackedKind::Job => {
             return Err(NtStatus::NOT_SUPPORTED);
         }
     })

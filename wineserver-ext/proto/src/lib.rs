@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`Process`](process::Process) | `process.rs` | processes, threads, their tokens, terminate and exception ports |
 //! | [`Port`](port::Port) | `port.rs` | ports, the connection handshake, handles in several processes, request data |
+//! | [`Object`](object::Object) | `object.rs` | named events, mutants, semaphores, timers, sections, directories |
 //! | [`Inspect`](inspect::Inspect) | `inspect.rs` | what `lpcctl` shows |
 //!
 //! # Using it
@@ -37,6 +38,7 @@
 mod connection;
 pub mod frame;
 pub mod inspect;
+pub mod object;
 pub mod port;
 mod prefix;
 pub mod process;
@@ -57,5 +59,6 @@ pub use wire::{Bytes, Malformed, Name};
 pub const FAMILIES: &[(&str, u8, &[RequestInfo])] = &[
     ("Process", process::Process::FAMILY, process::Process::TABLE),
     ("Port", port::Port::FAMILY, port::Port::TABLE),
+    ("Object", object::Object::FAMILY, object::Object::TABLE),
     ("Inspect", inspect::Inspect::FAMILY, inspect::Inspect::TABLE),
 ];

@@ -9,7 +9,7 @@ use crate::dlls::win32::{created, error, failed, or_else, refuse, success, units
 use crate::export::{Bool, Callback, Ptr};
 use crate::guest_struct;
 use crate::ob::attributes::{Attributes, obj};
-use crate::ob::mutant::Mutant;
+use crate::ob::mutant::{self, Mutant};
 use crate::ob::name;
 use crate::ob::object::{Object, access};
 use crate::ob::sync::{Event, MODIFY_STATE, Semaphore, Timer};
@@ -74,9 +74,7 @@ fn make_mutex(
     access: u32,
 ) -> Handle {
     created(
-        name::create(&attributes(security, name), access, || {
-            Ok(Mutant::new(is_owned))
-        }),
+        mutant::create(&attributes(security, name), access, is_owned),
         Handle::NULL,
     )
 }
@@ -110,7 +108,7 @@ fn make_timer(
     )
 }
 
-fn open<T: Object>(access: u32, inherit: Bool, name: Option<Vec<u16>>) -> Handle {
+fn open<T: Object + name::Named>(access: u32, inherit: Bool, name: Option<Vec<u16>>) -> Handle {
     if name.is_none() {
         return refuse(error::INVALID_PARAMETER, Handle::NULL);
     }

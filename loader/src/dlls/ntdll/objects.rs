@@ -14,8 +14,8 @@ use crate::ob::apc::Apc;
 use crate::ob::attributes::{AnsiString, Attributes, ObjectAttributes, UnicodeString};
 use crate::ob::completion::{Completion, Packet};
 use crate::ob::duplicate;
-use crate::ob::mutant::Mutant;
-use crate::ob::name;
+use crate::ob::mutant::{self, Mutant};
+use crate::ob::name::{self, Directory};
 use crate::ob::object::{Object, access};
 use crate::ob::sync::{Event, MODIFY_STATE, QUERY_STATE, Semaphore, Timer};
 use crate::ob::table::{INHERIT, PROTECT, TABLE, lookup, lookup_any};
@@ -72,7 +72,7 @@ pub fn put_handle(to: Ptr<Handle>, made: Result<(Handle, NtStatus), NtStatus>) -
 }
 
 /// Creates an object whose handle goes to `to`; probes the pointer before any effect.
-pub fn create<T: Object>(
+pub fn create<T: Object + name::Named>(
     to: Ptr<Handle>,
     attributes: Ptr<ObjectAttributes>,
     access: u32,
@@ -86,7 +86,11 @@ pub fn create<T: Object>(
     )
 }
 
-fn open<T: Object>(to: Ptr<Handle>, attributes: Ptr<ObjectAttributes>, access: u32) -> NtStatus {
+fn open<T: Object + name::Named>(
+    to: Ptr<Handle>,
+    attributes: Ptr<ObjectAttributes>,
+    access: u32,
+) -> NtStatus {
     let opened = probe(to)
         .and_then(|()| Attributes::read(attributes))
         .and_then(|a| name::open::<T>(&a, access));
@@ -238,6 +242,79 @@ fn query_object(
     }
 }
 
+/// Writes `OBJECT_DIRECTORY_INFORMATION` entries, an empty one, then their strings. The context counts entries.
+fn query_directory(
+    directory: Handle,
+    buffer: Ptr<u8>,
+    length: u32,
+    is_single: bool,
+    is_restart: bool,
+    context: Ptr<u32>,
+    returned: Ptr<u32>,
+) -> Result<(), NtStatus> {
+    let directory = lookup::<Directory>(directory, 1)?;
+    let start = if is_restart { 0 } else { context.try_read()? };
+    let (mut entries, mut has_more) = directory.list(start)?;
+    if entries.is_empty() {
+        return Err(NtStatus::NO_MORE_ENTRIES);
+    }
+    if is_single && entries.len() > 1 {
+        entries.truncate(1);
+        has_more = true;
+    }
+    let strings: Vec<[Vec<u16>; 2]> = entries
+        .into_iter()
+        .map(|e| [e.name.0, e.type_name.encode_utf16().collect()])
+        .collect();
+    let head = 2 * UnicodeString::size();
+    let bytes_of =
+        |pair: &[Vec<u16>; 2]| pair.iter().map(|units| units.len() * 2 + 2).sum::<usize>();
+    // As many entries as fit with the empty one behind them.
+    let mut count = 0;
+    let mut needed = head;
+    for pair in &strings {
+        let more = head + bytes_of(pair);
+        if needed + more > length as usize {
+            break;
+        }
+        needed += more;
+        count += 1;
+    }
+    if count == 0 {
+        put_optional(
+            returned,
+            u32::try_from(needed + head + bytes_of(&strings[0])).unwrap_or(u32::MAX),
+        )?;
+        return Err(NtStatus::BUFFER_TOO_SMALL);
+    }
+    let mut text = buffer.byte_add((head * (count + 1)) as u64);
+    buffer
+        .byte_add((head * count) as u64)
+        .try_write_bytes(&vec![0; head])?;
+    for (i, pair) in strings[..count].iter().enumerate() {
+        for (j, units) in pair.iter().enumerate() {
+            let counted = u16::try_from(units.len() * 2).map_err(|_| NtStatus::BUFFER_OVERFLOW)?;
+            let mut raw: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+            raw.extend([0, 0]);
+            text.try_write_bytes(&raw)?;
+            let at = buffer.cast::<UnicodeString>().add(2 * i + j);
+            at.try_write(UnicodeString {
+                length: counted,
+                maximum_length: counted + 2,
+                buffer: text.cast(),
+            })?;
+            text = text.byte_add(raw.len() as u64);
+        }
+    }
+    context.try_write(start + u32::try_from(count).unwrap_or(0))?;
+    put_optional(returned, u32::try_from(needed).unwrap_or(u32::MAX))?;
+    if has_more || count < strings.len() {
+        Err(NtStatus::MORE_ENTRIES)
+    } else {
+        Ok(())
+    }
+}
+
 fn set_object(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(), NtStatus> {
     if class != 4 {
         return Err(NtStatus::INVALID_INFO_CLASS);
@@ -375,7 +452,7 @@ win_api! {
 
     /// Makes a mutant.
     "ntdll.dll" stdcall fn NtCreateMutant = "NtCreateMutant|ZwCreateMutant" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, owned: Boolean) -> NtStatus {
-        create(handle, attributes, access, || Ok(Mutant::new(owned.get())))
+        put_handle(handle, probe(handle).and_then(|()| Attributes::read(attributes)).and_then(|a| mutant::create(&a, access, owned.get())))
     }
 
     /// Opens a mutant.
@@ -437,6 +514,21 @@ win_api! {
     "ntdll.dll" stdcall fn NtCancelTimer = "NtCancelTimer|ZwCancelTimer" (timer: Handle, state: Ptr<u8>) -> Result<(), NtStatus> {
         let before = lookup::<Timer>(timer, MODIFY_STATE)?.cancel();
         put_optional(state, u8::from(before))
+    }
+
+    /// Makes an object directory.
+    "ntdll.dll" stdcall fn NtCreateDirectoryObject = "NtCreateDirectoryObject|ZwCreateDirectoryObject" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>) -> NtStatus {
+        create(handle, attributes, access, || Ok(Directory::default()))
+    }
+
+    /// Opens an object directory.
+    "ntdll.dll" stdcall fn NtOpenDirectoryObject = "NtOpenDirectoryObject|ZwOpenDirectoryObject" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>) -> NtStatus {
+        open::<Directory>(handle, attributes, access)
+    }
+
+    /// Lists an object directory.
+    "ntdll.dll" stdcall fn NtQueryDirectoryObject = "NtQueryDirectoryObject|ZwQueryDirectoryObject" (directory: Handle, buffer: Ptr<u8>, length: u32, single: Boolean, restart: Boolean, context: Ptr<u32>, returned: Ptr<u32>) -> Result<(), NtStatus> {
+        query_directory(directory, buffer, length, single.get(), restart.get(), context, returned)
     }
 
     /// Makes a completion port.
