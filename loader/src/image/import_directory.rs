@@ -43,6 +43,8 @@ pub struct Imports {
     pub is_delayed: bool,
 }
 
+/// Most DLLs one image imports from; more is a bomb.
+const MAX_DLLS: usize = 4096;
 /// Most imports of one image; more is a bomb.
 const MAX_IMPORTS: usize = 0x1_0000;
 
@@ -59,6 +61,7 @@ impl Imports {
                 if name == 0 || slots == 0 {
                     break;
                 }
+                check_count(all.len())?;
                 let lookup = if lookup == 0 { slots } else { lookup };
                 all.push(read_one(
                     view,
@@ -79,6 +82,7 @@ impl Imports {
                 if name == 0 {
                     break;
                 }
+                check_count(all.len())?;
                 if attributes & 1 == 0 {
                     log::debug!("delay imports in the old format are not listed");
                     break;
@@ -95,6 +99,14 @@ impl Imports {
             }
         }
         Ok(all)
+    }
+}
+
+fn check_count(dlls: usize) -> Result<(), ImageError> {
+    if dlls < MAX_DLLS {
+        Ok(())
+    } else {
+        Err(damaged!("imports from more than {MAX_DLLS} DLLs"))
     }
 }
 

@@ -7,6 +7,8 @@ mod headers;
 mod import_directory;
 mod map;
 mod relocate;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use export_directory::{Exported, Exports};
