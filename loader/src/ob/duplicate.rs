@@ -33,7 +33,12 @@ pub fn is_same(first: Handle, second: Handle) -> bool {
 }
 
 /// The entry a duplicate gets: rights and attributes by `options`.
-fn copied(entry: &Entry, access: u32, attributes: u32, options: u32) -> Result<Entry, NtStatus> {
+pub(super) fn copied(
+    entry: &Entry,
+    access: u32,
+    attributes: u32,
+    options: u32,
+) -> Result<Entry, NtStatus> {
     let access = if options & SAME_ACCESS != 0 {
         entry.access
     } else {

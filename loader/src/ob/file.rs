@@ -52,6 +52,10 @@ pub enum FileKind {
 pub struct File {
     header: Header,
     fd: OwnedFd,
+    /// Set while the instance of a named pipe has a client.
+    is_connected: std::sync::atomic::AtomicBool,
+    /// Listening socket of a named pipe's instance.
+    pub listener: Mutex<Option<Arc<super::pipe::Listener>>>,
     /// Unix path it was opened by; empty for pipes and inherited descriptors.
     pub path: PathBuf,
     /// What lies behind it.
@@ -82,6 +86,8 @@ impl File {
         File {
             header: Header::default(),
             fd,
+            is_connected: false.into(),
+            listener: Mutex::new(None),
             path,
             kind,
             is_overlapped,
@@ -90,6 +96,38 @@ impl File {
             completion: Mutex::new(None),
             notification_modes: 0.into(),
         }
+    }
+
+    /// Wraps the instance of a named pipe that listens.
+    #[must_use]
+    pub fn listening(
+        fd: OwnedFd,
+        listener: Arc<super::pipe::Listener>,
+        is_overlapped: bool,
+    ) -> Self {
+        let file = File::new(fd, PathBuf::new(), is_overlapped);
+        *file.listener.lock() = Some(listener);
+        file
+    }
+
+    /// Returns whether the instance of a named pipe has a client.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.is_connected.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Notes whether the instance of a named pipe has a client.
+    pub fn set_connected(&self, is_connected: bool) {
+        self.is_connected
+            .store(is_connected, std::sync::atomic::Ordering::Release);
+    }
+
+    /// Puts a connection in the place of the listening socket; the descriptor's number stays.
+    pub fn replace_fd(&self, fd: OwnedFd) -> Result<(), NtStatus> {
+        super::guest::replace_descriptor(&fd, self.fd.as_fd())
+            .map_err(|error| status_of(&error))?;
+        self.set_connected(true);
+        Ok(())
     }
 
     /// Returns the descriptor.

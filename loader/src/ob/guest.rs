@@ -148,3 +148,13 @@ pub fn atomic_u64(at: u64) -> &'static AtomicU64 {
     // SAFETY: as for `atomic_u32`.
     unsafe { AtomicU64::from_ptr(std::ptr::with_exposed_provenance_mut(at as usize)) }
 }
+
+/// Makes `number` name what `from` names, atomically (`dup3`).
+pub fn replace_descriptor(
+    from: &std::os::fd::OwnedFd,
+    number: BorrowedFd<'_>,
+) -> std::io::Result<()> {
+    // SAFETY: both are open and owned by us; the number keeps its owner, only what it names changes.
+    done(unsafe { libc::dup3(from.as_raw_fd(), number.as_raw_fd(), libc::O_CLOEXEC) } as isize)
+        .map(|_| ())
+}

@@ -1,46 +1,94 @@
-//! Pipes: anonymous ones, and named ones as sockets in the prefix's run-time directory.
+//! Pipes: anonymous ones, and named ones as sockets in the abstract name space of the user.
 //!
-//! A named pipe is a `SOCK_STREAM` (byte mode) or `SOCK_SEQPACKET` (message mode) socket whose name is the
-//! lower-case name of the pipe in the abstract name space of the user, so that every program of the user
-//! meets it and nothing is left behind.
+//! The server end of a named pipe is a `SOCK_STREAM` (byte mode) or `SOCK_SEQPACKET` (message mode) socket. Instances of
+//! one process share a listening socket; an instance that accepted a client carries the connection. Nothing is left
+//! behind when the last instance goes. Names of several processes for one pipe are refused (`PIPE_BUSY`).
 
-use std::os::fd::OwnedFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 
 use ntlpc_abi::NtStatus;
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as connect_socket, socket_with,
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind,
+    connect as connect_socket, listen, recv, socket_with, sockopt,
 };
 
-use super::file::{File, status_of};
+use super::file::{File, FileKind, retry, status_of};
 use super::open::{How, option};
+use crate::dlls::kernel32::fileapi::{Overlapped, complete};
+use crate::export::Ptr;
+
+/// The listening socket of a named pipe, shared by its instances.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+}
+
+/// Listening sockets of this process by pipe name.
+static LISTENERS: Mutex<BTreeMap<String, Weak<Listener>>> = Mutex::new(BTreeMap::new());
+
+fn status(error: rustix::io::Errno) -> NtStatus {
+    status_of(&error.into())
+}
 
 /// Makes an anonymous pipe: its reading and its writing end.
 pub fn anonymous() -> Result<(File, File), NtStatus> {
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .map_err(|e| status_of(&e.into()))?;
+    let (read, write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(status)?;
     Ok((
         File::new(read, PathBuf::new(), false),
         File::new(write, PathBuf::new(), false),
     ))
 }
 
-/// Socket address of a named pipe.
-pub fn address(name: &str) -> Result<SocketAddrUnix, NtStatus> {
+fn address(name: &str) -> Result<SocketAddrUnix, NtStatus> {
     let uid = rustix::process::geteuid().as_raw();
     let text = format!("ntlpc-pipe-{uid}-{}", name.to_lowercase());
     SocketAddrUnix::new_abstract_name(text.as_bytes()).map_err(|_| NtStatus::OBJECT_NAME_INVALID)
 }
 
-/// Makes a socket for a named pipe.
-pub fn socket(is_message: bool) -> Result<OwnedFd, NtStatus> {
+fn socket(is_message: bool) -> Result<OwnedFd, NtStatus> {
     let kind = if is_message {
         SocketType::SEQPACKET
     } else {
         SocketType::STREAM
     };
-    socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
-        .map_err(|e| status_of(&e.into()))
+    socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).map_err(status)
+}
+
+/// Makes an instance of a named pipe. `is_first` fails if there is one already.
+pub fn create(
+    name: &str,
+    is_message: bool,
+    is_overlapped: bool,
+    is_first: bool,
+) -> Result<File, NtStatus> {
+    let mut listeners = LISTENERS.lock();
+    let key = name.to_lowercase();
+    let existing = listeners.get(&key).and_then(Weak::upgrade);
+    if existing.is_some() && is_first {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    let listener = match existing {
+        Some(listener) => listener,
+        None => {
+            let socket = socket(is_message)?;
+            bind(&socket, &address(name)?).map_err(|_| NtStatus::PIPE_BUSY)?;
+            listen(&socket, 64).map_err(status)?;
+            let listener = Arc::new(Listener { socket });
+            listeners.insert(key, Arc::downgrade(&listener));
+            listener
+        }
+    };
+    let fd = listener
+        .socket
+        .try_clone()
+        .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+    Ok(File::listening(fd, listener, is_overlapped))
 }
 
 /// Opens the client end of a named pipe.
@@ -58,5 +106,153 @@ pub fn connect(name: &str, how: How) -> Result<File, NtStatus> {
             Err(_) => return Err(NtStatus::OBJECT_NAME_NOT_FOUND),
         }
     }
+    Err(NtStatus::OBJECT_NAME_NOT_FOUND)
+}
+
+/// Waits for a client. Returns `PIPE_CONNECTED` if there is one already.
+pub fn accept(file: &File) -> Result<(), NtStatus> {
+    let listener = file
+        .listener
+        .lock()
+        .clone()
+        .ok_or(NtStatus::INVALID_DEVICE_REQUEST)?;
+    if file.is_connected() {
+        return Err(NtStatus::PIPE_CONNECTED);
+    }
+    let accept = || accept_with(&listener.socket, SocketFlags::CLOEXEC).map_err(Into::into);
+    let client = retry(accept).map_err(|error| status_of(&error))?;
+    file.replace_fd(client)
+}
+
+/// Waits for a client in the background; returns whether one is connected already.
+pub fn start_accept(file: Arc<File>, overlapped: Ptr<Overlapped>) -> Result<bool, NtStatus> {
+    let listener = file
+        .listener
+        .lock()
+        .clone()
+        .ok_or(NtStatus::INVALID_DEVICE_REQUEST)?;
+    if file.is_connected() {
+        return Ok(true);
+    }
+    overlapped
+        .cast::<usize>()
+        .write(NtStatus::PENDING.0 as usize);
+    if let Ok(event) = super::table::lookup::<super::sync::Event>(overlapped.read().event, 0) {
+        event.reset();
+    }
+    let run = move || {
+        // The instance may be closed meanwhile; nobody waits for the outcome then.
+        let status = wait_for_client(&listener, &file).and_then(|()| accept(&file));
+        complete(
+            &file,
+            overlapped,
+            status.err().unwrap_or(NtStatus::SUCCESS),
+            0,
+        );
+    };
+    match std::thread::Builder::new()
+        .name("pipe".into())
+        .stack_size(0x2_0000)
+        .spawn(run)
+    {
+        Ok(_) => Ok(false),
+        Err(_) => Err(NtStatus::INSUFFICIENT_RESOURCES),
+    }
+}
+
+fn wait_for_client(listener: &Listener, file: &File) -> Result<(), NtStatus> {
+    let tick = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    loop {
+        let mut fds = [PollFd::new(&listener.socket, PollFlags::IN)];
+        if matches!(poll(&mut fds, Some(&tick)), Ok(count) if count > 0) {
+            return Ok(());
+        }
+        // Closed handles and cancellation are noticed at the next tick.
+        if super::object::Object::header(file).handles() == 0 {
+            return Err(NtStatus::CANCELLED);
+        }
+    }
+}
+
+/// Throws the client out; the instance listens again.
+pub fn disconnect(file: &File) -> Result<(), NtStatus> {
+    let listener = file
+        .listener
+        .lock()
+        .clone()
+        .ok_or(NtStatus::INVALID_DEVICE_REQUEST)?;
+    let fd = listener
+        .socket
+        .try_clone()
+        .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+    file.replace_fd(fd)?;
+    file.set_connected(false);
+    Ok(())
+}
+
+/// Returns how many bytes can be read without waiting; `PIPE_BROKEN` when the other end is gone and nothing is left.
+pub fn available(file: &File) -> Result<u64, NtStatus> {
+    let count = rustix::io::ioctl_fionread(file.fd()).map_err(status)?;
+    if count == 0 {
+        let fd = file.fd();
+        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+        let now = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        if poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::HUP) {
+            return Err(NtStatus::PIPE_BROKEN);
+        }
+    }
+    Ok(count)
+}
+
+/// Copies what a pipe holds without taking it; possible for sockets only.
+pub fn peek(file: &File, buffer: Ptr<u8>, size: usize) -> Result<usize, NtStatus> {
+    let mut bytes = vec![0; size.min(0x1_0000)];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match recv(file.fd(), &mut bytes[..], flags) {
+        Ok((count, _)) => {
+            buffer.write_bytes(&bytes[..count]);
+            Ok(count)
+        }
+        Err(rustix::io::Errno::AGAIN) => Ok(0),
+        // Anonymous pipes cannot be looked into; the caller still learns the count.
+        Err(rustix::io::Errno::NOTSOCK) => Err(NtStatus::NOT_SUPPORTED),
+        Err(error) => Err(status(error)),
+    }
+}
+
+/// Returns the process at the other end of a named pipe.
+pub fn peer(file: &File) -> Result<u32, NtStatus> {
+    if file.kind != FileKind::Pipe {
+        return Err(NtStatus::INVALID_DEVICE_REQUEST);
+    }
+    let credentials = sockopt::socket_peercred(file.fd().as_fd())
+        .map_err(|_| NtStatus::INVALID_DEVICE_REQUEST)?;
+    Ok(credentials.pid.as_raw_nonzero().get().unsigned_abs())
+}
+
+/// Waits until an instance of a named pipe listens: one that exists always does.
+pub fn wait(name: &[u16]) -> Result<(), NtStatus> {
+    let super::path::Target::Pipe(name) = crate::dlls::kernel32::fileapi::resolve(name)? else {
+        return Err(NtStatus::OBJECT_NAME_INVALID);
+    };
+    let text = format!(
+        "@ntlpc-pipe-{}-{}",
+        rustix::process::geteuid().as_raw(),
+        name.to_lowercase()
+    );
+    let exists = || {
+        std::fs::read_to_string("/proc/net/unix")
+            .is_ok_and(|list| list.lines().any(|line| line.ends_with(&text)))
+    };
+    if exists() {
+        return Ok(());
+    }
+    // A pipe nobody made yet is an error at once (Microsoft Learn `WaitNamedPipe`).
     Err(NtStatus::OBJECT_NAME_NOT_FOUND)
 }

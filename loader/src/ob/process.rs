@@ -131,6 +131,7 @@ impl Process {
             pidfd: Some(pidfd),
         });
         let ended = process.clone();
+        WATCHED.lock().push(process.clone());
         let watch = move || {
             wait_for_end(&waiter, is_child);
             let place = ended.signal.place();
@@ -142,6 +143,9 @@ impl Process {
             if record.changes.load(Ordering::Acquire) == 0 {
                 record.value.store(KILLED, Ordering::Release);
             }
+            WATCHED
+                .lock()
+                .retain(|process| !Arc::ptr_eq(process, &ended));
             ended.signal.assign(true);
         };
         std::thread::Builder::new()
@@ -204,6 +208,9 @@ fn wait_for_end(pidfd: &OwnedFd, is_child: bool) {
     }
 }
 
+/// Other processes this one watches.
+static WATCHED: Mutex<Vec<Arc<Process>>> = Mutex::new(Vec::new());
+
 /// Opens a live process by id.
 ///
 /// Returns `INVALID_CID` if there is none, `ACCESS_DENIED` if it belongs to another user.
@@ -211,10 +218,23 @@ pub fn open(pid: u32) -> Result<Arc<Process>, NtStatus> {
     if pid == std::process::id() {
         return Ok(current());
     }
+    if let Some(known) = watched(pid) {
+        return Ok(known);
+    }
     let linux = Pid::from_raw(pid.cast_signed()).ok_or(NtStatus::INVALID_CID)?;
     let pidfd = pidfd_open(linux, PidfdFlags::empty()).map_err(|_| NtStatus::INVALID_CID)?;
     let signal = super::agent::page_of(pid)?;
     Process::watch(pid, pidfd, signal, false)
+}
+
+/// Returns the object of a live process that this one watches already.
+#[must_use]
+pub fn watched(pid: u32) -> Option<Arc<Process>> {
+    WATCHED
+        .lock()
+        .iter()
+        .find(|process| process.pid == pid)
+        .cloned()
 }
 
 /// Takes one suspension of a thread back, whatever process it belongs to; returns the count before.

@@ -230,6 +230,19 @@ pub fn find(tid: u32) -> Result<Arc<Thread>, NtStatus> {
         .ok_or(NtStatus::INVALID_CID)
 }
 
+/// Opens a live thread by id, of this or another process of the user.
+pub fn open(tid: u32) -> Result<Arc<dyn Object>, NtStatus> {
+    match find(tid) {
+        Ok(own) => Ok(own),
+        Err(_) => match super::agent::process_of_thread(tid) {
+            Some(pid) if pid != std::process::id() && super::agent::is_starting(pid) => {
+                super::agent::thread_of(pid, tid)
+            }
+            _ => Err(NtStatus::INVALID_CID),
+        },
+    }
+}
+
 impl Object for Thread {
     fn object_type(&self) -> &'static ObjectType {
         &THREAD_TYPE

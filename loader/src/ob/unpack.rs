@@ -64,6 +64,9 @@ fn process(pid: u32, page: OwnedFd) -> Result<Arc<dyn Object>, NtStatus> {
     if pid == std::process::id() {
         return Ok(super::process::current());
     }
+    if let Some(known) = super::process::watched(pid) {
+        return Ok(known);
+    }
     let signal = Signal::from_page(page)?;
     let linux = Pid::from_raw(pid.cast_signed()).ok_or(NtStatus::INVALID_CID)?;
     let pidfd = pidfd_open(linux, PidfdFlags::empty()).map_err(|_| NtStatus::INVALID_CID)?;

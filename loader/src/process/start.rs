@@ -83,6 +83,7 @@ pub fn run(program: &Program) -> ! {
     thread::poke::install();
     crate::ob::host::install();
     crate::ob::stdio::install();
+    crate::ob::agent::start();
     thread::set_default_stack(stack_reserve);
     thread::run_main(move || {
         crate::ob::spawn::wait_for_resume();

@@ -11,6 +11,7 @@ pub mod heapapi;
 pub(crate) mod libloaderapi;
 mod lstr;
 mod memoryapi;
+mod namedpipeapi;
 pub mod processenv;
 pub mod processthreadsapi;
 mod srw;

@@ -97,7 +97,7 @@ fn open_process(access: u32, inherit: Bool, id: u32) -> Result<Handle, NtStatus>
 }
 
 fn open_thread(access: u32, inherit: Bool, id: u32) -> Result<Handle, NtStatus> {
-    let object = threads::find(id)?;
+    let object = threads::open(id)?;
     let granted = object.object_type().grant(access)?;
     TABLE.insert(object, granted, if inherit.get() { INHERIT } else { 0 })
 }

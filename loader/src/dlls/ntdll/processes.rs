@@ -353,8 +353,7 @@ win_api! {
         open(handle, access, attributes, || {
             let id = id.try_read()?;
             let tid = u32::try_from(id.thread.0).map_err(|_| NtStatus::INVALID_CID)?;
-            let object: Arc<dyn Object> = threads::find(tid)?;
-            Ok(object)
+            threads::open(tid)
         })
     }
 

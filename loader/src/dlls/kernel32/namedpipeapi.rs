@@ -1,0 +1,166 @@
+//! Pipes: `namedpipeapi.h`.
+
+use std::sync::Arc;
+
+use ntlpc_abi::{Handle, NtStatus};
+
+use super::fileapi::Overlapped;
+use super::synchapi::SecurityAttributes;
+use crate::dlls::win32::{
+    INVALID_HANDLE_VALUE, error, failed, or_else, refuse, success, units_arg, wide_arg,
+};
+use crate::export::{Bool, Ptr};
+use crate::ob::file::{FILE_TYPE, File, FileKind};
+use crate::ob::path::Target;
+use crate::ob::pipe;
+use crate::ob::table::{INHERIT, TABLE, lookup};
+use crate::win_api;
+
+fn inherits(security: Ptr<SecurityAttributes>) -> u32 {
+    if security
+        .non_null()
+        .is_some_and(|s| s.read().inherit_handle != 0)
+    {
+        INHERIT
+    } else {
+        0
+    }
+}
+
+fn create(
+    name: Option<Vec<u16>>,
+    open_mode: u32,
+    pipe_mode: u32,
+    security: Ptr<SecurityAttributes>,
+) -> Handle {
+    let made = (|| {
+        let Target::Pipe(name) = super::fileapi::resolve(&name.unwrap_or_default())? else {
+            return Err(NtStatus::OBJECT_NAME_INVALID);
+        };
+        // FILE_FLAG_OVERLAPPED, FILE_FLAG_FIRST_PIPE_INSTANCE, PIPE_TYPE_MESSAGE
+        let is_overlapped = open_mode & 0x4000_0000 != 0;
+        let file = pipe::create(
+            &name,
+            pipe_mode & 4 != 0,
+            is_overlapped,
+            open_mode & 0x8_0000 != 0,
+        )?;
+        TABLE.insert(Arc::new(file), FILE_TYPE.generic[3], inherits(security))
+    })();
+    or_else(made, INVALID_HANDLE_VALUE)
+}
+
+fn peek(
+    handle: Handle,
+    buffer: Ptr<u8>,
+    size: u32,
+    read: Ptr<u32>,
+    available: Ptr<u32>,
+    left: Ptr<u32>,
+) -> Result<(), NtStatus> {
+    let file = lookup::<File>(handle, 0)?;
+    if file.kind != FileKind::Pipe {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let count = pipe::available(&file)?;
+    let taken = if buffer.is_null() || size == 0 {
+        0
+    } else {
+        pipe::peek(&file, buffer, size as usize)?
+    };
+    read.write_if_some(u32::try_from(taken).unwrap_or(0));
+    available.write_if_some(u32::try_from(count).unwrap_or(u32::MAX));
+    left.write_if_some(0);
+    Ok(())
+}
+
+fn peer(handle: Handle, id: Ptr<u32>) -> Bool {
+    match lookup::<File>(handle, 0).and_then(|file| pipe::peer(&file)) {
+        Ok(pid) => {
+            id.write(pid);
+            Bool::TRUE
+        }
+        Err(status) => failed(status, Bool::FALSE),
+    }
+}
+
+win_api! {
+    /// Makes an anonymous pipe.
+    "kernel32.dll|kernelbase.dll" stdcall fn CreatePipe(read: Ptr<Handle>, write: Ptr<Handle>, security: Ptr<SecurityAttributes>, _size: u32) -> Bool {
+        let attributes = inherits(security);
+        let made = pipe::anonymous().and_then(|(reader, writer)| {
+            let reader = TABLE.insert(Arc::new(reader), FILE_TYPE.generic[0], attributes)?;
+            let writer = TABLE.insert(Arc::new(writer), FILE_TYPE.generic[1], attributes)?;
+            Ok((reader, writer))
+        });
+        match made {
+            Ok((reader, writer)) => {
+                read.write(reader);
+                write.write(writer);
+                Bool::TRUE
+            }
+            Err(status) => failed(status, Bool::FALSE),
+        }
+    }
+
+    /// Makes the server end of a named pipe.
+    "kernel32.dll|kernelbase.dll" stdcall fn CreateNamedPipeW(name: Ptr<u16>, open_mode: u32, pipe_mode: u32, _instances: u32, _out: u32, _in: u32, _timeout: u32, security: Ptr<SecurityAttributes>) -> Handle {
+        create(units_arg(name), open_mode, pipe_mode, security)
+    }
+
+    /// Makes the server end of a named pipe.
+    "kernel32.dll|kernelbase.dll" stdcall fn CreateNamedPipeA(name: Ptr<u8>, open_mode: u32, pipe_mode: u32, _instances: u32, _out: u32, _in: u32, _timeout: u32, security: Ptr<SecurityAttributes>) -> Handle {
+        create(wide_arg(name), open_mode, pipe_mode, security)
+    }
+
+    /// Waits for a client of a named pipe.
+    "kernel32.dll|kernelbase.dll" stdcall fn ConnectNamedPipe(handle: Handle, overlapped: Ptr<Overlapped>) -> Bool {
+        let file = match lookup::<File>(handle, 0) {
+            Ok(file) => file,
+            Err(status) => return failed(status, Bool::FALSE),
+        };
+        match overlapped.non_null().filter(|_| file.is_overlapped) {
+            None => success(pipe::accept(&file)),
+            Some(overlapped) => match pipe::start_accept(file, overlapped) {
+                Ok(true) => refuse(error::PIPE_CONNECTED, Bool::FALSE),
+                Ok(false) => refuse(error::IO_PENDING, Bool::FALSE),
+                Err(status) => failed(status, Bool::FALSE),
+            },
+        }
+    }
+
+    /// Throws the client of a named pipe out.
+    "kernel32.dll|kernelbase.dll" stdcall fn DisconnectNamedPipe(handle: Handle) -> Bool {
+        success(lookup::<File>(handle, 0).and_then(|file| pipe::disconnect(&file)))
+    }
+
+    /// Looks at what a pipe holds.
+    "kernel32.dll|kernelbase.dll" stdcall fn PeekNamedPipe(handle: Handle, buffer: Ptr<u8>, size: u32, read: Ptr<u32>, available: Ptr<u32>, left: Ptr<u32>) -> Bool {
+        success(peek(handle, buffer, size, read, available, left))
+    }
+
+    /// Sets the read mode of a pipe: byte or message, blocking.
+    "kernel32.dll|kernelbase.dll" stdcall fn SetNamedPipeHandleState(handle: Handle, _mode: Ptr<u32>, _count: Ptr<u32>, _timeout: Ptr<u32>) -> Bool {
+        success(lookup::<File>(handle, 0).map(|_| ()))
+    }
+
+    /// Returns the process at the client end.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetNamedPipeClientProcessId(handle: Handle, id: Ptr<u32>) -> Bool {
+        peer(handle, id)
+    }
+
+    /// Returns the process at the server end.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetNamedPipeServerProcessId(handle: Handle, id: Ptr<u32>) -> Bool {
+        peer(handle, id)
+    }
+
+    /// Waits until an instance of a named pipe listens.
+    "kernel32.dll|kernelbase.dll" stdcall fn WaitNamedPipeW(name: Ptr<u16>, _timeout: u32) -> Bool {
+        success(pipe::wait(&name.read_wide_string()))
+    }
+
+    /// Waits until an instance of a named pipe listens.
+    "kernel32.dll|kernelbase.dll" stdcall fn WaitNamedPipeA(name: Ptr<u8>, _timeout: u32) -> Bool {
+        success(pipe::wait(&wide_arg(name).unwrap_or_default()))
+    }
+}
