@@ -173,6 +173,7 @@ TEST(client_processes)
 }
 
 struct sender {
+    volatile LONG registered;
     HANDLE port;
     NTSTATUS status;
 };
@@ -180,7 +181,7 @@ struct sender {
 static void send_run(void *arg)
 {
     struct sender *s = arg;
-    NtRegisterThreadTerminatePort(s->port);
+    s->registered = NtRegisterThreadTerminatePort(s->port) == STATUS_SUCCESS;
     s->status = send_until_it_ends(s->port);
 }
 
@@ -205,8 +206,13 @@ TEST(client_threads)
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < THREADS; i++) {
             senders[i].port = connecting.port;
+            senders[i].registered = FALSE;
             REQUIRE(spawn(&threads[i], send_run, &senders[i]), SETUP);
         }
+        /* A thread killed before it registered its port is not announced. */
+        for (int i = 0; i < THREADS; i++)
+            while (!senders[i].registered)
+                Sleep(1);
         Sleep(20 + random_below(30));
         for (int i = 0; i < THREADS; i++) {
             CHECK(TerminateThread(threads[i].thread, 0), SETUP);
