@@ -90,7 +90,7 @@ impl Threads {
         }
         let tno = self.allocate().ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         thread.tno = tno;
-        self.table.set(tno, &entry(&thread, true));
+        self.table.set(tno, &entry(&thread));
         self.by_client_id.insert(client_id, tno);
         self.live.insert(tno, thread);
         Ok(tno)
@@ -100,7 +100,7 @@ impl Threads {
     pub fn end(&mut self, tno: Tno) -> Option<Thread> {
         let thread = self.live.remove(&tno)?;
         self.by_client_id.remove(&(thread.nt_pid, thread.nt_tid));
-        self.table.set(tno, &entry(&thread, false));
+        self.table.retire(tno);
         self.dead.push_back(tno);
         Some(thread)
     }
@@ -151,13 +151,13 @@ impl Threads {
     }
 }
 
-fn entry(thread: &Thread, alive: bool) -> threads::Thread {
+fn entry(thread: &Thread) -> threads::Thread {
     threads::Thread {
         process_no: thread.process,
         process: thread.nt_pid,
         thread: thread.nt_tid,
         create_time: thread.create_time,
-        alive,
+        alive: true,
     }
 }
 
@@ -195,6 +195,28 @@ mod tests {
             Some((12, false))
         );
         assert_ne!(threads.register(thread(8, 12)), Ok(tno));
+    }
+
+    #[test]
+    fn dying_thread_can_be_looked_up_at_any_moment() {
+        let mut threads = Threads::new().expect("a table");
+        let reader = ThreadTable::map(threads.table_fd().try_clone().expect("a descriptor"))
+            .expect("the table maps");
+        for tid in 1..2000 {
+            let tno = threads.register(thread(8, tid)).expect("free");
+            std::thread::scope(|scope| {
+                let looking = scope.spawn(|| {
+                    loop {
+                        let found = reader.get(tno).expect("an entry that was given stays");
+                        if !found.alive {
+                            return found.thread;
+                        }
+                    }
+                });
+                threads.end(tno);
+                assert_eq!(looking.join().expect("found at every look"), tid);
+            });
+        }
     }
 
     #[test]

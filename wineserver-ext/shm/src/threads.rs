@@ -65,7 +65,7 @@ impl ThreadTable {
         &self.mem
     }
 
-    /// Server: writes the entry of `tno`.
+    /// Server: writes the entry of `tno`, which nobody knows yet.
     pub fn set(&self, tno: Tno, thread: &Thread) {
         let at = entry(tno);
         self.mem.w32(at).store(0, SeqCst);
@@ -75,6 +75,14 @@ impl ThreadTable {
         self.mem.w64(at + 16).store(thread.create_time, SeqCst);
         self.mem.w32(at + 24).store(u32::from(thread.alive), SeqCst);
         self.mem.w32(at).store(tno, SeqCst);
+    }
+
+    /// Server: marks `tno` dead. The rest of its entry stays readable meanwhile: whoever receives its last messages needs it.
+    pub fn retire(&self, tno: Tno) {
+        let at = entry(tno);
+        if self.mem.w32(at).load(SeqCst) == tno {
+            self.mem.w32(at + 24).store(0, SeqCst);
+        }
     }
 
     /// Returns what is known of `tno`; None if it never was given or is forgotten.
