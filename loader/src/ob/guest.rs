@@ -158,3 +158,36 @@ pub fn replace_descriptor(
     done(unsafe { libc::dup3(from.as_raw_fd(), number.as_raw_fd(), libc::O_CLOEXEC) } as isize)
         .map(|_| ())
 }
+
+/// Locks (`Some(is_exclusive)`) or unlocks a range by an open-file-description lock, as every Windows handle has its own.
+pub fn lock_range(
+    fd: BorrowedFd<'_>,
+    offset: u64,
+    length: u64,
+    kind: Option<bool>,
+    waits: bool,
+) -> std::io::Result<()> {
+    // SAFETY: an all-zero flock is valid; every field that matters is set below.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = match kind {
+        Some(true) => libc::F_WRLCK,
+        Some(false) => libc::F_RDLCK,
+        None => libc::F_UNLCK,
+    } as i16;
+    lock.l_whence = libc::SEEK_SET as i16;
+    let most = i64::MAX.unsigned_abs();
+    lock.l_start = offset.min(most).cast_signed();
+    // 0 means to the end; ranges beyond what Linux can say end there.
+    lock.l_len = if offset.saturating_add(length) > most {
+        0
+    } else {
+        length.cast_signed()
+    };
+    let command = if waits {
+        libc::F_OFD_SETLKW
+    } else {
+        libc::F_OFD_SETLK
+    };
+    // SAFETY: fcntl reads the structure above.
+    done(unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw const lock) } as isize).map(|_| ())
+}

@@ -10,9 +10,39 @@ use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
+use super::apc::Apc;
 use super::file::File;
+use super::thread::Thread;
 use crate::dlls::kernel32::fileapi::{Overlapped, Way, complete};
-use crate::export::Ptr;
+use crate::export::{Callback, Ptr};
+
+/// A completion routine and the thread that runs it.
+struct Routine {
+    overlapped: u64,
+    function: Callback,
+    thread: Arc<Thread>,
+}
+
+static ROUTINES: Mutex<Vec<Routine>> = Mutex::new(Vec::new());
+
+/// Notes the completion routine of an operation that is about to start.
+pub fn note_routine(overlapped: u64, function: Callback, thread: Arc<Thread>) {
+    ROUTINES.lock().push(Routine {
+        overlapped,
+        function,
+        thread,
+    });
+}
+
+/// Takes the completion routine of an operation.
+pub fn take_routine(overlapped: u64) -> Option<(Callback, Arc<Thread>)> {
+    let mut routines = ROUTINES.lock();
+    let at = routines
+        .iter()
+        .position(|routine| routine.overlapped == overlapped)?;
+    let routine = routines.remove(at);
+    Some((routine.function, routine.thread))
+}
 
 /// An operation in progress.
 struct Pending {
@@ -67,6 +97,13 @@ pub fn start(
         let (status, done) =
             status.map_or_else(|status| (status, 0), |done| (NtStatus::SUCCESS, done));
         complete(&file, overlapped, status, done);
+        if let Some((function, thread)) = take_routine(overlapped.address()) {
+            let code = u64::from(crate::dlls::win32::dos_error(status));
+            thread.apcs.push(Apc {
+                function: function.0,
+                args: [code, done as u64, overlapped.address()],
+            });
+        }
     };
     match std::thread::Builder::new()
         .name("overlapped".into())
