@@ -175,17 +175,22 @@ impl Inbox {
             let (offset, _) = Self::places(record);
             let word = self.w32(offset);
             let seen = word.load(SeqCst);
-            match seen & STATE {
-                RUN => {}
-                CHOSEN => self.finish_wake(offset, seen),
+            let now = match seen & STATE {
+                RUN | CHOSEN => seen,
                 // Any other value counts as asleep: a hostile value must not hide a sleeper.
                 _ => {
                     let chosen = seen & !STATE | CHOSEN;
-                    if word.compare_exchange(seen, chosen, SeqCst, SeqCst).is_ok() {
-                        self.finish_wake(offset, chosen);
-                        return true;
+                    match word.compare_exchange(seen, chosen, SeqCst, SeqCst) {
+                        Ok(_) => {
+                            self.finish_wake(offset, chosen);
+                            return true;
+                        }
+                        Err(now) => now,
                     }
                 }
+            };
+            if now & STATE == CHOSEN {
+                self.finish_wake(offset, now);
             }
             idle &= !(1 << record);
         }

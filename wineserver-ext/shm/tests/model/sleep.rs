@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ntlpc_shm::model::mortal;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
@@ -143,6 +144,32 @@ fn a_busy_receiver_hides_nothing() {
 fn a_message_does_not_wait_behind_another_threads_handler() {
     shuttle::check_random(a_busy_receiver_hides_nothing, 10_000);
     shuttle::check_pct(a_busy_receiver_hides_nothing, 20_000, 3);
+}
+
+/// A sender stops for ever at any of its steps, and nobody notices: the next send that returns wakes the receiver.
+fn a_stopped_sender_stops_nobody() {
+    let world = Arc::new(World::new(1));
+    let steps = thread_rng().gen_range(0..40);
+    let stopping = Arc::clone(&world);
+    let stopped = thread::spawn(move || {
+        mortal(steps, || {
+            stopping.send(0, 66, 0, false);
+        });
+    });
+    let sender = Arc::clone(&world);
+    let sending = thread::spawn(move || {
+        sender.send(0, 10, 1, false);
+    });
+    let mut state = world.receiver();
+    while world.receive_or_sleep(&mut state, 20) != Some(1) {}
+    stopped.join().expect("no panic");
+    sending.join().expect("no panic");
+}
+
+#[test]
+fn a_stopped_waker_is_replaced_by_the_next() {
+    shuttle::check_random(a_stopped_sender_stops_nobody, 10_000);
+    shuttle::check_pct(a_stopped_sender_stops_nobody, 20_000, 3);
 }
 
 /// The signal of a waitable port: 0 only while the queue is empty.

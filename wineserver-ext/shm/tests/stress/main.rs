@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 type Part = fn(&mut Run);
 
 const PARTS: &[(&str, Part)] = &[
-    ("senders are killed", senders_are_killed),
+    ("senders and requesters are killed", senders_are_killed),
     ("receivers are killed", receivers_are_killed),
     ("everybody is stopped now and then", everybody_is_stopped),
     ("a client writes garbage", a_client_writes_garbage),
@@ -344,7 +344,12 @@ fn senders_are_killed(run: &mut Run) {
     while run.runs() {
         run.pause(4_000);
         let at = run.random.below(2) as usize;
-        let next = run.start("send", at, "");
+        let role = if run.random.below(2) == 0 {
+            "send"
+        } else {
+            "request"
+        };
+        let next = run.start(role, at, "");
         let victim = std::mem::replace(&mut victims[at], next);
         run.kill(victim);
     }
