@@ -3,4 +3,5 @@
 mod advapi32;
 pub mod kernel32;
 pub mod ntdll;
+mod small;
 pub mod win32;

@@ -11,6 +11,7 @@ mod format_message;
 mod handleapi;
 pub mod heapapi;
 mod ioapi;
+mod jobapi;
 pub(crate) mod libloaderapi;
 mod lstr;
 mod memoryapi;
