@@ -392,8 +392,13 @@ impl State {
             .get(&request.port)
             .and_then(|port| port.holders.get(&caller));
         let lifetime = holder.and_then(|holder| holder.lifetime.or(holder.shared));
-        match lifetime.and_then(|lifetime| self.lifetimes.get_mut(&lifetime)) {
-            Some(lifetime) => lifetime.closer = closer,
+        match lifetime.and_then(|number| Some((number, self.lifetimes.get_mut(&number)?))) {
+            Some((number, lifetime)) => {
+                lifetime.closer = closer;
+                if lifetime.has_hung_up() {
+                    self.lifetime_ended(number);
+                }
+            }
             None => self.drop_hold(caller, request.port, closer),
         }
         answer(ClosePortReply {})
