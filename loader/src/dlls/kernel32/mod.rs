@@ -6,6 +6,7 @@ mod critical_section;
 mod errhandlingapi;
 mod fibersapi;
 pub mod fileapi;
+mod fileinfo;
 mod filesystem;
 mod format_message;
 mod handleapi;

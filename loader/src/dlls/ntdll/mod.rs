@@ -1,6 +1,7 @@
 //! `ntdll.dll`.
 
 mod ldr;
+pub mod files;
 pub mod objects;
 mod ports;
 pub mod processes;
