@@ -33,7 +33,10 @@ fn target(attributes: &Attributes) -> Result<Target, NtStatus> {
             return Ok(Target::File(base));
         }
         let base = path::to_windows(&base);
-        return path::resolve(&format!("{}\\{name}", base.trim_end_matches('\\')), &directory());
+        return path::resolve(
+            &format!("{}\\{name}", base.trim_end_matches('\\')),
+            &directory(),
+        );
     }
     let lower = name.to_ascii_lowercase();
     if lower.starts_with("\\device\\namedpipe\\") {
@@ -48,12 +51,22 @@ fn target(attributes: &Attributes) -> Result<Target, NtStatus> {
         _ => {}
     }
     if !name.starts_with("\\??\\") {
-        return Err(if name.starts_with('\\') { NtStatus::OBJECT_PATH_NOT_FOUND } else { NtStatus::OBJECT_PATH_SYNTAX_BAD });
+        return Err(if name.starts_with('\\') {
+            NtStatus::OBJECT_PATH_NOT_FOUND
+        } else {
+            NtStatus::OBJECT_PATH_SYNTAX_BAD
+        });
     }
     path::resolve(&name, &directory())
 }
 
-fn open(handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, io: Ptr<IoStatusBlock>, how: impl FnOnce(u32) -> Result<How, NtStatus>) -> NtStatus {
+fn open(
+    handle: Ptr<Handle>,
+    access: u32,
+    attributes: Ptr<ObjectAttributes>,
+    io: Ptr<IoStatusBlock>,
+    how: impl FnOnce(u32) -> Result<How, NtStatus>,
+) -> NtStatus {
     let mut information = 0;
     let opened = (|| {
         probe(handle)?;
@@ -70,11 +83,16 @@ fn open(handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, io:
             }
         };
         let flags = attributes.flags & obj::INHERIT;
-        TABLE.insert(Arc::new(file), access, flags).map(|handle| (handle, NtStatus::SUCCESS))
+        TABLE
+            .insert(Arc::new(file), access, flags)
+            .map(|handle| (handle, NtStatus::SUCCESS))
     })();
     let status = put_handle(handle, opened);
     if status == NtStatus::SUCCESS {
-        let _ = io.try_write(IoStatusBlock { status: 0, information });
+        let _ = io.try_write(IoStatusBlock {
+            status: 0,
+            information,
+        });
     }
     status
 }
@@ -86,14 +104,29 @@ enum Way {
 }
 
 #[allow(clippy::too_many_arguments, reason = "the prototype of NtReadFile")]
-fn transfer(way: &Way, handle: Handle, event: Handle, routine: Callback, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, offset: Ptr<i64>) -> Result<(), NtStatus> {
-    let access = if matches!(way, Way::Read) { rights::READ_DATA } else { rights::WRITE_DATA | rights::APPEND_DATA };
+fn transfer(
+    way: &Way,
+    handle: Handle,
+    event: Handle,
+    routine: Callback,
+    io: Ptr<IoStatusBlock>,
+    buffer: Ptr<u8>,
+    length: u32,
+    offset: Ptr<i64>,
+) -> Result<(), NtStatus> {
+    let access = if matches!(way, Way::Read) {
+        rights::READ_DATA
+    } else {
+        rights::WRITE_DATA | rights::APPEND_DATA
+    };
     let entry = crate::ob::pseudo_entry(handle)?;
     let file = lookup::<File>(handle, 0)?;
     if entry.access & access == 0 {
         return Err(NtStatus::ACCESS_DENIED);
     }
-    let event = (event != Handle::NULL).then(|| lookup::<Event>(event, 2)).transpose()?;
+    let event = (event != Handle::NULL)
+        .then(|| lookup::<Event>(event, 2))
+        .transpose()?;
     // FILE_WRITE_TO_END_OF_FILE is -1, FILE_USE_FILE_POINTER_POSITION -2.
     let at = match offset.non_null().map(Ptr::try_read).transpose()? {
         None | Some(-2) => None,
@@ -114,10 +147,17 @@ fn transfer(way: &Way, handle: Handle, event: Handle, routine: Callback, io: Ptr
         Way::Read => file.read(buffer, length as usize, at)?,
         Way::Write => file.write(buffer, length as usize, at)?,
     };
-    if let (false, Some(at), FileKind::Disk) = (file.is_overlapped, at.filter(|&at| at != u64::MAX), file.kind) {
+    if let (false, Some(at), FileKind::Disk) = (
+        file.is_overlapped,
+        at.filter(|&at| at != u64::MAX),
+        file.kind,
+    ) {
         let _ = seek(file.fd(), SeekFrom::Start(at + done as u64));
     }
-    io.try_write(IoStatusBlock { status: 0, information: done })?;
+    io.try_write(IoStatusBlock {
+        status: 0,
+        information: done,
+    })?;
     if let Some(event) = &event {
         event.set();
     }
@@ -152,28 +192,48 @@ pub fn query(handle: Handle, class: u32) -> Result<Vec<u8>, NtStatus> {
             put(&mut out, stat.st_size.to_le_bytes());
             put(&mut out, (stat.st_nlink as u32).to_le_bytes());
             let is_deleted = file.is_delete_on_close.load(Ordering::Acquire);
-            put(&mut out, [u8::from(is_deleted), u8::from(file.is_directory()), 0, 0]);
+            put(
+                &mut out,
+                [u8::from(is_deleted), u8::from(file.is_directory()), 0, 0],
+            );
         }
         // FileInternalInformation
         6 => put(&mut out, stat()?.st_ino.to_le_bytes()),
         // FileAccessInformation
         8 => put(&mut out, entry.access.to_le_bytes()),
         // FilePositionInformation
-        14 => put(&mut out, seek(file.fd(), SeekFrom::Current(0)).unwrap_or(0).to_le_bytes()),
+        14 => put(
+            &mut out,
+            seek(file.fd(), SeekFrom::Current(0))
+                .unwrap_or(0)
+                .to_le_bytes(),
+        ),
         // FileModeInformation: FILE_SYNCHRONOUS_IO_NONALERT
-        16 => put(&mut out, (if file.is_overlapped { 0_u32 } else { 0x20 }).to_le_bytes()),
+        16 => put(
+            &mut out,
+            (if file.is_overlapped { 0_u32 } else { 0x20 }).to_le_bytes(),
+        ),
         // FileNameInformation: the path without its drive
         9 => {
-            let link = std::fs::read_link(format!("/proc/self/fd/{}", file.fd().as_raw_fd())).map_err(|e| status_of(&e))?;
+            let link = std::fs::read_link(format!("/proc/self/fd/{}", file.fd().as_raw_fd()))
+                .map_err(|e| status_of(&e))?;
             let name: Vec<u16> = path::to_windows(&link).encode_utf16().skip(2).collect();
             put(&mut out, (name.len() as u32 * 2).to_le_bytes());
-            name.iter().for_each(|unit| put(&mut out, unit.to_le_bytes()));
+            name.iter()
+                .for_each(|unit| put(&mut out, unit.to_le_bytes()));
         }
         // FileNetworkOpenInformation
         34 => {
             let stat = stat()?;
             let [created, accessed, written] = times_of(&stat);
-            for value in [created, accessed, written, written, stat.st_blocks * 512, stat.st_size] {
+            for value in [
+                created,
+                accessed,
+                written,
+                written,
+                stat.st_blocks * 512,
+                stat.st_size,
+            ] {
                 put(&mut out, value.to_le_bytes());
             }
             put(&mut out, attributes_of(stat.st_mode).to_le_bytes());
@@ -199,7 +259,12 @@ pub fn query(handle: Handle, class: u32) -> Result<Vec<u8>, NtStatus> {
 /// Lists a directory from where the last call stopped: `FileFullDirectoryInformation` or `FileIdBothDirectoryInformation`.
 ///
 /// Returns the entries that fit; `NO_MORE_FILES` at the end.
-pub fn list(handle: Handle, class: u32, length: usize, is_restart: bool) -> Result<Vec<u8>, NtStatus> {
+pub fn list(
+    handle: Handle,
+    class: u32,
+    length: usize,
+    is_restart: bool,
+) -> Result<Vec<u8>, NtStatus> {
     let file = lookup::<File>(handle, rights::READ_DATA)?;
     let names = &mut *file.listing.lock();
     if is_restart || names.is_none() {
@@ -247,7 +312,14 @@ fn directory_entry(directory: &File, class: u32, name: &str) -> Result<Vec<u8>, 
     let [created, accessed, written] = times_of(&stat);
     let units: Vec<u16> = name.encode_utf16().collect();
     let mut out = vec![0; 8];
-    for value in [created, accessed, written, written, stat.st_size, stat.st_blocks * 512] {
+    for value in [
+        created,
+        accessed,
+        written,
+        written,
+        stat.st_size,
+        stat.st_blocks * 512,
+    ] {
         put(&mut out, value.to_le_bytes());
     }
     put(&mut out, attributes_of(stat.st_mode).to_le_bytes());
@@ -268,7 +340,9 @@ fn directory_entry(directory: &File, class: u32, name: &str) -> Result<Vec<u8>, 
         1 => out.truncate(out.len() - 4),
         _ => return Err(NtStatus::INVALID_INFO_CLASS),
     }
-    units.iter().for_each(|unit| put(&mut out, unit.to_le_bytes()));
+    units
+        .iter()
+        .for_each(|unit| put(&mut out, unit.to_le_bytes()));
     Ok(out)
 }
 
@@ -278,22 +352,35 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
     match class {
         // FileBasicInformation: access and write time; read-only
         4 => {
-            let times = (0..4).map(|i| buffer.cast::<i64>().add(i).try_read()).collect::<Result<Vec<i64>, _>>()?;
+            let times = (0..4)
+                .map(|i| buffer.cast::<i64>().add(i).try_read())
+                .collect::<Result<Vec<i64>, _>>()?;
             let spec = |time: i64| match time {
-                0 | -1 => rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+                0 | -1 => rustix::fs::Timespec {
+                    tv_sec: 0,
+                    tv_nsec: rustix::fs::UTIME_OMIT,
+                },
                 time => {
                     let (tv_sec, tv_nsec) = time::to_unix(time);
                     rustix::fs::Timespec { tv_sec, tv_nsec }
                 }
             };
-            let stamps = rustix::fs::Timestamps { last_access: spec(times[1]), last_modification: spec(times[2]) };
+            let stamps = rustix::fs::Timestamps {
+                last_access: spec(times[1]),
+                last_modification: spec(times[2]),
+            };
             rustix::fs::futimens(file.fd(), &stamps).map_err(|error| status_of(&error.into()))?;
             let attributes = buffer.byte_add(32).cast::<u32>().try_read()?;
             if attributes != 0 && !file.is_directory() {
                 let mode = file.stat()?.st_mode & 0o7777;
-                let wanted = if attributes & attribute::READONLY != 0 { mode & !0o222 } else { mode | 0o200 };
+                let wanted = if attributes & attribute::READONLY != 0 {
+                    mode & !0o222
+                } else {
+                    mode | 0o200
+                };
                 if wanted != mode {
-                    rustix::fs::fchmod(file.fd(), rustix::fs::Mode::from_raw_mode(wanted)).map_err(|e| status_of(&e.into()))?;
+                    rustix::fs::fchmod(file.fd(), rustix::fs::Mode::from_raw_mode(wanted))
+                        .map_err(|e| status_of(&e.into()))?;
                 }
             }
             Ok(())
@@ -305,8 +392,12 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
             let size = buffer.byte_add(2 * pointer).cast::<u32>().try_read()?;
             let mut raw = vec![0; (size as usize).min(length as usize)];
             buffer.byte_add(2 * pointer + 4).try_read_bytes(&mut raw)?;
-            let name: Vec<u16> = raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            let Target::File(to) = path::resolve(&String::from_utf16_lossy(&name), &directory())? else {
+            let name: Vec<u16> = raw
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+                .collect();
+            let Target::File(to) = path::resolve(&String::from_utf16_lossy(&name), &directory())?
+            else {
                 return Err(NtStatus::OBJECT_NAME_INVALID);
             };
             if !replaces && to.symlink_metadata().is_ok() {
@@ -318,11 +409,18 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
         13 | 64 => {
             let is_deleted = buffer.try_read()? & 1 != 0;
             let is_posix = class == 64 && buffer.try_read()? & 2 != 0;
-            if is_deleted && file.is_directory() && std::fs::read_dir(&file.path).is_ok_and(|mut all| all.next().is_some()) {
+            if is_deleted
+                && file.is_directory()
+                && std::fs::read_dir(&file.path).is_ok_and(|mut all| all.next().is_some())
+            {
                 return Err(NtStatus::DIRECTORY_NOT_EMPTY);
             }
             if is_deleted && is_posix {
-                let removed = if file.is_directory() { std::fs::remove_dir(&file.path) } else { std::fs::remove_file(&file.path) };
+                let removed = if file.is_directory() {
+                    std::fs::remove_dir(&file.path)
+                } else {
+                    std::fs::remove_file(&file.path)
+                };
                 return removed.map_err(|error| status_of(&error));
             }
             file.is_delete_on_close.store(is_deleted, Ordering::Release);
@@ -331,7 +429,9 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
         // FilePositionInformation
         14 => {
             let at = buffer.cast::<u64>().try_read()?;
-            seek(file.fd(), SeekFrom::Start(at)).map(|_| ()).map_err(|_| NtStatus::INVALID_PARAMETER)
+            seek(file.fd(), SeekFrom::Start(at))
+                .map(|_| ())
+                .map_err(|_| NtStatus::INVALID_PARAMETER)
         }
         // FileModeInformation
         16 => Ok(()),
@@ -461,4 +561,3 @@ win_api! {
         Err(NtStatus::INVALID_DEVICE_REQUEST)
     }
 }
-

@@ -1,7 +1,7 @@
 //! `ntdll.dll`.
 
-mod ldr;
 pub mod files;
+mod ldr;
 pub mod objects;
 mod ports;
 pub mod processes;
