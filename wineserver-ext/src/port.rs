@@ -1,15 +1,18 @@
-//! Port objects: what they are and how they are created.
+//! Port objects: what they are, who holds them, how they are created.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use ntlpc_abi::{NtStatus, limits};
 use ntlpc_proto::Name;
 use ntlpc_proto::port::{
-    CreatePort, CreatePortReply, PortKind, QueryPort, QueryPortReply, SetContext, SetContextReply,
+    AdoptPort, AdoptPortReply, ClosePort, ClosePortReply, CreatePort, CreatePortReply, GrantPort,
+    GrantPortReply, OpenSelf, OpenSelfReply, OpenSource, OpenSourceReply, PortKind, QueryPort,
+    QueryPortReply, SetContext, SetContextReply,
 };
 use ntlpc_shm::inbox::Inbox;
-use ntlpc_shm::segment::{FIRST_CONNECTION, Segment};
+use ntlpc_shm::segment::{FIRST_CONNECTION, SELF_SOURCE, SYSTEM_SOURCE, Segment};
 
 use crate::answer::{OutFd, Outcome, answer, answer_with, no_room};
 use crate::connection::ConnectionId;
@@ -319,6 +322,27 @@ impl State {
         answer_with(CreatePortReply { port: id }, fds)
     }
 
+    /// Makes the hold of a process on a port that is being created, with its lifetime descriptor if it wants one.
+    pub(crate) fn new_holder(
+        &mut self,
+        process: ProcessNo,
+        port: ObjectId,
+        fds: &mut Vec<OutFd>,
+    ) -> Result<Holder, NtStatus> {
+        let mut holder = Holder {
+            is_held: true,
+            ..Holder::default()
+        };
+        if self.process(process)?.wants_lifetime_fds {
+            let (number, fd): (u32, OwnedFd) = self
+                .make_lifetime(process, port)
+                .map_err(|error| no_room("cannot make a lifetime pipe", &error))?;
+            holder.lifetime = Some(number);
+            fds.push(OutFd::Other(Arc::new(fd)));
+        }
+        Ok(holder)
+    }
+
     /// Adds the port of a connection's end, held by `process`.
     pub(crate) fn insert_end(
         &mut self,
@@ -350,6 +374,268 @@ impl State {
         self.ports.insert(end.id, port);
         if let Ok(process) = self.process_mut(process) {
             process.ports.insert(end.id);
+        }
+    }
+
+    /// Drops the caller's hold; the rest is rundown.
+    pub fn close_port(&mut self, caller: ProcessNo, request: ClosePort) -> Outcome<ClosePort> {
+        self.held_port(caller, request.port)?;
+        // The closing thread may be one the host does not register, as in a handle closed by another process.
+        let closer = if self.own_thread(caller, request.tno).is_ok() {
+            request.tno
+        } else {
+            self.last_thread(caller)
+        };
+        // Another process may have a copy of a lifetime descriptor: its last close ends the hold.
+        let holder = self
+            .ports
+            .get(&request.port)
+            .and_then(|port| port.holders.get(&caller));
+        let lifetime = holder.and_then(|holder| holder.lifetime.or(holder.shared));
+        match lifetime.and_then(|lifetime| self.lifetimes.get_mut(&lifetime)) {
+            Some(lifetime) => lifetime.closer = closer,
+            None => self.drop_hold(caller, request.port, closer),
+        }
+        answer(ClosePortReply {})
+    }
+
+    /// Gives another process a reference it will take over.
+    pub fn grant_port(&mut self, caller: ProcessNo, request: GrantPort) -> Outcome<GrantPort> {
+        self.held_port(caller, request.port)?;
+        self.process_mut(request.process)
+            .map_err(|_| NtStatus::INVALID_PARAMETER)?
+            .ports
+            .insert(request.port);
+        if let Some(port) = self.ports.get_mut(&request.port) {
+            let holder = port.holders.entry(request.process).or_default();
+            holder.granted = holder
+                .granted
+                .checked_add(1)
+                .ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        }
+        answer(GrantPortReply {})
+    }
+
+    /// Takes over a granted reference, or the one whose lifetime descriptor came along, with everything needed to use the
+    /// port.
+    pub fn adopt_port(
+        &mut self,
+        caller: ProcessNo,
+        request: AdoptPort,
+        fds: Vec<OwnedFd>,
+    ) -> Outcome<AdoptPort> {
+        let shared = match fds.first() {
+            Some(fd) if request.port == 0 => Some(self.lifetime_of(fd)?),
+            _ => None,
+        };
+        let id = shared.map_or(request.port, |(_, port)| port);
+        let port = self.ports.get(&id).ok_or(NtStatus::INVALID_HANDLE)?;
+        let holder = port.holders.get(&caller);
+        if shared.is_none() && holder.is_none_or(|holder| holder.granted == 0) {
+            return Err(NtStatus::INVALID_HANDLE);
+        }
+        let needs_lifetime =
+            shared.is_none() && holder.is_some_and(|holder| holder.lifetime.is_none());
+        let mut reply = AdoptPortReply {
+            port: id,
+            kind: port.kind,
+            is_waitable: port.is_waitable,
+            is_alpc: port.is_alpc,
+            max_message: port.max_message,
+            connection_port: port.id,
+            source: SYSTEM_SOURCE,
+            context: 0,
+        };
+        let mut fds = match &port.role {
+            Role::Receiving(receiving) => {
+                vec![
+                    OutFd::Memory(Arc::clone(receiving.inbox.mapping())),
+                    receiving.system.out_fd(),
+                ]
+            }
+            Role::End(id) => {
+                let connection = self
+                    .connections
+                    .get(id)
+                    .ok_or(NtStatus::PORT_DISCONNECTED)?;
+                reply.connection_port = connection.port;
+                reply.source = connection.source;
+                reply.context = connection.context;
+                vec![
+                    OutFd::Memory(Arc::clone(connection.inbox.mapping())),
+                    OutFd::Memory(Arc::clone(connection.segment.mapping())),
+                ]
+            }
+        };
+        let lifetime = if needs_lifetime {
+            self.new_holder(caller, id, &mut fds)?.lifetime
+        } else {
+            None
+        };
+        self.note_holder(caller, id);
+        if let Some(port) = self.ports.get_mut(&id) {
+            let holder = port.holders.entry(caller).or_default();
+            holder.granted = holder.granted.saturating_sub(u32::from(shared.is_none()));
+            holder.is_held = true;
+            holder.lifetime = holder.lifetime.or(lifetime);
+            if holder.lifetime.is_none() {
+                holder.shared = shared.map(|(lifetime, _)| lifetime);
+            }
+        }
+        answer_with(reply, fds)
+    }
+
+    /// Remembers that `process` can send on a port from now on.
+    fn note_holder(&mut self, process: ProcessNo, id: ObjectId) {
+        if let Ok(process) = self.process_mut(process) {
+            process.ports.insert(id);
+        }
+        let Some(port) = self.ports.get_mut(&id) else {
+            return;
+        };
+        port.past_holders.insert(process);
+        let (kind, connection) = (port.kind, port.connection());
+        if let Some(connection) = connection.and_then(|id| self.connections.get_mut(&id)) {
+            match kind {
+                PortKind::Server => connection.server_holders.insert(process),
+                _ => connection.client_holders.insert(process),
+            };
+        }
+    }
+
+    /// Finds the lifetime pipe a descriptor belongs to, and its port: both ends of a pipe are one inode.
+    fn lifetime_of(&self, fd: &OwnedFd) -> Result<(u32, ObjectId), NtStatus> {
+        let inode = |fd: &OwnedFd| {
+            rustix::fs::fstat(fd)
+                .map(|stat| (stat.st_dev, stat.st_ino))
+                .ok()
+        };
+        let wanted = inode(fd).ok_or(NtStatus::INVALID_HANDLE)?;
+        let found = self
+            .lifetimes
+            .iter()
+            .find(|(_, lifetime)| inode(&lifetime.fd) == Some(wanted));
+        found
+            .map(|(&number, lifetime)| (number, lifetime.port))
+            .ok_or(NtStatus::OBJECT_TYPE_MISMATCH)
+    }
+
+    /// Opens the segment a port sends to itself on.
+    pub fn open_self(&mut self, caller: ProcessNo, request: OpenSelf) -> Outcome<OpenSelf> {
+        self.held_port(caller, request.port)?;
+        let receiving = self
+            .ports
+            .get_mut(&request.port)
+            .and_then(Port::receiving_mut)
+            .ok_or(NtStatus::INVALID_PORT_HANDLE)?;
+        let segment = match receiving.sources.get(&SELF_SOURCE) {
+            Some(Source::Itself(segment)) => segment.clone(),
+            _ => {
+                let segment = Segment::create()
+                    .map_err(|error| no_room("cannot create a segment", &error))?;
+                receiving
+                    .sources
+                    .insert(SELF_SOURCE, Source::Itself(segment.clone()));
+                segment
+            }
+        };
+        answer_with(
+            OpenSelfReply {
+                source: SELF_SOURCE,
+            },
+            vec![OutFd::Memory(Arc::clone(segment.mapping()))],
+        )
+    }
+
+    /// Opens the segment of a source that rang without the process knowing it.
+    pub fn open_source(&mut self, caller: ProcessNo, request: OpenSource) -> Outcome<OpenSource> {
+        let none = NtStatus::INVALID_PARAMETER;
+        let port = self.receivable_port(caller, request.port)?;
+        let is_kernel = port.receiving().is_some_and(|receiving| {
+            matches!(
+                receiving.sources.get(&request.source),
+                Some(
+                    Source::Exception(..)
+                        | Source::Lingering(Lingering {
+                            is_kernel: true,
+                            ..
+                        })
+                )
+            )
+        });
+        let (segment, server_port, context) = match &port.role {
+            Role::End(id) => self.end_source(*id, port.kind, request.source)?,
+            Role::Receiving(_) => self.receiving_source(port.id, request.source).ok_or(none)?,
+        };
+        answer_with(
+            OpenSourceReply {
+                server_port,
+                is_kernel,
+                context,
+            },
+            vec![OutFd::Memory(Arc::clone(segment.mapping()))],
+        )
+    }
+
+    /// Returns a port the caller receives from: one it holds, or the connection port of a server port it holds.
+    fn receivable_port(&self, caller: ProcessNo, id: ObjectId) -> Result<&Port, NtStatus> {
+        if let Ok(port) = self.held_port(caller, id) {
+            return Ok(port);
+        }
+        let holds_end = self.connections.values().any(|connection| {
+            connection.port == id
+                && connection
+                    .server_port
+                    .is_some_and(|port| self.held_port(caller, port).is_ok())
+        });
+        self.ports
+            .get(&id)
+            .filter(|_| holds_end)
+            .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    fn receiving_source(&self, port: ObjectId, number: u32) -> Option<(Segment, ObjectId, u64)> {
+        let receiving = self.ports.get(&port)?.receiving()?;
+        if number == SYSTEM_SOURCE {
+            return Some((receiving.system.segment().clone(), 0, 0));
+        }
+        match receiving.sources.get(&number)? {
+            Source::Itself(segment) => Some((segment.clone(), 0, 0)),
+            Source::Lingering(old) => Some((old.segment.clone(), 0, old.context)),
+            Source::Exception(process, segment) => {
+                Some((segment.clone(), 0, self.exception_context(*process)))
+            }
+            Source::Connection(id) => {
+                let connection = self.connections.get(id)?;
+                Some((
+                    connection.segment.clone(),
+                    connection.server_port.unwrap_or(0),
+                    connection.context,
+                ))
+            }
+        }
+    }
+
+    /// A server port receives from its connection port; a client port from its connection and the system.
+    fn end_source(
+        &self,
+        id: ConnectionId,
+        kind: PortKind,
+        number: u32,
+    ) -> Result<(Segment, ObjectId, u64), NtStatus> {
+        let connection = self
+            .connections
+            .get(&id)
+            .ok_or(NtStatus::PORT_DISCONNECTED)?;
+        if kind == PortKind::Server {
+            return self
+                .receiving_source(connection.port, number)
+                .ok_or(NtStatus::INVALID_PARAMETER);
+        }
+        match (number, &connection.client_system) {
+            (SYSTEM_SOURCE, Some(system)) => Ok((system.segment().clone(), 0, 0)),
+            (SELF_SOURCE, _) => Ok((connection.segment.clone(), 0, 0)),
+            _ => Err(NtStatus::INVALID_PARAMETER),
         }
     }
 

@@ -1,10 +1,29 @@
 //! The C runtime: what `msvcrt`, `ucrtbase` and `vcruntime140` share, one file per C header or topic.
 //!
-//! The engines (`printf`, `scanf`, `number`, `text`, `decimal`) are pure: they know neither guest memory nor handles.
+//! The engines (`printf`, `scanf`, `number`, `text`, `decimal`, `command_line`) are pure: they know neither guest memory
+//! nor handles. [`mem`] touches guest memory, [`os`] the system; the other files declare the exports.
 
+pub mod command_line;
+pub mod ctype;
 pub mod decimal;
+pub mod environment;
+pub mod errno;
+pub mod exit;
+pub mod fd;
+pub mod locale;
+pub mod lock;
+pub mod malloc;
+pub mod mem;
 pub mod number;
+pub mod os;
 pub mod printf;
 pub mod scanf;
+pub mod signal;
+pub mod startup;
+pub mod stdio;
+pub mod stdlib;
+pub mod stream;
+pub mod string;
 pub mod text;
+pub mod twins;
 pub mod unit;

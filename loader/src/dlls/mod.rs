@@ -3,5 +3,4 @@
 mod advapi32;
 pub mod kernel32;
 pub mod ntdll;
-mod small;
 pub mod win32;

@@ -23,9 +23,19 @@ pub struct Exports {
     names: u32,
     name_count: u32,
     name_ordinals: u32,
+    is_built_in: bool,
 }
 
 impl Exports {
+    /// Opens the directory of a built-in DLL, whose variables lie above its image.
+    #[must_use]
+    pub fn of_built_in(view: View, directory: (u32, u32)) -> Option<Exports> {
+        Exports::new(view, directory).map(|exports| Exports {
+            is_built_in: true,
+            ..exports
+        })
+    }
+
     /// Opens the directory at `directory`.
     #[must_use]
     pub fn new(view: View, (directory, directory_size): (u32, u32)) -> Option<Exports> {
@@ -40,6 +50,7 @@ impl Exports {
             functions: word(28)?,
             names: word(32)?,
             name_ordinals: word(36)?,
+            is_built_in: false,
         })
     }
 
@@ -103,7 +114,12 @@ impl Exports {
         if rva >= self.directory && rva - self.directory < self.directory_size {
             return Some(Exported::Forwarder(self.view.name(rva)?));
         }
-        self.view.at(rva, 0).map(Exported::Address)
+        let address = if self.is_built_in {
+            Some(self.view.base + u64::from(rva))
+        } else {
+            self.view.at(rva, 0)
+        };
+        address.map(Exported::Address)
     }
 
     /// Compares the name at `index` with `wanted`, bytewise.

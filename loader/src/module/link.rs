@@ -190,7 +190,7 @@ fn load_builtin(dll: &str) -> Option<u64> {
         path: format!("C:\\windows\\system32\\{dll}"),
         view: built.view,
         headers: None,
-        exports: Exports::new(built.view, built.exports),
+        exports: Exports::of_built_in(built.view, built.exports),
         entry: 0,
         dependencies: Vec::new(),
         references: None,

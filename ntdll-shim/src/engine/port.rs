@@ -1,6 +1,5 @@
 //! A port object as one process holds it.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -108,8 +107,6 @@ pub struct Port {
     pub views: Mutex<Vec<u64>>,
     /// Whether a server communication port was completed.
     pub is_completed: AtomicBool,
-    /// The lifetime descriptor, for a host whose handles are copies of it: calls under way keep the port, too.
-    pub lifetime: Mutex<Option<OwnedFd>>,
     /// The connection; made on demand for messages a port sends to itself.
     connection: OnceLock<Arc<Connection>>,
 }
@@ -131,7 +128,6 @@ impl Port {
             tickets: new.tickets,
             views: Mutex::default(),
             is_completed: AtomicBool::new(false),
-            lifetime: Mutex::default(),
             connection: new.connection.map_or_else(OnceLock::new, OnceLock::from),
         })
     }
@@ -208,29 +204,6 @@ impl Port {
         !self.is_waitable || self.queue.inbox.is_signalled()
     }
 
-    /// The last handle of this process was closed. A connection or unconnected port ends with its handles, calls under way
-    /// on it find that out; a communication port lives until the last of them is over (lpc §3.1).
-    pub fn handles_closed(&self) {
-        if matches!(self.kind, PortKind::Connection | PortKind::Unconnected) {
-            self.give_up();
-        }
-    }
-
-    /// Gives up the reference at the server. The lifetime descriptor goes first: the request then ends the port, unless
-    /// another process has a copy.
-    fn give_up(&self) {
-        {
-            let _guard = interrupt::enter();
-            drop(self.lifetime.lock().take());
-        }
-        let tno = me().map_or(0, |me| me.tno);
-        if let Ok(session) = session()
-            && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])
-        {
-            log::debug!("closing port {}: {status}", self.id);
-        }
-    }
-
     /// A server communication port whose client is told by no PORT_CLOSED lets go of its source once nothing is queued
     /// there (lpc#188).
     fn forget_closed_source(&self) {
@@ -254,7 +227,12 @@ impl Drop for Port {
         for base in std::mem::take(&mut *self.views.lock()) {
             crate::host::current().unmap_view(base);
         }
-        self.give_up();
+        let tno = me().map_or(0, |me| me.tno);
+        if let Ok(session) = session()
+            && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])
+        {
+            log::debug!("closing port {}: {status}", self.id);
+        }
         self.forget_closed_source();
     }
 }

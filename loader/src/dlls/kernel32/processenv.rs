@@ -243,7 +243,7 @@ fn get_variable<T: crate::export::Guest + Default>(
     }
 }
 
-fn set_variable(name: Option<Vec<u16>>, value: Option<Vec<u16>>) -> Bool {
+pub fn set_variable(name: Option<Vec<u16>>, value: Option<Vec<u16>>) -> Bool {
     let name = name
         .map(|n| String::from_utf16_lossy(&n))
         .unwrap_or_default();

@@ -1,6 +1,5 @@
 //! `ntdll.dll`.
 
-pub mod files;
 mod ldr;
 pub mod objects;
 mod ports;

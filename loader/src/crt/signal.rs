@@ -1,0 +1,114 @@
+//! `signal.h`: handlers of signals, which exist only inside the process.
+//!
+//! Source: Microsoft Learn, "signal", "raise", "signal constants". SIGINT and SIGBREAK come from the console, SIGILL,
+//! SIGFPE and SIGSEGV from exceptions; the rest only from `raise`.
+
+use parking_lot::Mutex;
+
+use super::errno::{self, code};
+use super::{exit, os};
+use crate::export::{Callback, Ptr};
+use crate::win_api;
+
+const SIGABRT: i32 = 22;
+const SIGFPE: i32 = 8;
+/// Signals that can be caught: SIGINT, SIGILL, SIGABRT_COMPAT, SIGFPE, SIGSEGV, SIGTERM, SIGBREAK, SIGABRT.
+const SIGNALS: [i32; 8] = [2, 4, 6, SIGFPE, 11, 15, 21, SIGABRT];
+
+/// `SIG_DFL`.
+const DEFAULT: u64 = 0;
+/// `SIG_IGN`.
+const IGNORE: u64 = 1;
+/// `SIG_GET`: asks without setting.
+const GET: u64 = 2;
+/// `SIG_ERR`.
+const ERROR: u64 = u64::MAX;
+
+/// Exit code of a process that a signal ends.
+const EXIT_CODE: u32 = 3;
+
+static HANDLERS: Mutex<[u64; SIGNALS.len()]> = Mutex::new([DEFAULT; SIGNALS.len()]);
+
+/// Returns the place of a signal; SIGABRT has two numbers.
+fn index(signal: i32) -> Option<usize> {
+    const SIGABRT_COMPAT: i32 = 6;
+    let signal = if signal == SIGABRT_COMPAT {
+        SIGABRT
+    } else {
+        signal
+    };
+    SIGNALS.iter().position(|known| *known == signal)
+}
+
+/// Takes the handler of a signal for one delivery: it is reset to the default first.
+fn take(signal: i32) -> Option<u64> {
+    let index = index(signal)?;
+    let mut handlers = HANDLERS.lock();
+    let handler = handlers[index];
+    if handler != IGNORE {
+        handlers[index] = DEFAULT;
+    }
+    Some(handler)
+}
+
+/// Calls a handler.
+fn call(signal: i32, handler: u64) {
+    const FPE_EXPLICITGEN: u64 = 0x8C;
+    let number = u64::from(signal.cast_unsigned());
+    let arguments = [number, FPE_EXPLICITGEN];
+    let count = if signal == SIGFPE { 2 } else { 1 };
+    Callback(handler).call(&arguments[..count]);
+}
+
+/// Calls the guest's SIGABRT handler if there is one.
+pub fn raise_abort() {
+    if let Some(handler) = take(SIGABRT).filter(|handler| *handler > IGNORE) {
+        call(SIGABRT, handler);
+    }
+}
+
+win_api! {
+    /// Sets the handler of a signal; returns the one before.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn signal(number: i32, handler: Callback) -> Callback {
+        let Some(index) = index(number) else {
+            errno::set_errno(code::EINVAL);
+            return Callback(ERROR);
+        };
+        let mut handlers = HANDLERS.lock();
+        let before = handlers[index];
+        if handler.0 != GET {
+            handlers[index] = handler.0;
+        }
+        Callback(before)
+    }
+
+    /// Raises a signal in the calling thread.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn raise(number: i32) -> i32 {
+        match take(number) {
+            None => {
+                errno::invalid_parameter();
+                -1
+            }
+            Some(DEFAULT) if number == SIGABRT => {
+                exit::abort();
+                0
+            }
+            Some(DEFAULT) => os::exit_process(EXIT_CODE),
+            Some(IGNORE) => 0,
+            Some(handler) => {
+                call(number, handler);
+                0
+            }
+        }
+    }
+
+    /// Address of the exception a handler is called for.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn __pxcptinfoptrs() -> Ptr<u64> {
+        errno::thread_field("exception_pointers")
+    }
+
+    /// Address of the floating point error a handler is called for.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn __fpecode() -> Ptr<i32> {
+        errno::thread_field("fpe_code")
+    }
+}

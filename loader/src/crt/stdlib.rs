@@ -1,0 +1,9 @@
+//! `stdlib.h` without memory, environment and processes: numbers, sorting, random numbers.
+
+mod arithmetic;
+mod from_text;
+mod multibyte;
+mod random;
+mod sort;
+mod split_path;
+mod to_text;

@@ -1,0 +1,29 @@
+//! Declarations of functions that exist for narrow and wide characters alike.
+
+/// Declares a function twice, as `narrow` with `Char = u8` and as `wide` with `Char = u16`.
+///
+/// ```text
+/// twins! {
+///     /// Copies a string.
+///     "msvcrt.dll|ucrtbase.dll" fn strcpy / wcscpy(to: Ptr<Char>, from: Ptr<Char>) -> Ptr<Char> { … }
+/// }
+/// ```
+macro_rules! twins {
+    ($($(#[doc = $doc:literal])* $dll:literal fn $narrow:ident / $wide:ident
+        ($($arg:ident : $ty:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {
+        #[allow(unused_imports, reason = "not every module uses every import of its parent")]
+        mod narrow {
+            use super::*;
+            type Char = u8;
+            $crate::win_api! { $($(#[doc = $doc])* $dll cdecl fn $narrow ($($arg : $ty),*) $(-> $result)? $body)* }
+        }
+        #[allow(unused_imports, reason = "as above")]
+        mod wide {
+            use super::*;
+            type Char = u16;
+            $crate::win_api! { $($(#[doc = $doc])* $dll cdecl fn $wide ($($arg : $ty),*) $(-> $result)? $body)* }
+        }
+    };
+}
+
+pub(crate) use twins;
