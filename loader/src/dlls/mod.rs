@@ -4,3 +4,4 @@ mod advapi32;
 pub mod kernel32;
 pub mod ntdll;
 pub mod win32;
+mod ws2_32;

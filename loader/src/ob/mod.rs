@@ -28,6 +28,7 @@ pub mod record;
 pub mod section;
 pub mod security;
 pub mod sid;
+pub mod socket;
 pub mod spawn;
 pub mod stdio;
 pub mod sync;

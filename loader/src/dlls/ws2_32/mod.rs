@@ -1,0 +1,3 @@
+//! `ws2_32.dll`.
+
+mod winsock2;

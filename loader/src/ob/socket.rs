@@ -1,0 +1,280 @@
+//! Sockets: Linux calls with addresses and errors of Winsock.
+//!
+//! Addresses have the same layout but for the number of the IPv6 family (23 on Windows, 10 here). Source: Microsoft Learn
+//! "Windows Sockets Error Codes", `winsock2.h`.
+#![allow(
+    unsafe_code,
+    reason = "socket calls with guest addresses copied to host buffers"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// `AF_INET6` of Winsock.
+const WINSOCK_INET6: u16 = 23;
+/// Room for any address.
+const ADDRESS_BYTES: usize = 128;
+
+/// The Winsock error of a Linux error.
+#[must_use]
+pub fn wsa_error(error: &io::Error) -> u32 {
+    match error.raw_os_error().unwrap_or(0) {
+        libc::EINTR => 10004,
+        libc::EBADF => 10009,
+        libc::EACCES | libc::EPERM => 10013,
+        libc::EFAULT => 10014,
+        libc::EINVAL => 10022,
+        libc::EMFILE | libc::ENFILE => 10024,
+        libc::EAGAIN => 10035,
+        libc::EINPROGRESS => 10035,
+        libc::EALREADY => 10037,
+        libc::ENOTSOCK => 10038,
+        libc::EDESTADDRREQ => 10039,
+        libc::EMSGSIZE => 10040,
+        libc::EPROTOTYPE => 10041,
+        libc::ENOPROTOOPT => 10042,
+        libc::EPROTONOSUPPORT => 10043,
+        libc::ESOCKTNOSUPPORT => 10044,
+        libc::EOPNOTSUPP => 10045,
+        libc::EAFNOSUPPORT => 10047,
+        libc::EADDRINUSE => 10048,
+        libc::EADDRNOTAVAIL => 10049,
+        libc::ENETDOWN => 10050,
+        libc::ENETUNREACH => 10051,
+        libc::ECONNABORTED => 10053,
+        libc::ECONNRESET | libc::EPIPE => 10054,
+        libc::ENOBUFS | libc::ENOMEM => 10055,
+        libc::EISCONN => 10056,
+        libc::ENOTCONN => 10057,
+        libc::ESHUTDOWN => 10058,
+        libc::ETIMEDOUT => 10060,
+        libc::ECONNREFUSED => 10061,
+        libc::EHOSTUNREACH => 10065,
+        _ => 10107,
+    }
+}
+
+fn check(result: i64) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Turns the family of an address from Winsock's number to Linux's (`true`) or back.
+fn translate(address: &mut [u8], to_linux: bool) {
+    let (from, to) = if to_linux {
+        (WINSOCK_INET6, libc::AF_INET6 as u16)
+    } else {
+        (libc::AF_INET6 as u16, WINSOCK_INET6)
+    };
+    if let Some(family) = address.first_chunk_mut::<2>()
+        && u16::from_le_bytes(*family) == from
+    {
+        *family = to.to_le_bytes();
+    }
+}
+
+/// Makes a socket of a Winsock family, type and protocol.
+pub fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    let family = if family == i32::from(WINSOCK_INET6) {
+        libc::AF_INET6
+    } else {
+        family
+    };
+    // SAFETY: no memory is passed.
+    let fd = check(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) }.into())?;
+    // SAFETY: a fresh descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// `bind` and `connect`.
+pub fn with_address(fd: BorrowedFd<'_>, mut address: Vec<u8>, is_connect: bool) -> io::Result<()> {
+    translate(&mut address, true);
+    let (at, length) = (
+        address.as_ptr().cast::<libc::sockaddr>(),
+        address.len() as u32,
+    );
+    // SAFETY: the address and its length describe the vector, which outlives the call.
+    let result = unsafe {
+        if is_connect {
+            libc::connect(fd.as_raw_fd(), at, length)
+        } else {
+            libc::bind(fd.as_raw_fd(), at, length)
+        }
+    };
+    check(result.into()).map(|_| ())
+}
+
+/// `listen`.
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    // SAFETY: no memory is passed. SOMAXCONN of Winsock is 0x7FFFFFFF; the kernel cuts it.
+    check(unsafe { libc::listen(fd.as_raw_fd(), backlog) }.into()).map(|_| ())
+}
+
+/// Runs a call that fills in an address; returns its result and the address for the guest.
+fn filling(
+    call: impl FnOnce(*mut libc::sockaddr, *mut u32) -> i64,
+) -> io::Result<(usize, Vec<u8>)> {
+    let mut address = vec![0; ADDRESS_BYTES];
+    let mut length = ADDRESS_BYTES as u32;
+    let result = check(call(address.as_mut_ptr().cast(), &raw mut length))?;
+    address.truncate((length as usize).min(ADDRESS_BYTES));
+    translate(&mut address, false);
+    Ok((result, address))
+}
+
+/// `accept`: the connection and the address of the peer.
+pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Vec<u8>)> {
+    // SAFETY: `filling` passes a buffer and its length.
+    let (new, address) = filling(|at, length| {
+        unsafe { libc::accept4(fd.as_raw_fd(), at, length, libc::SOCK_CLOEXEC) }.into()
+    })?;
+    // SAFETY: a fresh descriptor that nothing else owns.
+    Ok((unsafe { OwnedFd::from_raw_fd(new as i32) }, address))
+}
+
+/// `getsockname` or `getpeername`.
+pub fn name(fd: BorrowedFd<'_>, is_peer: bool) -> io::Result<Vec<u8>> {
+    filling(|at, length| {
+        // SAFETY: `filling` passes a buffer and its length.
+        i64::from(unsafe {
+            if is_peer {
+                libc::getpeername(fd.as_raw_fd(), at, length)
+            } else {
+                libc::getsockname(fd.as_raw_fd(), at, length)
+            }
+        })
+    })
+    .map(|(_, address)| address)
+}
+
+/// `send` or `sendto`; flags MSG_OOB 1, MSG_DONTROUTE 4 are the same.
+pub fn send(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    flags: i32,
+    to: Option<Vec<u8>>,
+) -> io::Result<usize> {
+    let mut to = to.unwrap_or_default();
+    translate(&mut to, true);
+    let at = if to.is_empty() {
+        std::ptr::null()
+    } else {
+        to.as_ptr().cast()
+    };
+    let flags = flags & (libc::MSG_OOB | libc::MSG_DONTROUTE) | libc::MSG_NOSIGNAL;
+    // SAFETY: both buffers outlive the call.
+    check(unsafe {
+        libc::sendto(
+            fd.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            flags,
+            at,
+            to.len() as u32,
+        )
+    } as i64)
+}
+
+/// `recv` or `recvfrom`: the bytes and the sender; flags MSG_OOB 1, MSG_PEEK 2 are the same, MSG_WAITALL is 8.
+pub fn receive(fd: BorrowedFd<'_>, length: usize, flags: i32) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut bytes = vec![0; length];
+    let wait_all = if flags & 8 != 0 { libc::MSG_WAITALL } else { 0 };
+    let flags = flags & (libc::MSG_OOB | libc::MSG_PEEK) | wait_all;
+    let (done, address) = filling(|at, size| {
+        // SAFETY: both buffers outlive the call.
+        unsafe {
+            libc::recvfrom(
+                fd.as_raw_fd(),
+                bytes.as_mut_ptr().cast(),
+                length,
+                flags,
+                at,
+                size,
+            ) as i64
+        }
+    })?;
+    bytes.truncate(done);
+    Ok((bytes, address))
+}
+
+/// Linux level and option of a Winsock one; `None` for what has no counterpart.
+fn option(level: i32, name: i32) -> Option<(i32, i32)> {
+    Some(match (level, name) {
+        (0xFFFF, 0x0004) => (libc::SOL_SOCKET, libc::SO_REUSEADDR),
+        (0xFFFF, 0x0008) => (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+        (0xFFFF, 0x0020) => (libc::SOL_SOCKET, libc::SO_BROADCAST),
+        (0xFFFF, 0x1001) => (libc::SOL_SOCKET, libc::SO_SNDBUF),
+        (0xFFFF, 0x1002) => (libc::SOL_SOCKET, libc::SO_RCVBUF),
+        (0xFFFF, 0x1007) => (libc::SOL_SOCKET, libc::SO_ERROR),
+        (0xFFFF, 0x1008) => (libc::SOL_SOCKET, libc::SO_TYPE),
+        (6, 1) => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
+        (41, 27) => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        _ => return None,
+    })
+}
+
+/// Sets an integer option. `ENOPROTOOPT` for options without a counterpart.
+pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let (level, name) =
+        option(level, name).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOPROTOOPT))?;
+    // SAFETY: the value outlives the call.
+    check(
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), 4) }
+            .into(),
+    )
+    .map(|_| ())
+}
+
+/// Reads an integer option; SO_ERROR is a Winsock error.
+pub fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> io::Result<i32> {
+    let is_error = (level, name) == (0xFFFF, 0x1007);
+    let (level, name) =
+        option(level, name).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOPROTOOPT))?;
+    let (mut value, mut length) = (0_i32, 4_u32);
+    // SAFETY: value and length outlive the call.
+    check(
+        unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                level,
+                name,
+                (&raw mut value).cast(),
+                &raw mut length,
+            )
+        }
+        .into(),
+    )?;
+    Ok(if is_error && value != 0 {
+        wsa_error(&io::Error::from_raw_os_error(value)).cast_signed()
+    } else {
+        value
+    })
+}
+
+/// `shutdown`: 0 receive, 1 send, 2 both, as on Linux.
+pub fn shutdown(fd: BorrowedFd<'_>, how: i32) -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    check(unsafe { libc::shutdown(fd.as_raw_fd(), how) }.into()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn bytes_cross_a_loopback_connection() {
+        let server = socket(2, 1, 6).expect("socket");
+        let any = [2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0].to_vec();
+        with_address(server.as_fd(), any, false).expect("bind");
+        listen(server.as_fd(), 5).expect("listen");
+        let address = name(server.as_fd(), false).expect("name");
+        let client = socket(2, 1, 6).expect("socket");
+        with_address(client.as_fd(), address, true).expect("connect");
+        let (peer, from) = accept(server.as_fd()).expect("accept");
+        assert_eq!(from, name(client.as_fd(), false).expect("name"));
+        assert_eq!(send(client.as_fd(), b"abc", 0, None).expect("send"), 3);
+        assert_eq!(receive(peer.as_fd(), 10, 0).expect("receive").0, b"abc");
+        let error = set_option(client.as_fd(), 0xFFFF, 0x7777, 1).expect_err("unknown option");
+        assert_eq!(wsa_error(&error), 10042);
+    }
+}
