@@ -23,4 +23,5 @@ pub mod synchapi;
 mod sysinfoapi;
 mod threadcontext;
 mod utilapi;
+mod volume;
 mod winnls;
