@@ -380,7 +380,7 @@ fn flags(port: &Port, connection: Option<&Connection>) -> u32 {
 }
 
 fn views(connection: &Connection) -> Vec<ViewRow> {
-    let row = |view: &crate::connection::SharedView, is_client_section: bool| {
+    let row = |view: &crate::views::SharedView, is_client_section: bool| {
         let (client_base, server_base) = match is_client_section {
             true => (view.owner_base, view.remote_base),
             false => (view.remote_base, view.owner_base),

@@ -6,8 +6,11 @@
 //! | `state.rs`, `limits.rs` | everything the server knows, and how much it may become |
 //! | `process.rs`, `threads.rs`, `arena.rs` | processes, threads, addresses for remote views |
 //! | `namespace.rs`, `security/` | names, SIDs, tokens, access checks |
-//! | `port.rs`, `connection.rs`, `request_data.rs`, `exception.rs` | ports, the handshake, work on waiting requests |
-//! | `notice.rs`, `rundown.rs` | the server's own messages, deaths |
+//! | `port.rs`, `holders.rs`, `sources.rs` | ports, handles to them in several processes, what they receive from |
+//! | `connection.rs`, `views.rs` | the handshake, sections at both ends |
+//! | `request_data.rs`, `exception.rs` | work on waiting requests, exception ports |
+//! | `rundown.rs`, `deaths.rs`, `notice.rs` | closing, dying, the server's own messages |
+//! | `objects.rs` | named objects other than ports |
 //! | `background.rs`, `options.rs` | becoming the server of a prefix, the command line |
 //! | `inspect.rs` | what `lpcctl` shows |
 #![forbid(unsafe_code)]
@@ -16,8 +19,10 @@ mod answer;
 mod arena;
 pub mod background;
 mod connection;
+mod deaths;
 mod dispatch;
 mod exception;
+mod holders;
 mod inspect;
 mod limits;
 pub mod namespace;
@@ -31,6 +36,8 @@ mod request_data;
 mod rundown;
 pub mod security;
 pub mod server;
+mod sources;
 mod state;
 mod threads;
 mod time;
+mod views;

@@ -1,6 +1,7 @@
 //! The event loop: clients, deaths, the idle exit. It never waits for a client.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -48,6 +49,8 @@ pub struct Server {
     linger: Option<Duration>,
     idle_since: Instant,
     buffer: Vec<u8>,
+    /// Given up to take one more client when there are no descriptors, in order to turn it away.
+    reserve: Option<OwnedFd>,
 }
 
 impl Server {
@@ -73,6 +76,7 @@ impl Server {
             linger,
             idle_since: Instant::now(),
             buffer: vec![0; MAX_BYTES],
+            reserve: reserve(),
         })
     }
 
@@ -165,9 +169,16 @@ impl Server {
                 Err(rustix::io::Errno::AGAIN) => return,
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => continue,
                 Err(error) => {
-                    // Out of descriptors: the oldest stranger makes room, else the client waits in the backlog.
-                    log::warn!("cannot accept a client: {error}");
-                    self.drop_oldest_stranger();
+                    // The client hears that there is no room; else the listener would stay ready, and the loop spin.
+                    // The kernel reports missing descriptors before it looks whether there is a client at all.
+                    self.reserve = None;
+                    let refused = rustix::net::accept_with(&self.listener, flags);
+                    if let Ok(socket) = &refused {
+                        log::warn!("no room for another client: {error}");
+                        refuse(socket, NtStatus::INSUFFICIENT_RESOURCES);
+                    }
+                    drop(refused);
+                    self.reserve = reserve();
                     return;
                 }
             };
@@ -190,10 +201,7 @@ impl Server {
                 credentials.uid,
                 credentials.owner_uid
             );
-            let refusal = encode_refusal(Hello::NUMBER, NtStatus::ACCESS_DENIED);
-            // Whether it hears of it is its own matter.
-            let _ = transport::send(&socket, &refusal, &[], Wait::NonBlocking);
-            return;
+            return refuse(&socket, NtStatus::ACCESS_DENIED);
         }
         if self
             .clients
@@ -274,9 +282,7 @@ impl Server {
     /// Answers a frame of another version in this server's, so that the client can name both.
     fn refuse_version(&self, number: u32, error: Malformed) {
         if let (Malformed::Version(_), Some(client)) = (error, self.clients.get(&number)) {
-            let refusal = encode_refusal(Hello::NUMBER, NtStatus::REVISION_MISMATCH);
-            // Whether it hears of it is its own matter.
-            let _ = transport::send(&client.socket, &refusal, &[], Wait::NonBlocking);
+            refuse(&client.socket, NtStatus::REVISION_MISMATCH);
         }
     }
 
@@ -336,4 +342,15 @@ impl Server {
             .dying
             .push((process, Instant::now() + Duration::from_millis(grace)));
     }
+}
+
+/// Answers a Hello that has no chance, whether it was sent yet or not. Whether the client hears of it is its own matter.
+fn refuse(socket: &OwnedFd, status: NtStatus) {
+    let refusal = encode_refusal(Hello::NUMBER, status);
+    let _ = transport::send(socket, &refusal, &[], Wait::NonBlocking);
+}
+
+/// Opens a descriptor to give up later; without one a client may have to wait in the backlog.
+fn reserve() -> Option<OwnedFd> {
+    File::open("/dev/null").ok().map(OwnedFd::from)
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use ntlpc_abi::NtStatus;
 use ntlpc_shm::Tno;
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::connection::{Connection, ConnectionId};
 use crate::limits::MAX_PORTS;
@@ -47,6 +48,14 @@ pub(crate) struct Lifetime {
     pub(crate) fd: OwnedFd,
     /// Thread to name as the closer, once the process is gone; 0 before.
     pub(crate) closer: Tno,
+}
+
+impl Lifetime {
+    /// Returns whether the last copy of the other end is closed already.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
+        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
 }
 
 impl State {

@@ -3,5 +3,6 @@
 mod advapi32;
 pub mod kernel32;
 pub mod ntdll;
+mod small;
 pub mod win32;
 mod ws2_32;

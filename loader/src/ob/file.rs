@@ -56,6 +56,8 @@ pub struct File {
     is_connected: std::sync::atomic::AtomicBool,
     /// Listening socket of a named pipe's instance.
     pub listener: Mutex<Option<Arc<super::pipe::Listener>>>,
+    /// Names of a directory that were not listed yet, last first; `None` before the first listing.
+    pub listing: Mutex<Option<Vec<String>>>,
     /// Unix path it was opened by; empty for pipes and inherited descriptors.
     pub path: PathBuf,
     /// What lies behind it.
@@ -88,6 +90,7 @@ impl File {
             fd,
             is_connected: false.into(),
             listener: Mutex::new(None),
+            listing: Mutex::new(None),
             path,
             kind,
             is_overlapped,

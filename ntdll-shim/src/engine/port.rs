@@ -1,5 +1,6 @@
 //! A port object as one process holds it.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -107,6 +108,8 @@ pub struct Port {
     pub views: Mutex<Vec<u64>>,
     /// Whether a server communication port was completed.
     pub is_completed: AtomicBool,
+    /// The lifetime descriptor, for a host whose handles are copies of it: calls under way keep the port, too.
+    pub lifetime: Mutex<Option<OwnedFd>>,
     /// The connection; made on demand for messages a port sends to itself.
     connection: OnceLock<Arc<Connection>>,
 }
@@ -128,6 +131,7 @@ impl Port {
             tickets: new.tickets,
             views: Mutex::default(),
             is_completed: AtomicBool::new(false),
+            lifetime: Mutex::default(),
             connection: new.connection.map_or_else(OnceLock::new, OnceLock::from),
         })
     }
@@ -204,6 +208,29 @@ impl Port {
         !self.is_waitable || self.queue.inbox.is_signalled()
     }
 
+    /// The last handle of this process was closed. A connection or unconnected port ends with its handles, calls under way
+    /// on it find that out; a communication port lives until the last of them is over (lpc §3.1).
+    pub fn handles_closed(&self) {
+        if matches!(self.kind, PortKind::Connection | PortKind::Unconnected) {
+            self.give_up();
+        }
+    }
+
+    /// Gives up the reference at the server. The lifetime descriptor goes first: the request then ends the port, unless
+    /// another process has a copy.
+    fn give_up(&self) {
+        {
+            let _guard = interrupt::enter();
+            drop(self.lifetime.lock().take());
+        }
+        let tno = me().map_or(0, |me| me.tno);
+        if let Ok(session) = session()
+            && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])
+        {
+            log::debug!("closing port {}: {status}", self.id);
+        }
+    }
+
     /// A server communication port whose client is told by no PORT_CLOSED lets go of its source once nothing is queued
     /// there (lpc#188).
     fn forget_closed_source(&self) {
@@ -227,12 +254,7 @@ impl Drop for Port {
         for base in std::mem::take(&mut *self.views.lock()) {
             crate::host::current().unmap_view(base);
         }
-        let tno = me().map_or(0, |me| me.tno);
-        if let Ok(session) = session()
-            && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])
-        {
-            log::debug!("closing port {}: {status}", self.id);
-        }
+        self.give_up();
         self.forget_closed_source();
     }
 }

@@ -82,9 +82,21 @@ impl Connection {
         let bytes = frame::encode_request(request);
         let mut buffer = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         buffer.resize(MAX_BYTES, 0);
-        transport::send(&self.socket, &bytes, fds, Wait::Blocking)?;
-        let received = transport::receive(&self.socket, &mut buffer, Wait::Blocking)?;
+        // A server that turns a client away answers and closes without reading: its answer may be there all the same.
+        let sent = transport::send(&self.socket, &bytes, fds, Wait::Blocking);
+        let sent = match sent {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            sent => sent,
+        };
+        let received = match transport::receive(&self.socket, &mut buffer, Wait::Blocking) {
+            // The kernel reports the unread request first, and once.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                transport::receive(&self.socket, &mut buffer, Wait::Blocking)?
+            }
+            received => received?,
+        };
         if received.len == 0 {
+            sent?;
             return Err(CallError::Lost(io::Error::from(
                 io::ErrorKind::UnexpectedEof,
             )));

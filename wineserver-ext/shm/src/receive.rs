@@ -1,9 +1,11 @@
 //! The receiving side's private order over all sources of an inbox.
 //!
-//! Messages are taken by ascending ticket among those visible; nobody waits for a missing ticket. A take looks at the maps
-//! twice: once to find candidates, once more after the smallest is known. So if one send returned before another began, the
-//! first is received first even if the scan passed its place before it arrived: its bits were set before the second's ticket
-//! was drawn, hence before the second look.
+//! Messages are taken by ascending ticket among those visible; nobody waits for a missing ticket. A message is taken only after
+//! a whole look at the maps that began when it was already known. So if one send returned before another began, the first is
+//! received first, even if the look that found the second passed the first one's place too early: its bits were set before the
+//! second's ticket was drawn, hence before the next look began.
+//!
+//! What one look found is thus taken after one more, however much it is: a deep queue is not looked through for each message.
 //!
 //! A sender that lies about its tickets can be received before others. It gains no more than that, and no more than the page it
 //! shares with them lets it do anyway: the ready map over sources lies there.
@@ -41,14 +43,18 @@ pub struct Taken {
     pub header: Header,
 }
 
-/// A candidate: ticket, source, slot, generation of the slot.
-type Entry = Reverse<(u64, u32, u32, u32)>;
+/// A candidate: ticket, source, slot, generation of the slot, number of the look that found it.
+type Entry = Reverse<(u64, u32, u32, u32, u64)>;
 
 /// The receiver of one inbox in this process. One lock around it serves all its threads.
 #[derive(Debug)]
 pub struct Receiver<P> {
     sources: Vec<Option<Source<P>>>,
     heap: BinaryHeap<Entry>,
+    /// Whole looks at the maps so far.
+    looks: u64,
+    /// Looks when a source was last added.
+    changed: u64,
 }
 
 impl<P> Default for Receiver<P> {
@@ -56,6 +62,8 @@ impl<P> Default for Receiver<P> {
         Receiver {
             sources: Vec::new(),
             heap: BinaryHeap::new(),
+            looks: 0,
+            changed: 0,
         }
     }
 }
@@ -78,6 +86,8 @@ impl<P> Receiver<P> {
         if self.sources.len() <= at {
             self.sources.resize_with(at + 1, || None);
         }
+        // What it has may be older than what is known: nothing is taken before the next whole look.
+        self.changed = self.looks;
         self.sources[at] = Some(Source {
             segment,
             direction,
@@ -125,23 +135,26 @@ impl<P> Receiver<P> {
 
     #[inline]
     fn take_looking<const TWICE: bool>(&mut self, inbox: &Inbox, me: Tno) -> Found {
+        let mut has_looked = false;
         loop {
-            if let Some(unknown) = self.scan(inbox) {
-                return Found::Unknown(unknown);
+            match self.heap.peek() {
+                Some(Reverse((_, _, _, _, found)))
+                    if self.changed.max(*found) + u64::from(TWICE) <= self.looks => {}
+                None if has_looked => return Found::Nothing,
+                _ => {
+                    if let Some(unknown) = self.look(inbox) {
+                        return Found::Unknown(unknown);
+                    }
+                    has_looked = true;
+                    continue;
+                }
             }
-            // The second look: see the top of this file.
-            if TWICE
-                && !self.heap.is_empty()
-                && let Some(unknown) = self.scan(inbox)
+            if let Some(Reverse((_, number, index, generation, _))) = self.heap.pop()
+                && let Some(taken) = self.claim(inbox, me, (number, index, generation))
             {
-                return Found::Unknown(unknown);
-            }
-            let Some(Reverse((_, number, index, generation))) = self.heap.pop() else {
-                return Found::Nothing;
-            };
-            if let Some(taken) = self.claim(inbox, me, (number, index, generation)) {
                 return Found::Message(taken);
             }
+            has_looked = false;
         }
     }
 
@@ -158,7 +171,21 @@ impl<P> Receiver<P> {
         let lane = source.segment.lane(source.direction);
         let slot = lane.slot(index)?;
         let taken = lane.take(&slot, generation, me);
-        if taken && lane.unmark(&slot) {
+        if !taken {
+            // Its slot may have a new message, which no look saw because the old one was known.
+            let state = slot.state();
+            if state.kind == Kind::Ready {
+                source.known.insert(index);
+                let entry = (
+                    slot.ticket(),
+                    number,
+                    index,
+                    state.generation,
+                    self.looks + 1,
+                );
+                self.heap.push(Reverse(entry));
+            }
+        } else if lane.unmark(&slot) {
             inbox.ring(number);
         }
         silence_if_empty(inbox, number, &lane);
@@ -169,18 +196,23 @@ impl<P> Receiver<P> {
         })
     }
 
-    /// Adds every message that is new since the last scan; returns a source that is not mapped here, if one rang.
-    fn scan(&mut self, inbox: &Inbox) -> Option<u32> {
+    /// Adds every message that is new since the last look. Returns a source that is not mapped here, if one rang: then the look
+    /// was not whole.
+    fn look(&mut self, inbox: &Inbox) -> Option<u32> {
         let mut unknown = None;
+        let this = self.looks + 1;
         let (sources, heap) = (&mut self.sources, &mut self.heap);
         let hidden = inbox.sources().scan(&Known::default(), |number| {
             match sources.get_mut(number as usize).and_then(Option::as_mut) {
-                Some(source) => source.scan(inbox, number, heap),
+                Some(source) => source.look(inbox, number, heap, this),
                 None => unknown = Some(number),
             }
         });
         if hidden {
             inbox.wake_one();
+        }
+        if unknown.is_none() {
+            self.looks = this;
         }
         unknown
     }
@@ -188,7 +220,7 @@ impl<P> Receiver<P> {
 
 impl<P> Source<P> {
     #[inline]
-    fn scan(&mut self, inbox: &Inbox, number: u32, heap: &mut BinaryHeap<Entry>) {
+    fn look(&mut self, inbox: &Inbox, number: u32, heap: &mut BinaryHeap<Entry>, this: u64) {
         let lane = self.segment.lane(self.direction);
         let map = lane.map();
         let mut found = [0u32; 64];
@@ -213,7 +245,13 @@ impl<P> Source<P> {
                     continue;
                 }
                 self.known.insert(index);
-                heap.push(Reverse((slot.ticket(), number, index, state.generation)));
+                heap.push(Reverse((
+                    slot.ticket(),
+                    number,
+                    index,
+                    state.generation,
+                    this,
+                )));
             }
             if count < found.len() {
                 break;

@@ -212,6 +212,11 @@ fn run(numbers: &[u32], steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
                 port.inbox.kick(DEAD);
                 queue.extend(died_with.drain(..));
+                // What comes back is taken in its old place by who looks anew.
+                port.receiver = Receiver::default();
+                for (segment, number) in port.segments.iter().zip(numbers) {
+                    port.receiver.insert(*number, segment.clone(), ToServer, ());
+                }
                 unfinished = 0;
                 held = 0;
                 for segment in &port.segments {

@@ -1,5 +1,6 @@
 //! `ntdll.dll`.
 
+pub mod files;
 mod ldr;
 pub mod objects;
 mod ports;

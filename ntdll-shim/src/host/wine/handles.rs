@@ -1,7 +1,7 @@
 //! Port handles: Wine handles made of lifetime descriptors, and what this process knows of each.
 //!
 //! A lifetime descriptor is the write end of a pipe; its inode is the identity of the port behind a handle. Wine's own
-//! close, duplicate and inherit work on it. What is remembered for a handle is checked at every use by asking Wine for an
+//! close, duplicate and inherit work on it. The port object has a copy, so that a call under way outlives the handle. What is remembered for a handle is checked at every use by asking Wine for an
 //! access right that port handles lack: its cache answers without a system call. Closing and reuse by another process
 //! (DUPLICATE_CLOSE_SOURCE) count in [`Page::remote_duplications`], after which the inode is compared once.
 //!
@@ -61,10 +61,10 @@ pub struct Known {
 /// Makes a handle of a port that came with `lifetime`.
 pub fn insert(
     port: Arc<Port>,
-    lifetime: &OwnedFd,
+    lifetime: OwnedFd,
     is_inheritable: bool,
 ) -> Result<Handle, NtStatus> {
-    let inode = inode(lifetime).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+    let inode = inode(&lifetime).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
     let attributes = if is_inheritable { OBJ_INHERIT } else { 0 };
     let mut handle = 0_u64;
     let ntdll = ntdll();
@@ -81,6 +81,7 @@ pub fn insert(
         )
     };
     NtStatus(status).ok()?;
+    *port.lifetime.lock() = Some(lifetime);
     remember(handle, port, PORT_ALL_ACCESS, inode);
     Ok(Handle(handle))
 }
@@ -97,11 +98,12 @@ pub fn port(handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
 
 /// Returns what is known of a handle, which is learned first if need be.
 pub fn find(handle: u64) -> Result<Arc<Known>, NtStatus> {
+    forget_what_others_closed();
     if let Some(known) = lookup(handle) {
         if known.is_behind(handle) {
             return Ok(known);
         }
-        forget(handle);
+        drop(forget(handle).map(Closed));
     }
     learn(handle)
 }
@@ -125,16 +127,40 @@ pub fn find_port(handle: u64) -> Option<Arc<Known>> {
     }
 }
 
-/// Forgets a handle that is about to be closed; the process lets go of its port if this was the last one.
-pub fn forget(handle: u64) {
+/// Forgets a handle. The process lets go of its port with what is returned, if this was the last one.
+pub fn forget(handle: u64) -> Option<Arc<Known>> {
     if let Some(byte) = byte(handle) {
         byte.store(0, Ordering::Relaxed);
     }
-    let known = {
-        let _guard = interrupt::enter();
-        KNOWN.write().get_mut(index(handle)).and_then(Option::take)
-    };
-    drop(known);
+    let _guard = interrupt::enter();
+    KNOWN.write().get_mut(index(handle)).and_then(Option::take)
+}
+
+/// Closes a handle; Wine's answer. The port, if it was one, is closed when this returns.
+pub fn close(handle: u64) -> u32 {
+    let known = forget(handle);
+    let ntdll = ntdll();
+    // SAFETY: a handle; a bad one is refused.
+    let status = unsafe { ntdll.call(ntdll.NtClose, [handle]) };
+    match known {
+        Some(known) if status != NtStatus::SUCCESS.0 && known.is_behind(handle) => {
+            remember(handle, known.port.clone(), known.access, known.inode);
+        }
+        known => drop(known.map(Closed)),
+    }
+    status
+}
+
+/// A handle that is closed: tells the port if it was the last one of this process.
+#[derive(Debug)]
+pub struct Closed(pub Arc<Known>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        if port_of_inode(self.0.inode).is_none() {
+            self.0.port.handles_closed();
+        }
+    }
 }
 
 impl Known {
@@ -155,6 +181,30 @@ impl Known {
     }
 }
 
+/// Lets go of ports whose handles other processes closed (DUPLICATE_CLOSE_SOURCE), if any duplicated handles since.
+fn forget_what_others_closed() {
+    static SEEN: AtomicU32 = AtomicU32::new(0);
+    let count = page().remote_duplications.load(Ordering::Acquire);
+    if SEEN.swap(count, Ordering::Relaxed) == count {
+        return;
+    }
+    let handles: Vec<(usize, Arc<Known>)> = {
+        let _guard = interrupt::enter();
+        let known = KNOWN.read();
+        known
+            .iter()
+            .enumerate()
+            .filter_map(|(at, known)| Some((at, known.clone()?)))
+            .collect()
+    };
+    for (at, known) in handles {
+        let handle = 4 * at as u64;
+        if !known.is_behind(handle) {
+            drop(forget(handle).map(Closed));
+        }
+    }
+}
+
 /// Finds out which port a handle names that came by duplication or inheritance.
 fn learn(handle: u64) -> Result<Arc<Known>, NtStatus> {
     let fd = descriptor(handle, 0)?;
@@ -162,7 +212,11 @@ fn learn(handle: u64) -> Result<Arc<Known>, NtStatus> {
     let access = granted_access(handle)?;
     let port = match port_of_inode(inode) {
         Some(port) => port,
-        None => adopt_by_lifetime(fd.as_fd())?,
+        None => {
+            let port = adopt_by_lifetime(fd.as_fd())?;
+            *port.lifetime.lock() = Some(fd);
+            port
+        }
     };
     Ok(remember(handle, port, access, inode))
 }

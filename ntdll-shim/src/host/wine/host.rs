@@ -93,7 +93,7 @@ impl Host for Wine {
         is_inheritable: bool,
     ) -> Result<Handle, NtStatus> {
         let lifetime = lifetime.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-        handles::insert(port, &lifetime, is_inheritable)
+        handles::insert(port, lifetime, is_inheritable)
     }
 
     fn port(&self, handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
@@ -101,10 +101,7 @@ impl Host for Wine {
     }
 
     fn close(&self, handle: Handle) {
-        handles::forget(handle.0);
-        let ntdll = ntdll();
-        // SAFETY: a handle.
-        unsafe { ntdll.call(ntdll.NtClose, [handle.0]) };
+        handles::close(handle.0);
     }
 
     /// Directories of Wine are not those of the server.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::QueryPort;
 
-use super::handles::{self, Known};
+use super::handles::{self, Closed, Known};
 use super::page::page;
 use super::service::ntdll;
 use crate::engine::session;
@@ -16,10 +16,7 @@ pub unsafe extern "sysv64" fn close(arguments: *mut u64) -> u32 {
     interrupt::reset();
     // SAFETY: Wine passes the argument of the call.
     let handle = unsafe { *arguments };
-    handles::forget(handle);
-    let ntdll = ntdll();
-    // SAFETY: the caller's own argument.
-    unsafe { ntdll.call(ntdll.NtClose, [handle]) }
+    handles::close(handle)
 }
 
 /// `NtDuplicateObject(SourceProcess, SourceHandle, TargetProcess, *TargetHandle, Access, Attributes, Options)`.
@@ -38,12 +35,14 @@ pub unsafe extern "sysv64" fn duplicate_object(arguments: *mut u64) -> u32 {
         _,
         options,
     ] = all;
+    let mut closed = None;
     if source_process == CURRENT_PROCESS && options as u32 & DUPLICATE_CLOSE_SOURCE != 0 {
-        handles::forget(source_handle);
+        closed = handles::forget(source_handle).map(Closed);
     }
     let ntdll = ntdll();
     // SAFETY: the caller's own arguments.
     let status = unsafe { ntdll.call(ntdll.NtDuplicateObject, all) };
+    drop(closed);
     if source_process != CURRENT_PROCESS || target_process != CURRENT_PROCESS {
         page().remote_duplications.fetch_add(1, Ordering::Release);
     }

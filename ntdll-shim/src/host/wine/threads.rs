@@ -1,21 +1,70 @@
 //! The end of a thread.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ntlpc_abi::ClientId;
+
 use super::service::ntdll;
-use crate::engine;
+use crate::engine::{self, existing_session};
 use crate::interrupt;
 
-/// `NtTerminateThread(Handle, Status)`: a thread that ends itself tells the server first, so that its CLIENT_DIED notices
-/// are queued before the thread object is signalled (lpc §3.6). Of other deaths the server hears from the kernel.
+/// `NtTerminateThread(Handle, Status)`.
+///
+/// A thread that ends itself tells the server first, so that its CLIENT_DIED notices are queued before the thread object
+/// is signalled (lpc §3.6). A thread that ends another waits until the server has heard of the death from the kernel:
+/// Wine signals the thread object before the Linux thread is gone, and a reply to it must find nobody (lpc#207).
 pub unsafe extern "sysv64" fn terminate_thread(arguments: *mut u64) -> u32 {
     interrupt::reset();
     // SAFETY: Wine passes the two arguments of the call.
     let all = unsafe { *arguments.cast::<[u64; 2]>() };
-    if matches!(all[0], CURRENT_THREAD | 0) {
+    let victim = if matches!(all[0], CURRENT_THREAD | 0) {
         engine::thread_exit();
-    }
+        None
+    } else {
+        client_id(all[0]).filter(|&id| is_alive(id))
+    };
     let ntdll = ntdll();
     // SAFETY: the caller's own arguments.
-    unsafe { ntdll.call(ntdll.NtTerminateThread, all) }
+    let status = unsafe { ntdll.call(ntdll.NtTerminateThread, all) };
+    if let (0, Some(victim)) = (status, victim) {
+        let deadline = Instant::now() + PATIENCE;
+        while is_alive(victim) && Instant::now() < deadline {
+            sleep(PAUSE);
+        }
+    }
+    status
 }
 
+/// Returns whether the server knows the thread and has not heard of its end.
+fn is_alive(id: ClientId) -> bool {
+    existing_session().is_some_and(|session| session.check_alive(id).is_ok())
+}
+
+/// ClientId of a thread, from `THREAD_BASIC_INFORMATION`: exit status, TEB, ClientId, …
+fn client_id(thread: u64) -> Option<ClientId> {
+    let mut basic = [0_u64; 6];
+    let ntdll = ntdll();
+    // SAFETY: thread, ThreadBasicInformation, a local and its size, no length wanted.
+    let status = unsafe {
+        ntdll.call(
+            ntdll.NtQueryInformationThread,
+            [
+                thread,
+                0,
+                basic.as_mut_ptr() as u64,
+                size_of_val(&basic) as u64,
+                0,
+            ],
+        )
+    };
+    (status == 0).then_some(ClientId {
+        process: basic[2] as u32,
+        thread: basic[3] as u32,
+    })
+}
+
+/// How long a dying thread is waited for; it may be stuck in the kernel.
+const PATIENCE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_micros(100);
 const CURRENT_THREAD: u64 = u64::MAX - 1;

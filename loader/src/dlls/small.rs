@@ -1,0 +1,206 @@
+//! DLLs of which programs need a few functions: random numbers, profile directories, COM memory, UUIDs.
+
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+
+use crate::dlls::win32::{error, refuse};
+use crate::export::{Bool, Boolean, Guest, Ptr};
+use crate::ob::path;
+use crate::win_api;
+
+/// Fills guest memory with random bytes of the kernel.
+fn random(to: Ptr<u8>, length: usize) -> Result<(), NtStatus> {
+    let mut bytes = vec![0; length];
+    let mut done = 0;
+    while done < length {
+        done += rustix::rand::getrandom(&mut bytes[done..], rustix::rand::GetRandomFlags::empty())
+            .map_err(|_| NtStatus::UNSUCCESSFUL)?;
+    }
+    to.write_bytes(&bytes);
+    Ok(())
+}
+
+fn home() -> String {
+    let home = std::env::var_os("HOME").unwrap_or_else(|| "/".into());
+    path::to_windows(std::path::Path::new(&home))
+}
+
+fn heap_copy<T: Guest>(elements: &[T]) -> Option<Ptr<T>> {
+    let copy = Ptr::new(crate::heap::process().allocate(elements.len() * T::size(), false)?);
+    copy.write_many(elements);
+    Some(copy)
+}
+
+/// Splits a command line as `CommandLineToArgvW` does (Microsoft Learn, "Parsing C command-line arguments": the program
+/// name knows no escapes; elsewhere 2n backslashes and a quote are n backslashes, 2n+1 are n and a quote).
+fn split(line: &[u16]) -> Vec<Vec<u16>> {
+    let (quote, backslash) = (u16::from(b'"'), u16::from(b'\\'));
+    let is_blank = |unit: u16| unit == u16::from(b' ') || unit == u16::from(b'\t');
+    let mut at = 0;
+    let mut arguments = Vec::new();
+    let mut first = Vec::new();
+    if line.first() == Some(&quote) {
+        at = 1;
+        while at < line.len() && line[at] != quote {
+            first.push(line[at]);
+            at += 1;
+        }
+        at += 1;
+    } else {
+        while at < line.len() && !is_blank(line[at]) {
+            first.push(line[at]);
+            at += 1;
+        }
+    }
+    arguments.push(first);
+    loop {
+        while at < line.len() && is_blank(line[at]) {
+            at += 1;
+        }
+        if at >= line.len() {
+            return arguments;
+        }
+        let mut argument = Vec::new();
+        let mut is_quoted = false;
+        while at < line.len() && (is_quoted || !is_blank(line[at])) {
+            let slashes = line[at..]
+                .iter()
+                .take_while(|&&unit| unit == backslash)
+                .count();
+            at += slashes;
+            if line.get(at) == Some(&quote) {
+                argument.extend(std::iter::repeat_n(backslash, slashes / 2));
+                if slashes % 2 == 1 {
+                    argument.push(quote);
+                } else if is_quoted && line.get(at + 1) == Some(&quote) {
+                    argument.push(quote);
+                    at += 1;
+                } else {
+                    is_quoted = !is_quoted;
+                }
+                at += 1;
+            } else {
+                argument.extend(std::iter::repeat_n(backslash, slashes));
+                if let Some(&unit) = line.get(at).filter(|&&unit| is_quoted || !is_blank(unit)) {
+                    argument.push(unit);
+                    at += 1;
+                }
+            }
+        }
+        arguments.push(argument);
+    }
+}
+
+/// Folders by the first word of their `KNOWNFOLDERID`: Profile, LocalAppData, RoamingAppData, ProgramData.
+fn known_folder(id: u32) -> Option<String> {
+    Some(match id {
+        0x5E6C_858F => home(),
+        0xF1B3_2785 => home() + "\\AppData\\Local",
+        0x3EB6_85DB => home() + "\\AppData\\Roaming",
+        0x62AB_5D82 => "C:\\ProgramData".to_owned(),
+        _ => return None,
+    })
+}
+
+win_api! {
+    /// Fills a buffer with random bytes.
+    "bcryptprimitives.dll" stdcall fn ProcessPrng(to: Ptr<u8>, length: usize) -> Bool {
+        random(to, length).is_ok().into()
+    }
+
+    /// Fills a buffer with random bytes; every algorithm handle means the kernel's generator.
+    "bcrypt.dll" stdcall fn BCryptGenRandom(_algorithm: Handle, to: Ptr<u8>, length: u32, _flags: u32) -> Result<(), NtStatus> {
+        random(to, length as usize)
+    }
+
+    /// Fills a buffer with random bytes.
+    "advapi32.dll|cryptbase.dll" stdcall fn SystemFunction036(to: Ptr<u8>, length: u32) -> Boolean {
+        random(to, length as usize).is_ok().into()
+    }
+
+    /// Returns the profile directory of the user.
+    "userenv.dll" stdcall fn GetUserProfileDirectoryW(_token: Handle, buffer: Ptr<u16>, size: Ptr<u32>) -> Bool {
+        let units: Vec<u16> = home().encode_utf16().chain([0]).collect();
+        let given = size.read() as usize;
+        size.write(u32::try_from(units.len()).unwrap_or(0));
+        if buffer.is_null() || given < units.len() {
+            return refuse(error::INSUFFICIENT_BUFFER, Bool::FALSE);
+        }
+        buffer.write_many(&units);
+        Bool::TRUE
+    }
+
+    /// Returns a known folder in memory for `CoTaskMemFree`.
+    "shell32.dll" stdcall fn SHGetKnownFolderPath(id: Ptr<u32>, _flags: u32, _token: Handle, path: Ptr<Ptr<u16>>) -> u32 {
+        // E_INVALIDARG for folders that are not there
+        let Some(folder) = known_folder(id.read()) else { return 0x8007_0057 };
+        match heap_copy(&folder.encode_utf16().chain([0]).collect::<Vec<u16>>()) {
+            Some(copy) => {
+                path.write(copy);
+                0
+            }
+            None => 0x8007_000E,
+        }
+    }
+
+    /// Splits a command line into arguments, in memory for `LocalFree`.
+    "shell32.dll" stdcall fn CommandLineToArgvW(line: Ptr<u16>, count: Ptr<i32>) -> Ptr<UserPtr> {
+        let arguments = split(&line.read_wide_string());
+        let pointers = (arguments.len() + 1) * UserPtr::size();
+        let bytes = pointers + arguments.iter().map(|a| (a.len() + 1) * 2).sum::<usize>();
+        let Some(block) = crate::heap::process().allocate(bytes, true) else { return refuse(error::NOT_ENOUGH_MEMORY, Ptr::NULL) };
+        let array = Ptr::<UserPtr>::new(block);
+        let mut text = array.byte_add(pointers as u64).cast::<u16>();
+        for (i, argument) in arguments.iter().enumerate() {
+            array.add(i).write(text.user());
+            text.write_many(argument);
+            text = text.add(argument.len() + 1);
+        }
+        count.write(i32::try_from(arguments.len()).unwrap_or(i32::MAX));
+        array
+    }
+
+    /// Allocates memory of COM.
+    "combase.dll|ole32.dll" stdcall fn CoTaskMemAlloc(size: usize) -> Ptr<u8> {
+        Ptr::new(crate::heap::process().allocate(size, false).unwrap_or(0))
+    }
+
+    /// Frees memory of COM.
+    "combase.dll|ole32.dll" stdcall fn CoTaskMemFree(block: Ptr<u8>) {
+        if !block.is_null() && crate::heap::process().free(block.address()).is_err() {
+            log::warn!("CoTaskMemFree of what is no block");
+        }
+    }
+
+    /// Makes a random UUID (version 4).
+    "rpcrt4.dll" stdcall fn UuidCreate(to: Ptr<u8>) -> u32 {
+        if random(to, 16).is_err() {
+            // RPC_S_OUT_OF_MEMORY
+            return 14;
+        }
+        let (version, variant) = (to.byte_add(7), to.byte_add(8));
+        version.write(version.read() & 0x0F | 0x40);
+        variant.write(variant.read() & 0x3F | 0x80);
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_split_as_documented() {
+        let run = |line: &str| -> Vec<String> {
+            split(&line.encode_utf16().collect::<Vec<_>>())
+                .iter()
+                .map(|a| String::from_utf16_lossy(a))
+                .collect()
+        };
+        assert_eq!(
+            run(r#""a b" "c d" e\\"f g" \\h \"i"#),
+            ["a b", "c d", r"e\f g", r"\\h", "\"i"]
+        );
+        assert_eq!(run("x"), ["x"]);
+        assert_eq!(run(r#"x "a""b" """#), ["x", "a\"b", ""]);
+    }
+}
