@@ -284,7 +284,7 @@ impl<'a> Lane<'a> {
     /// Claims a READY slot of exactly `generation` for this thread. The caller then calls [`Lane::unmark`].
     #[must_use]
     #[inline]
-    pub fn take(&self, slot: &Slot<'_>, generation: u32, me: Tno) -> bool {
+    pub(crate) fn take(&self, slot: &Slot<'_>, generation: u32, me: Tno) -> bool {
         let state = slot.state();
         state.kind == Kind::Ready
             && state.generation == generation

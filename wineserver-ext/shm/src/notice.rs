@@ -1,6 +1,6 @@
 //! Messages the server makes: connection requests, PORT_CLOSED, CLIENT_DIED, kernel-originated requests.
 //!
-//! They lie in the lane to the server of a *system segment*, source [`SYSTEM_SOURCE`](crate::segment::SYSTEM_SOURCE) of an
+//! They lie in the lane to the server of a *system segment*, source [`SYSTEM_SOURCE`] of an
 //! inbox, which only receivers and the server map. So a client can neither forge nor damage one.
 
 use crate::Tno;
