@@ -46,6 +46,10 @@ pub struct Taken {
 /// A candidate: ticket, source, slot, generation of the slot, number of the look that found it.
 type Entry = Reverse<(u64, u32, u32, u32, u64)>;
 
+/// How many messages that were replaced before they could be claimed one take puts up with. Other processes of the port cause a
+/// few; a client that renews a message all the time is served after everyone else from then on.
+const PATIENCE: u32 = 1024;
+
 /// The receiver of one inbox in this process. One lock around it serves all its threads.
 #[derive(Debug)]
 pub struct Receiver<P> {
@@ -136,7 +140,8 @@ impl<P> Receiver<P> {
     #[inline]
     fn take_looking<const TWICE: bool>(&mut self, inbox: &Inbox, me: Tno) -> Found {
         let mut has_looked = false;
-        loop {
+        let mut renewed = 0;
+        while renewed < 2 * PATIENCE {
             match self.heap.peek() {
                 Some(Reverse((_, _, _, _, found)))
                     if self.changed.max(*found) + u64::from(TWICE) <= self.looks => {}
@@ -150,12 +155,14 @@ impl<P> Receiver<P> {
                 }
             }
             if let Some(Reverse((_, number, index, generation, _))) = self.heap.pop()
-                && let Some(taken) = self.claim(inbox, me, (number, index, generation))
+                && let Some(taken) =
+                    self.claim(inbox, me, (number, index, generation), &mut renewed)
             {
                 return Found::Message(taken);
             }
             has_looked = false;
         }
+        Found::Nothing
     }
 
     /// Returns whether more than one message is waiting that this process knows of.
@@ -164,7 +171,13 @@ impl<P> Receiver<P> {
         !self.heap.is_empty()
     }
 
-    fn claim(&mut self, inbox: &Inbox, me: Tno, name: (u32, u32, u32)) -> Option<Taken> {
+    fn claim(
+        &mut self,
+        inbox: &Inbox,
+        me: Tno,
+        name: (u32, u32, u32),
+        renewed: &mut u32,
+    ) -> Option<Taken> {
         let (number, index, generation) = name;
         let source = self.sources.get_mut(number as usize)?.as_mut()?;
         source.known.remove(index);
@@ -176,13 +189,13 @@ impl<P> Receiver<P> {
             let state = slot.state();
             if state.kind == Kind::Ready {
                 source.known.insert(index);
-                let entry = (
-                    slot.ticket(),
-                    number,
-                    index,
-                    state.generation,
-                    self.looks + 1,
-                );
+                *renewed += 1;
+                let ticket = if *renewed > PATIENCE {
+                    u64::MAX
+                } else {
+                    slot.ticket()
+                };
+                let entry = (ticket, number, index, state.generation, self.looks + 1);
                 self.heap.push(Reverse(entry));
             }
         } else if lane.unmark(&slot) {

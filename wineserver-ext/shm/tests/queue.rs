@@ -407,3 +407,39 @@ fn generations_and_sequences_wrap() {
         );
     }
 }
+
+#[test]
+fn a_client_that_renews_its_message_all_the_time_stops_nobody() {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    let mut port = Port::new(&[FIRST_CONNECTION, FIRST_CONNECTION + 1]);
+    let hostile = port.segments[1].clone();
+    let inbox = port.inbox.clone();
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let state = hostile.mapping().w64(0x5000);
+            hostile.mapping().w32(0xC0).store(1, SeqCst);
+            let mut generation = 0u64;
+            while !ends.load(SeqCst) {
+                // READY, under the oldest ticket there is, for as long as it takes to see it.
+                state.store(2 << 60 | (generation & 0xFFF_FFFF) << 32 | 66, SeqCst);
+                generation += 1;
+                hostile.lane(ToServer).map().set(0);
+                inbox.sources().set(FIRST_CONNECTION + 1);
+            }
+        });
+        for name in 1..=200 {
+            let slot = port.write(0, name, 64, SENDER, 0).expect("room");
+            port.publish(0, FIRST_CONNECTION, &slot, SENDER, false);
+            loop {
+                let Some(taken) = port.take(ME) else { continue };
+                port.free(&taken, ME);
+                if taken.header.attributes == name {
+                    break;
+                }
+            }
+        }
+        ends.store(true, SeqCst);
+    });
+}
