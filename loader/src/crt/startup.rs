@@ -174,7 +174,7 @@ win_api! {
     "msvcrt.dll" data _osplatform: u32 = 2;
 
     /// Address of the command line.
-    "msvcrt.dll" cdecl fn __p__acmdln() -> Ptr<Ptr<u8>> { _acmdln.ptr() }
+    "msvcrt.dll|ucrtbase.dll" cdecl fn __p__acmdln() -> Ptr<Ptr<u8>> { _acmdln.ptr() }
     /// Address of the wide command line.
     "msvcrt.dll" cdecl fn __p__wcmdln() -> Ptr<Ptr<u16>> { _wcmdln.ptr() }
     /// Address of the number of arguments.

@@ -34,6 +34,10 @@ static ALPC_PORT_TYPE: ObjectType = ObjectType {
     generic: GENERIC,
 };
 
+/// Base and size of where the server may place views of this process: far above images and heaps, far below the
+/// libraries and stacks Linux places from the top.
+const VIEW_ARENA: (u64, u64) = (0x3000_0000_0000, 0x0100_0000_0000);
+
 /// A port in the handle table.
 #[derive(Debug)]
 pub struct PortObject {
@@ -157,7 +161,8 @@ impl Host for Standalone {
             wants_lifetime_fds: true,
             image: image.to_string_lossy().into_owned(),
             token: ntlpc_proto::Bytes(token::primary().to_bytes()),
-            ..Hello::default()
+            arena_base: VIEW_ARENA.0,
+            arena_size: VIEW_ARENA.1,
         }
     }
 
