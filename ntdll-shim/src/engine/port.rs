@@ -209,10 +209,20 @@ impl Port {
     }
 
     /// The last handle of this process was closed. A connection or unconnected port ends with its handles, calls under way
-    /// on it find that out; a communication port lives until the last of them is over (lpc §3.1).
-    pub fn handles_closed(&self) {
+    /// on it find that out; a communication port lives until the last of them is over (lpc §3.1), unless `calls_are_lost`:
+    /// threads were ended inside calls, and what they held is never let go.
+    pub fn handles_closed(&self, calls_are_lost: bool) {
         if matches!(self.kind, PortKind::Connection | PortKind::Unconnected) {
             self.give_up();
+        } else if calls_are_lost {
+            self.unmap_views();
+            self.give_up();
+        }
+    }
+
+    fn unmap_views(&self) {
+        for base in std::mem::take(&mut *self.views.lock()) {
+            crate::host::current().unmap_view(base);
         }
     }
 
@@ -251,9 +261,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        for base in std::mem::take(&mut *self.views.lock()) {
-            crate::host::current().unmap_view(base);
-        }
+        self.unmap_views();
         self.give_up();
         self.forget_closed_source();
     }

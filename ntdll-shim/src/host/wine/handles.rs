@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use ntlpc_abi::{Handle, NtStatus};
 use parking_lot::RwLock;
@@ -151,6 +151,14 @@ pub fn close(handle: u64) -> u32 {
     status
 }
 
+/// Whether a thread of this process was ended from outside, perhaps inside a call: its frames keep their references.
+static CALLS_ARE_LOST: AtomicBool = AtomicBool::new(false);
+
+/// A thread of this process was ended by another.
+pub fn note_lost_calls() {
+    CALLS_ARE_LOST.store(true, Ordering::Relaxed);
+}
+
 /// A handle that is closed: tells the port if it was the last one of this process.
 #[derive(Debug)]
 pub struct Closed(pub Arc<Known>);
@@ -158,7 +166,9 @@ pub struct Closed(pub Arc<Known>);
 impl Drop for Closed {
     fn drop(&mut self) {
         if port_of_inode(self.0.inode).is_none() {
-            self.0.port.handles_closed();
+            self.0
+                .port
+                .handles_closed(CALLS_ARE_LOST.load(Ordering::Relaxed));
         }
     }
 }

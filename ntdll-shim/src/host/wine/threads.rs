@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use ntlpc_abi::ClientId;
 
+use super::handles;
 use super::service::ntdll;
 use crate::engine::{self, existing_session};
-use crate::interrupt;
+use crate::{host, interrupt};
 
 /// `NtTerminateThread(Handle, Status)`.
 ///
@@ -28,6 +29,9 @@ pub unsafe extern "sysv64" fn terminate_thread(arguments: *mut u64) -> u32 {
     // SAFETY: the caller's own arguments.
     let status = unsafe { ntdll.call(ntdll.NtTerminateThread, all) };
     if let (0, Some(victim)) = (status, victim) {
+        if victim.process == host::current().client_id().process {
+            handles::note_lost_calls();
+        }
         let deadline = Instant::now() + PATIENCE;
         while is_alive(victim) && Instant::now() < deadline {
             sleep(PAUSE);
