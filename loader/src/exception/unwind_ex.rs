@@ -68,9 +68,10 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
         if is_target {
             record.flags |= flag::TARGET_UNWIND;
         }
+        // Handlers may change registers the target continues with: libgcc passes its selector in rdx.
+        let mut at_frame = walk;
+        at_frame.gpr[reg::RAX] = value;
         if frame.handler != 0 {
-            let mut at_frame = walk;
-            at_frame.gpr[reg::RAX] = value;
             let dispatcher = DispatcherContext {
                 control_pc: pc,
                 image_base: entry.base,
@@ -94,7 +95,7 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
         scope_index = 0;
         record.flags &= !(flag::TARGET_UNWIND | flag::COLLIDED_UNWIND);
         if is_target {
-            land(&walk, target_ip, record, value);
+            land(&at_frame, target_ip, record, value);
         }
         if caller.rip == 0 || caller.rip == walk.rip && caller.rsp() <= walk.rsp() {
             break;

@@ -27,7 +27,11 @@ struct Answer<T> {
     system_size: u32,
 }
 
-fn answer<T: Guest + Default>(serial: Result<u64, NtStatus>, to: &Answer<T>, encode: impl Fn(&str) -> Vec<T>) -> Bool {
+fn answer<T: Guest + Default>(
+    serial: Result<u64, NtStatus>,
+    to: &Answer<T>,
+    encode: impl Fn(&str) -> Vec<T>,
+) -> Bool {
     let serial = match serial {
         Ok(serial) => serial,
         Err(status) => return failed(status, Bool::FALSE),
@@ -39,7 +43,9 @@ fn answer<T: Guest + Default>(serial: Result<u64, NtStatus>, to: &Answer<T>, enc
     to.component.write_if_some(COMPONENT);
     to.flags.write_if_some(FEATURES);
     let system = encode(FILE_SYSTEM);
-    if !to.system.is_null() && put_string(&system, to.system, to.system_size) as usize != system.len() {
+    if !to.system.is_null()
+        && put_string(&system, to.system, to.system_size) as usize != system.len()
+    {
         return refuse(error::INSUFFICIENT_BUFFER, Bool::FALSE);
     }
     Bool::TRUE
@@ -50,7 +56,9 @@ fn serial_of(root: Option<Vec<u16>>) -> Result<u64, NtStatus> {
         Some(root) => resolve_file(&root)?,
         None => std::env::current_dir().map_err(|error| status_of(&error))?,
     };
-    rustix::fs::stat(&path).map(|stat| stat.st_dev).map_err(|error| status_of(&error.into()))
+    rustix::fs::stat(&path)
+        .map(|stat| stat.st_dev)
+        .map_err(|error| status_of(&error.into()))
 }
 
 fn wide(text: &str) -> Vec<u16> {
@@ -70,7 +78,9 @@ fn space(root: Option<Vec<u16>>) -> Result<[u64; 3], NtStatus> {
 fn put_space(root: Option<Vec<u16>>, to: [Ptr<u64>; 3]) -> Bool {
     match space(root) {
         Ok(values) => {
-            to.into_iter().zip(values).for_each(|(to, value)| to.write_if_some(value));
+            to.into_iter()
+                .zip(values)
+                .for_each(|(to, value)| to.write_if_some(value));
             Bool::TRUE
         }
         Err(status) => failed(status, Bool::FALSE),
