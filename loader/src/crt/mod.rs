@@ -17,6 +17,7 @@ pub mod mem;
 pub mod number;
 pub mod os;
 pub mod printf;
+pub mod process;
 pub mod scanf;
 pub mod signal;
 pub mod startup;
