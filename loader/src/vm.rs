@@ -158,11 +158,14 @@ struct Allocation {
 #[derive(Debug, Default)]
 pub struct Space {
     allocations: BTreeMap<usize, Allocation>,
+    /// Range kept free for views whose addresses the server chooses; held by an inaccessible mapping.
+    arena: Option<(usize, usize)>,
 }
 
 /// The one address space of the guest. Lock order: last; nothing is locked and no guest memory is touched under it.
 pub static SPACE: Mutex<Space> = Mutex::new(Space {
     allocations: BTreeMap::new(),
+    arena: None,
 });
 
 /// Checks a guest's protection value and gives Linux's.
@@ -423,6 +426,22 @@ impl Space {
         Ok(base)
     }
 
+    /// Keeps `len` bytes free for views at addresses the server chooses; returns where, the same each time.
+    pub fn reserve_arena(&mut self, len: usize, below: usize) -> Result<usize, NtStatus> {
+        if let Some((base, _)) = self.arena {
+            return Ok(base);
+        }
+        let place = Placement { at: None, below };
+        let base = self.place(place, len, libc::PROT_NONE, Backing::Anonymous)?;
+        self.arena = Some((base, base + len));
+        Ok(base)
+    }
+
+    fn is_in_arena(&self, base: usize, end: usize) -> bool {
+        self.arena
+            .is_some_and(|(from, to)| base >= from && end <= to)
+    }
+
     /// `NtUnmapViewOfSection`: removes the view that contains `address`. Returns its base and length.
     pub fn unmap_view(&mut self, address: usize) -> Result<(usize, usize), NtStatus> {
         let (start, allocation) = self.find(address).ok_or(NtStatus::NOT_MAPPED_VIEW)?;
@@ -431,7 +450,12 @@ impl Space {
         }
         let len = allocation.end - start;
         self.allocations.remove(&start);
-        sys::unmap(start, len);
+        if self.is_in_arena(start, start + len) {
+            sys::map(Some(start), len, libc::PROT_NONE, Backing::Anonymous, true)
+                .map_err(|_| NtStatus::NO_MEMORY)?;
+        } else {
+            sys::unmap(start, len);
+        }
         Ok((start, len))
     }
 
@@ -510,7 +534,17 @@ impl Space {
             if at < LOWEST || end > place.below {
                 return Err(NtStatus::INVALID_PARAMETER);
             }
-            return sys::map(Some(at), len, host, backing, false).map_err(|error| {
+            let is_arena = self.is_in_arena(at, end);
+            if is_arena
+                && self
+                    .allocations
+                    .range(..end)
+                    .next_back()
+                    .is_some_and(|(_, other)| other.end > at)
+            {
+                return Err(NtStatus::CONFLICTING_ADDRESSES);
+            }
+            return sys::map(Some(at), len, host, backing, is_arena).map_err(|error| {
                 match error.raw_os_error() {
                     Some(libc::EEXIST | libc::EINVAL) => NtStatus::CONFLICTING_ADDRESSES,
                     Some(libc::EACCES | libc::EPERM) => NtStatus::ACCESS_DENIED,

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -27,6 +27,8 @@ pub struct Queue {
     /// 1 while something is queued or an alert is pending.
     word: AtomicU32,
     apcs: Mutex<VecDeque<Apc>>,
+    /// Set by `NtAlertThread`; the next alertable wait ends with `ALERTED`.
+    is_alerted: AtomicBool,
 }
 
 impl Word for Queue {
@@ -48,11 +50,30 @@ impl Queue {
         }
     }
 
+    /// Alerts the thread.
+    pub fn alert(&self) {
+        let _apcs = self.apcs.lock();
+        self.is_alerted.store(true, Ordering::Release);
+        if self.word.swap(1, Ordering::AcqRel) & SLEEPERS != 0 {
+            super::futex::wake_all(&self.word, false);
+        }
+    }
+
+    /// Takes a pending alert.
+    fn take_alert(&self) -> bool {
+        let apcs = self.apcs.lock();
+        let was_alerted = self.is_alerted.swap(false, Ordering::AcqRel);
+        if apcs.is_empty() {
+            self.word.store(0, Ordering::Release);
+        }
+        was_alerted
+    }
+
     /// Takes the oldest APC.
     pub fn pop(&self) -> Option<Apc> {
         let mut apcs = self.apcs.lock();
         let apc = apcs.pop_front();
-        if apcs.is_empty() {
+        if apcs.is_empty() && !self.is_alerted.load(Ordering::Acquire) {
             self.word.store(0, Ordering::Release);
         }
         apc
@@ -63,7 +84,13 @@ impl Queue {
     }
 }
 
-/// Returns whether the calling thread has APCs.
+/// Takes a pending alert of the calling thread.
+#[must_use]
+pub fn take_alert() -> bool {
+    super::thread::with_current(|thread| thread.apcs.take_alert())
+}
+
+/// Returns whether the calling thread has APCs or an alert.
 #[must_use]
 pub fn is_pending() -> bool {
     super::thread::with_current(|thread| thread.apcs.is_pending())

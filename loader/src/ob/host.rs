@@ -128,6 +128,9 @@ impl Object for PortObject {
     }
 }
 
+/// Address space kept for views whose addresses the server chooses.
+const ARENA_BYTES: usize = 0x1000_0000;
+
 /// The standalone host.
 #[derive(Debug)]
 pub struct Standalone;
@@ -147,6 +150,13 @@ impl Host for Standalone {
 
     fn hello(&self) -> Hello {
         let process = process::current();
+        let arena_base = SPACE
+            .lock()
+            .reserve_arena(ARENA_BYTES, placement(None).below);
+        let arena_base = arena_base.unwrap_or_else(|status| {
+            log::warn!("no room for views of other processes' sections: {status}");
+            0
+        });
         let image = std::env::args_os().nth(1).unwrap_or_default();
         let image = std::path::Path::new(&image).file_name().unwrap_or_default();
         Hello {
@@ -159,6 +169,12 @@ impl Host for Standalone {
             create_time: process.create_time.unsigned_abs(),
             // Possession of a lifetime descriptor is how a port crosses to another process.
             wants_lifetime_fds: true,
+            arena_base: arena_base as u64,
+            arena_size: if arena_base == 0 {
+                0
+            } else {
+                ARENA_BYTES as u64
+            },
             image: image.to_string_lossy().into_owned(),
             token: ntlpc_proto::Bytes(token::primary().to_bytes()),
             arena_base: VIEW_ARENA.0,

@@ -48,6 +48,16 @@ pub struct ObjectType {
 }
 
 impl ObjectType {
+    /// `OBJ_*` attributes the type does not take: ports take only `OBJ_CASE_INSENSITIVE` (lpc#36).
+    #[must_use]
+    pub fn invalid_attributes(&self) -> u32 {
+        if self.name.ends_with("Port") {
+            0x7B2
+        } else {
+            0x100
+        }
+    }
+
     /// Replaces generic rights and `MAXIMUM_ALLOWED` by the type's own rights.
     #[must_use]
     pub const fn map_access(&self, desired: u32) -> u32 {

@@ -176,7 +176,11 @@ pub fn wait(
             return status;
         }
         if is_alertable && apc::is_pending() {
-            return NtStatus::USER_APC;
+            return if apc::take_alert() {
+                NtStatus::ALERTED
+            } else {
+                NtStatus::USER_APC
+            };
         }
         if deadline_ns.is_some_and(|deadline| deadline <= futex::now_ns()) {
             return if faces.is_empty() {

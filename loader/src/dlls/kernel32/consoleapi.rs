@@ -105,6 +105,19 @@ fn screen(handle: Handle) -> Result<ScreenBufferInfo, NtStatus> {
     })
 }
 
+/// The escape sequence of console attributes: blue, green and red bits, then brightness; background above.
+fn colours(attributes: u16) -> String {
+    let colour = |bits: u16| (bits & 4) >> 2 | bits & 2 | (bits & 1) << 2;
+    let foreground = colour(attributes) + if attributes & 8 != 0 { 90 } else { 30 };
+    let background = colour(attributes >> 4) + if attributes & 0x80 != 0 { 100 } else { 40 };
+    match attributes & 0xFF {
+        // White on black is whatever the terminal's normal colours are.
+        7 => "\x1b[0m".to_owned(),
+        _ if attributes & 0xF0 == 0 => format!("\x1b[0;{foreground}m"),
+        _ => format!("\x1b[0;{foreground};{background}m"),
+    }
+}
+
 win_api! {
     /// Reads the mode of a console handle.
     "kernel32.dll|kernelbase.dll" stdcall fn GetConsoleMode(handle: Handle, mode: Ptr<u32>) -> Bool {
@@ -188,6 +201,17 @@ win_api! {
             return Bool::TRUE;
         }
         if crate::ob::control::change(handler, add.get()) { Bool::TRUE } else { refuse(error::INVALID_PARAMETER, Bool::FALSE) }
+    }
+
+    /// Sets the colours of text to come.
+    "kernel32.dll|kernelbase.dll" stdcall fn SetConsoleTextAttribute(handle: Handle, attributes: u16) -> Bool {
+        success(write_text(handle, colours(attributes).as_bytes()))
+    }
+
+    /// Moves the cursor; the position is column and row from 0.
+    "kernel32.dll|kernelbase.dll" stdcall fn SetConsoleCursorPosition(handle: Handle, position: u32) -> Bool {
+        let (column, row) = (position & 0xFFFF, position >> 16);
+        success(write_text(handle, format!("\x1b[{};{}H", row + 1, column + 1).as_bytes()))
     }
 
     /// Sets the title of the console window; a terminal keeps its own.

@@ -221,12 +221,22 @@ fn query_object(
                 .unwrap_or_default();
             put_counted_string(buffer, length, returned, UnicodeString::size(), &name)
         }
-        // ObjectTypeInformation: the name, then counters nobody here keeps.
+        // ObjectTypeInformation: the name, counters nobody here keeps, then what the rights mean.
         2 => {
-            let units: Vec<u16> = entry.object.object_type().name.encode_utf16().collect();
+            let object_type = entry.object.object_type();
+            let units: Vec<u16> = object_type.name.encode_utf16().collect();
             let header = UnicodeString::size() + 88;
             if length as usize >= header {
-                buffer.try_write_bytes(&vec![0; header])?;
+                let mut bytes = vec![0; header];
+                let at = UnicodeString::size() + 48;
+                let words = [object_type.invalid_attributes()]
+                    .into_iter()
+                    .chain(object_type.generic)
+                    .chain([object_type.generic[3]]);
+                for (i, word) in words.enumerate() {
+                    bytes[at + 4 * i..at + 4 * i + 4].copy_from_slice(&word.to_le_bytes());
+                }
+                buffer.try_write_bytes(&bytes)?;
             }
             put_counted_string(buffer, length, returned, header, &units)
         }

@@ -412,11 +412,10 @@ win_api! {
         put_handle(handle, probe(handle).and_then(|()| open_thread_token(thread, access)).map(|h| (h, NtStatus::SUCCESS)))
     }
 
-    /// Ids of the calling thread are in the TEB; this one is for alertable waits of other threads.
+    /// Ends the alertable wait of a thread, or its next one.
     "ntdll.dll" stdcall fn NtAlertThread = "NtAlertThread|ZwAlertThread" (thread: Handle) -> Result<(), NtStatus> {
-        lookup::<Thread>(thread, rights::SUSPEND_RESUME)?;
-        // An alert ends a wait with STATUS_ALERTED; only user APCs do that here.
-        Err(NtStatus::NOT_SUPPORTED)
+        lookup::<Thread>(thread, rights::SUSPEND_RESUME)?.apcs.alert();
+        Ok(())
     }
 
     /// The PEB of the process.
