@@ -34,10 +34,6 @@ static ALPC_PORT_TYPE: ObjectType = ObjectType {
     generic: GENERIC,
 };
 
-/// Base and size of where the server may place views of this process: far above images and heaps, far below the
-/// libraries and stacks Linux places from the top.
-const VIEW_ARENA: (u64, u64) = (0x3000_0000_0000, 0x0100_0000_0000);
-
 /// A port in the handle table.
 #[derive(Debug)]
 pub struct PortObject {
@@ -129,7 +125,9 @@ impl Object for PortObject {
 }
 
 /// Address space kept for views whose addresses the server chooses.
-const ARENA_BYTES: usize = 0x1000_0000;
+fn arena_bytes() -> usize {
+    crate::width().pick(0x1000_0000, 0x10_0000_0000)
+}
 
 /// The standalone host.
 #[derive(Debug)]
@@ -152,7 +150,7 @@ impl Host for Standalone {
         let process = process::current();
         let arena_base = SPACE
             .lock()
-            .reserve_arena(ARENA_BYTES, placement(None).below);
+            .reserve_arena(arena_bytes(), placement(None).below);
         let arena_base = arena_base.unwrap_or_else(|status| {
             log::warn!("no room for views of other processes' sections: {status}");
             0
@@ -173,12 +171,10 @@ impl Host for Standalone {
             arena_size: if arena_base == 0 {
                 0
             } else {
-                ARENA_BYTES as u64
+                arena_bytes() as u64
             },
             image: image.to_string_lossy().into_owned(),
             token: ntlpc_proto::Bytes(token::primary().to_bytes()),
-            arena_base: VIEW_ARENA.0,
-            arena_size: VIEW_ARENA.1,
         }
     }
 
@@ -273,6 +269,7 @@ impl Host for Standalone {
 
     fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus> {
         let token = Arc::new(Token::from_bytes(token)?);
+        // The server made the token, so it need not be told of it as the thread's own.
         thread::with_current(|thread| *thread.token.lock() = Some(token));
         Ok(())
     }

@@ -212,6 +212,7 @@ impl Token {
         Token::new(WireToken {
             user: Bytes(Sid::anonymous().to_bytes()),
             is_impersonation: true,
+            level: 2,
             ..WireToken::default()
         })
     }

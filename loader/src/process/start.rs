@@ -31,7 +31,6 @@ pub struct Program {
 
 /// Runs a program to its end and leaves with its exit code.
 pub fn run(program: &Program) -> ! {
-    crate::ob::spawn::adopt_startup();
     let mapped = match module::load_program(&program.path) {
         Ok(mapped) => mapped,
         Err(error) => refuse(&program.path, &error),
@@ -82,6 +81,7 @@ pub fn run(program: &Program) -> ! {
     exception::install();
     thread::poke::install();
     crate::ob::host::install();
+    crate::ob::spawn::adopt_startup();
     crate::ob::stdio::install();
     crate::ob::agent::start();
     thread::set_default_stack(stack_reserve);

@@ -279,8 +279,28 @@ pub fn impersonate(thread: &Thread, token: Option<Arc<Token>>) -> Result<(), NtS
     {
         return Err(NtStatus::BAD_TOKEN_TYPE);
     }
+    let wire = token
+        .as_ref()
+        .map(|token| token.to_bytes())
+        .unwrap_or_default();
     *thread.token.lock() = token;
+    if thread.tid.load(Ordering::Acquire) == threads::linux_tid() {
+        tell_server(wire)?;
+    }
     Ok(())
+}
+
+/// Tells the server whose identity the calling thread sends with (dynamic tracking, lpc#181).
+fn tell_server(token: Vec<u8>) -> Result<(), NtStatus> {
+    use ntdll_shim::engine::{existing_session, me};
+    let Some(session) = existing_session() else {
+        return Ok(());
+    };
+    let request = ntlpc_proto::process::SetThreadToken {
+        tno: me()?.tno,
+        token: ntlpc_proto::Bytes(token),
+    };
+    session.call(&request, &[]).map(|_| ())
 }
 
 fn open(
