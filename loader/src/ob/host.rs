@@ -39,18 +39,16 @@ static ALPC_PORT_TYPE: ObjectType = ObjectType {
 pub struct PortObject {
     header: Header,
     port: Arc<Port>,
-    /// Keeps the port's lifetime descriptor open.
-    lifetime: Option<OwnedFd>,
 }
 
 impl PortObject {
     /// Builds the port another process packed.
     pub fn unpack(lifetime: OwnedFd) -> Result<Self, NtStatus> {
         let port = ntdll_shim::engine::adopt_by_lifetime(lifetime.as_fd())?;
+        *port.lifetime.lock() = Some(lifetime);
         Ok(PortObject {
             header: Header::default(),
             port,
-            lifetime: Some(lifetime),
         })
     }
 }
@@ -112,8 +110,10 @@ impl Object for PortObject {
         Some(self)
     }
     fn pack(&self) -> Result<Packed, NtStatus> {
-        let lifetime = self.lifetime.as_ref().ok_or(NtStatus::NOT_SUPPORTED)?;
+        let lifetime = self.port.lifetime.lock();
         let lifetime = lifetime
+            .as_ref()
+            .ok_or(NtStatus::NOT_SUPPORTED)?
             .try_clone()
             .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
         Ok(Packed {
@@ -121,6 +121,10 @@ impl Object for PortObject {
             bytes: Vec::new(),
             fds: vec![lifetime],
         })
+    }
+    fn last_handle_closed(&self) {
+        // Threads end outside calls here: nothing they held is lost.
+        self.port.handles_closed(false);
     }
 }
 
@@ -193,16 +197,20 @@ impl Host for Standalone {
         thread::with_current(|thread| thread.is_terminating.load(Ordering::Acquire))
     }
 
+    fn interrupted(&self) {
+        crate::thread::suspend::pause_wait();
+    }
+
     fn insert_port(
         &self,
         port: Arc<Port>,
         lifetime: Option<OwnedFd>,
         is_inheritable: bool,
     ) -> Result<Handle, NtStatus> {
+        *port.lifetime.lock() = lifetime;
         let object = Arc::new(PortObject {
             header: Header::default(),
             port,
-            lifetime,
         });
         TABLE.insert(
             object,
