@@ -19,6 +19,7 @@ pub mod os;
 pub mod printf;
 pub mod process;
 pub mod scanf;
+pub mod setjmp;
 pub mod signal;
 pub mod startup;
 pub mod stdio;

@@ -16,7 +16,7 @@ pub use dispatch::{DispatcherContext, end_unhandled, raise, raise_from_call};
 pub use report::{name_of, stack_trace};
 pub use scope::c_specific_handler;
 pub use signal::{Machine, install, install_thread, is_host_code, remove_thread};
-pub use unwind_ex::{continue_unwound, unwind};
+pub use unwind_ex::{continue_unwound, jump, store_jump_buffer, unwind};
 
 use crate::gate::ActivationPtr;
 use ntlpc_abi::NtStatus;

@@ -8,7 +8,7 @@ use super::context::reg;
 use super::dispatch::{DispatcherContext, call_handler, is_on_stack};
 use super::unwind::{self, FLAG_UNWIND, Origins};
 use super::{Context, Record, flag};
-use crate::export::Callback;
+use crate::export::{Callback, Ptr};
 use crate::gate::{Activation, with_activation};
 
 /// `STATUS_UNWIND_CONSOLIDATE`: the record names a function that runs before the target continues.
@@ -26,7 +26,11 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
     let mut walk = *start;
     let mut scope_index = 0;
     record.flags |= flag::UNWINDING;
-    if target == 0 {
+    // A longjmp knows its target best by the stack pointer in its buffer: compilers disagree about the frame.
+    let jump_rsp = (record.code == LONGJUMP && record.parameters >= 1)
+        .then(|| Ptr::<u64>::new(record.information[0]).add(2).read());
+    let target = if jump_rsp.is_some() { 0 } else { target };
+    if target == 0 && jump_rsp.is_none() {
         record.flags |= flag::EXIT_UNWIND;
     }
     for _ in 0..MAX_FRAMES {
@@ -38,6 +42,9 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
             }
             Some(None) => break,
             None => {}
+        }
+        if jump_rsp.is_some_and(|rsp| walk.rsp() >= rsp) {
+            land(&walk, target_ip, record, value);
         }
         let pc = walk.rip;
         let mut caller = walk;
@@ -102,11 +109,50 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
         }
         walk = caller;
     }
-    if target == 0 {
+    if target == 0 && jump_rsp.is_none() {
         // An exit unwind ends the thread.
         crate::thread::exit(record.code);
     }
     raise_bad(NtStatus::BAD_STACK, record, walk)
+}
+
+/// Stores the registers of `context` in a `_JUMP_BUFFER`, with the frame the compiler names.
+pub fn store_jump_buffer(context: &Context, frame: u64, at: Ptr<u64>) {
+    let gpr = &context.gpr;
+    let words = [
+        frame,
+        gpr[reg::RBX],
+        gpr[reg::RSP],
+        gpr[reg::RBP],
+        gpr[reg::RSI],
+        gpr[reg::RDI],
+    ];
+    at.write_many(&words);
+    at.add(6).write_many(&gpr[reg::R12..]);
+    at.add(10).write(context.rip);
+    let control = u64::from(u16::from_le_bytes([
+        context.fx_header[0],
+        context.fx_header[1],
+    ]));
+    at.add(11).write(u64::from(context.mxcsr) | control << 32);
+    for (i, xmm) in context.xmm[6..].iter().enumerate() {
+        at.add(12 + 2 * i).write(*xmm as u64);
+        at.add(13 + 2 * i).write((*xmm >> 64) as u64);
+    }
+}
+
+/// Continues where `buffer` was filled, with `value`; the unwind handlers of all frames left are run if it names a frame.
+///
+/// Runs guest code: hold no lock.
+pub fn jump(caller: &Context, buffer: Ptr<u64>, value: u64) -> ! {
+    if buffer.read() != 0 {
+        let record = Record::new(LONGJUMP, 0, caller.rip, &[buffer.address()]);
+        unwind(caller, buffer.read(), buffer.add(10).read(), record, value);
+    }
+    let mut context = *caller;
+    load_jump_buffer(&mut context, buffer.address());
+    context.gpr[reg::RAX] = value;
+    context.resume()
 }
 
 /// Continues at a context as `RtlRestoreContext` does when it is given a record.
@@ -128,6 +174,7 @@ pub fn continue_unwound(context: &Context, record: &Record, caller: &Context) ->
 fn land(frame: &Context, target_ip: u64, record: Record, value: u64) -> ! {
     let mut context = *frame;
     context.rip = target_ip;
+    context.gpr[reg::RAX] = value;
     if record.code == UNWIND_CONSOLIDATE && record.parameters >= 1 {
         // The function runs while the frames below the target still exist; what it throws unwinds to the target.
         let mut place = record;
@@ -138,15 +185,13 @@ fn land(frame: &Context, target_ip: u64, record: Record, value: u64) -> ! {
         });
     } else if record.code == LONGJUMP && record.parameters >= 1 {
         load_jump_buffer(&mut context, record.information[0]);
-    } else {
-        context.gpr[reg::RAX] = value;
     }
     context.resume()
 }
 
 /// Loads the registers of `_JUMP_BUFFER`. Source: mingw-w64 `setjmp.h`.
 fn load_jump_buffer(context: &mut Context, at: u64) {
-    let words = crate::export::Ptr::<u64>::new(at);
+    let words = Ptr::<u64>::new(at);
     context.gpr[reg::RBX] = words.add(1).read();
     context.gpr[reg::RSP] = words.add(2).read();
     context.gpr[reg::RBP] = words.add(3).read();
