@@ -12,6 +12,7 @@ use super::{Context, Record, flag, report};
 use crate::export::{Callback, Guest, Ptr};
 use crate::gate::{Activation, current_activation, with_activation};
 use crate::guest_struct;
+use crate::thread::suspend;
 use crate::teb::{self, host_area};
 
 guest_struct! {
@@ -98,9 +99,23 @@ fn nesting() -> u64 {
     depth
 }
 
-/// Reports an exception that nobody handles and ends the process.
+/// Asks the exception port about an exception that nobody handles: lets the program continue at its context if the answer
+/// says so, else reports it and ends the process (lpc §4.5, §6.3 Q12).
 pub fn end_unhandled(record: &Record, context: &Context) -> ! {
-    report::unhandled(record, context);
+    suspend::show_exception(context);
+    let answer = ntdll_shim::classic::exception::raise(record.bytes());
+    let context = suspend::hide_exception().unwrap_or(*context);
+    match answer {
+        Ok(NtStatus::DBG_TERMINATE_THREAD) => crate::thread::exit(record.code),
+        Ok(NtStatus::DBG_TERMINATE_PROCESS) => crate::process::exit_process_now(record.code),
+        Ok(NtStatus::DBG_EXCEPTION_NOT_HANDLED) => {}
+        // Any other answer that is no error means handled.
+        Ok(status) if status.0 >> 30 != 3 => context.resume(),
+        Ok(_) | Err(NtStatus::PORT_NOT_SET) => {}
+        Err(status) => log::debug!("exception port: {status}"),
+    }
+    suspend::leave_if_terminating();
+    report::unhandled(record, &context);
     crate::process::exit_process_now(record.code)
 }
 

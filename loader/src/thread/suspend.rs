@@ -40,6 +40,8 @@ struct State {
 struct Inner {
     /// Context while the thread is stopped.
     stopped: Option<Box<Context>>,
+    /// Context of an exception while the thread waits for the exception port's verdict.
+    exception: Option<Box<Context>>,
     is_changed: bool,
     has_ended: bool,
 }
@@ -248,11 +250,8 @@ pub fn context(thread: &Thread) -> Result<Context, NtStatus> {
         return Ok(Context::after_call(&activation.get()));
     }
     let inner = state.inner.lock();
-    inner
-        .stopped
-        .as_deref()
-        .copied()
-        .ok_or(NtStatus::UNSUCCESSFUL)
+    let known = inner.exception.as_deref().or(inner.stopped.as_deref());
+    known.copied().ok_or(NtStatus::UNSUCCESSFUL)
 }
 
 /// Changes the context of a suspended thread by `change`, which gets the present one.
@@ -262,9 +261,30 @@ pub fn context(thread: &Thread) -> Result<Context, NtStatus> {
 pub fn set_context(thread: &Thread, change: impl FnOnce(&mut Context)) -> Result<(), NtStatus> {
     let state = state_of(thread).ok_or(NtStatus::THREAD_IS_TERMINATING)?;
     let mut inner = state.inner.lock();
+    if let Some(context) = inner.exception.as_deref_mut() {
+        change(context);
+        return Ok(());
+    }
     change(inner.stopped.as_deref_mut().ok_or(NtStatus::UNSUCCESSFUL)?);
     inner.is_changed = true;
     Ok(())
+}
+
+/// Shows others the context of an exception that the calling thread asks the exception port about.
+pub fn show_exception(context: &Context) {
+    STATE.with_borrow(|state| {
+        if let Some(state) = state {
+            state.inner.lock().exception = Some(Box::new(*context));
+        }
+    });
+}
+
+/// Takes that context back, perhaps changed.
+pub fn hide_exception() -> Option<Context> {
+    STATE.with_borrow(|state| {
+        let mut inner = state.as_ref()?.inner.lock();
+        inner.exception.take().map(|context| *context)
+    })
 }
 
 /// Stops all other guest threads for good, as the end of a process does before it tells the DLLs.
