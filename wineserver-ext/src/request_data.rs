@@ -62,7 +62,12 @@ impl State {
                     Some(token) => token,
                     None => &self.process(client.process)?.token,
                 };
-                effective.impersonation(connection.level, connection.is_effective_only)?
+                // What the thread is at this moment, and never more than that (lpc#181).
+                let level = match effective.is_impersonation() {
+                    true => connection.level.min(effective.level()),
+                    false => connection.level,
+                };
+                effective.impersonation(level, connection.is_effective_only)?
             }
         };
         answer(ImpersonateReply {
