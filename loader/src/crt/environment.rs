@@ -193,7 +193,7 @@ twins! {
         }
         needed.write(0);
         if size > 0 {
-            to.write(Char::from_ascii(0));
+            to.write(<Char as crate::crt::unit::Unit>::from_ascii(0));
         }
         let Some(value) = find::<Char>(&widen(&mem::string(name))) else { return 0 };
         let value = mem::string(value);

@@ -239,5 +239,5 @@ pub(super) fn call_handler(
 pub(super) fn is_on_stack(address: u64) -> bool {
     let low = teb::read_u64(teb::DEALLOCATION_STACK.offset());
     let high = teb::read_u64(teb::STACK_BASE.offset());
-    address % 8 == 0 && (low..high).contains(&address)
+    address.is_multiple_of(8) && (low..high).contains(&address)
 }

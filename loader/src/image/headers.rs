@@ -183,7 +183,7 @@ impl Headers {
         if win.section_alignment < PAGE || !win.section_alignment.is_power_of_two() {
             return Err(damaged!("section alignment {:#x}", win.section_alignment));
         }
-        if win.image_base % 0x1_0000 != 0 {
+        if !win.image_base.is_multiple_of(0x1_0000) {
             return Err(damaged!(
                 "image base {:#x} is not a multiple of 64 KiB",
                 win.image_base

@@ -174,7 +174,7 @@ fn copy(file: &File, view: &View, file_offset: u32, rva: u32, len: u32) -> Resul
         )));
     };
     let mut done = 0;
-    if len >= MAP_FROM && file_offset % vm::PAGE as u32 == 0 {
+    if len >= MAP_FROM && file_offset.is_multiple_of(vm::PAGE as u32) {
         let whole = len & !(vm::PAGE as u32 - 1);
         let backing = sys::Backing::Private(file.as_fd(), u64::from(file_offset));
         let prot = libc::PROT_READ | libc::PROT_WRITE;

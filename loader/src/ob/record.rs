@@ -298,7 +298,7 @@ mod tests {
         let cell = Cell::new(3, 7);
         let before = cell.place();
         let fd = cell.share().expect("share");
-        assert_eq!(before.take(|w| Some(w)), Err(Moved));
+        assert_eq!(before.take(Some), Err(Moved));
         let other = Cell::from_page(fd).expect("map");
         assert_eq!(other.place().record().word.load(Ordering::Relaxed), 3);
         cell.with(|p| p.update(|w| Some(w + 1)));

@@ -302,7 +302,7 @@ fn ace_from_text(text: &str) -> Option<Vec<u8>> {
 }
 
 fn pairs(text: &str) -> Option<Vec<&str>> {
-    (text.len() % 2 == 0 && text.is_ascii()).then(|| {
+    (text.len().is_multiple_of(2) && text.is_ascii()).then(|| {
         (0..text.len())
             .step_by(2)
             .map(|i| &text[i..i + 2])

@@ -33,7 +33,7 @@ pub const MODIFY_STATE: u32 = 2;
 pub const QUERY_STATE: u32 = 1;
 
 fn is_set(cell: &Cell) -> bool {
-    cell.with(|place| value(place)) != 0
+    cell.with(value) != 0
 }
 
 fn value(place: &Place) -> Result<u32, super::record::Moved> {

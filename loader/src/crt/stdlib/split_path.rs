@@ -97,7 +97,7 @@ twins! {
         let pieces = [pieces.drive, pieces.directory, pieces.name, pieces.extension];
         if targets.iter().zip(pieces).any(|((to, size), piece)| !to.is_null() && piece.len() >= *size) {
             for (to, _) in targets {
-                to.write_if_some(Char::from_ascii(0));
+                to.write_if_some(<Char as crate::crt::unit::Unit>::from_ascii(0));
             }
             return errno::invalid(code::ERANGE);
         }

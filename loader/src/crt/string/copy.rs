@@ -101,7 +101,7 @@ twins! {
         let end = to.add(<Char as mem::Char>::length(to));
         let length = mem::length_within(from, count);
         mem::copy(end.address(), from.address(), length * Char::size());
-        end.add(length).write(Char::from_ascii(0));
+        end.add(length).write(<Char as crate::crt::unit::Unit>::from_ascii(0));
         to
     }
 
@@ -111,7 +111,7 @@ twins! {
             return errno::invalid_parameter();
         }
         if from.is_null() {
-            to.write(Char::from_ascii(0));
+            to.write(<Char as crate::crt::unit::Unit>::from_ascii(0));
             return errno::invalid_parameter();
         }
         store_checked(to, size, &mem::string(from))
@@ -124,7 +124,7 @@ twins! {
         }
         let kept = mem::length_within(to, size);
         if from.is_null() || kept == size {
-            to.write(Char::from_ascii(0));
+            to.write(<Char as crate::crt::unit::Unit>::from_ascii(0));
             return errno::invalid_parameter();
         }
         append_checked(to, size, kept, &mem::string(from), false)
@@ -139,7 +139,7 @@ twins! {
             return errno::invalid_parameter();
         }
         if from.is_null() && count != 0 {
-            to.write(Char::from_ascii(0));
+            to.write(<Char as crate::crt::unit::Unit>::from_ascii(0));
             return errno::invalid_parameter();
         }
         let text = if count == 0 { Vec::new() } else { mem::string_within(from, count) };
@@ -153,7 +153,7 @@ twins! {
         }
         let kept = mem::length_within(to, size);
         if (from.is_null() && count != 0) || kept == size {
-            to.write(Char::from_ascii(0));
+            to.write(<Char as crate::crt::unit::Unit>::from_ascii(0));
             return errno::invalid_parameter();
         }
         let text = if count == 0 { Vec::new() } else { mem::string_within(from, count) };

@@ -126,7 +126,7 @@ twins! {
         if text.len() < size {
             mem::write_string(to, &text);
         } else if size > 0 {
-            to.write(Char::from_ascii(0));
+            to.write(<Char as crate::crt::unit::Unit>::from_ascii(0));
             errno::set_errno(code::ERANGE);
         }
         text.len()
