@@ -125,7 +125,7 @@ static BOOL handle_exception(HANDLE conn, struct msg *m, DWORD tid, HANDLE threa
     CHECK(same_client(&m->h.ClientId, &id), lpc(214));
     CHECK_EQ(exception->ApiNumber, 0, lpc(215));
     CHECK_STATUS(exception->ReturnedStatus, STATUS_PENDING, lpc(215));
-    CHECK_EQ(exception->Exception.ExceptionRecord.ExceptionCode, EXCEPTION_ACCESS_VIOLATION, lpc(214));
+    CHECK_STATUS((NTSTATUS)exception->Exception.ExceptionRecord.ExceptionCode, STATUS_ACCESS_VIOLATION, lpc(214));
     CHECK_EQ(exception->Exception.ExceptionRecord.ExceptionInformation[1], 0x10, lpc(214));
     CHECK_EQ(exception->Exception.FirstChance, 0, lpc(214));
     if (!redirect(thread))

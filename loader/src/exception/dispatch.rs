@@ -12,8 +12,8 @@ use super::{Context, Record, flag, report};
 use crate::export::{Callback, Guest, Ptr};
 use crate::gate::{Activation, current_activation, with_activation};
 use crate::guest_struct;
-use crate::thread::suspend;
 use crate::teb::{self, host_area};
+use crate::thread::suspend;
 
 guest_struct! {
     /// `DISPATCHER_CONTEXT`.
