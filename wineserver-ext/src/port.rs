@@ -265,7 +265,8 @@ impl State {
             }
         } else {
             let mut security =
-                SecurityDescriptor::parse(&request.security.0, token.default_dacl())?;
+                SecurityDescriptor::parse(&request.security.0, token.default_dacl())?
+                    .canonical(self.owner_uid);
             security.owner.get_or_insert_with(|| token.user().clone());
             security
         };

@@ -77,6 +77,15 @@ impl Dacl {
         Ok(Dacl(entries))
     }
 
+    /// Names the prefix's user `owner_uid` by its own SID where Wine's is written.
+    #[must_use]
+    pub fn canonical(mut self, owner_uid: u32) -> Dacl {
+        for entry in &mut self.0 {
+            entry.sid = entry.sid.clone().canonical(owner_uid);
+        }
+        self
+    }
+
     /// Makes a list that grants `mask` to each of `sids`.
     #[must_use]
     pub fn allowing(mask: AccessMask, sids: &[Sid]) -> Dacl {
@@ -133,6 +142,15 @@ impl SecurityDescriptor {
             part(16)?.map(Dacl::parse).transpose()?
         };
         Ok(SecurityDescriptor { owner, dacl })
+    }
+
+    /// As [`Dacl::canonical`].
+    #[must_use]
+    pub fn canonical(self, owner_uid: u32) -> SecurityDescriptor {
+        SecurityDescriptor {
+            owner: self.owner.map(|owner| owner.canonical(owner_uid)),
+            dacl: self.dacl.map(|dacl| dacl.canonical(owner_uid)),
+        }
     }
 
     /// Returns the rights of `wanted` (generic ones mapped) if the token has them all, else `STATUS_ACCESS_DENIED`.
