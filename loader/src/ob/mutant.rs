@@ -342,7 +342,7 @@ mod tests {
                 .expect("join");
             let object: Arc<dyn Object> = mutant.clone();
             assert_eq!(
-                wait(&[object.clone()], WaitKind::Any, false, None),
+                wait(std::slice::from_ref(&object), WaitKind::Any, false, None),
                 NtStatus::ABANDONED_WAIT_0
             );
             assert_eq!(

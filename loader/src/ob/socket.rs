@@ -125,6 +125,7 @@ fn filling(
 pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Vec<u8>)> {
     // SAFETY: `filling` passes a buffer and its length.
     let (new, address) = filling(|at, length| {
+        // SAFETY: `filling` passes a buffer and its length.
         unsafe { libc::accept4(fd.as_raw_fd(), at, length, libc::SOCK_CLOEXEC) }.into()
     })?;
     // SAFETY: a fresh descriptor that nothing else owns.

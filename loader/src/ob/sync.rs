@@ -507,12 +507,12 @@ mod tests {
         let start = now_ns();
         timer.set(start + 3_000_000, 2_000_000);
         assert_eq!(
-            wait(&[object.clone()], WaitKind::Any, false, None),
+            wait(std::slice::from_ref(&object), WaitKind::Any, false, None),
             NtStatus::SUCCESS
         );
         assert!(now_ns() >= start + 3_000_000);
         assert_eq!(
-            wait(&[object.clone()], WaitKind::Any, false, None),
+            wait(std::slice::from_ref(&object), WaitKind::Any, false, None),
             NtStatus::SUCCESS
         );
         assert!(now_ns() >= start + 5_000_000);
