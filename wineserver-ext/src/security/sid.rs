@@ -91,10 +91,16 @@ impl Sid {
         Sid::new(NT, &[21, 0, 0, 0, 1000])
     }
 
-    /// Replaces the SID Wine gives the user of a prefix by the one that names that Linux user.
+    /// Returns the SID of the group Wine puts that user, and nobody else, in: its default access list names it.
+    #[must_use]
+    pub fn wine_users() -> Sid {
+        Sid::new(NT, &[21, 0, 0, 0, 513])
+    }
+
+    /// Replaces the SIDs Wine gives the user of a prefix by the one that names that Linux user.
     #[must_use]
     pub fn canonical(self, owner_uid: u32) -> Sid {
-        if self == Sid::wine_user() {
+        if self == Sid::wine_user() || self == Sid::wine_users() {
             Sid::of_user(owner_uid)
         } else {
             self
