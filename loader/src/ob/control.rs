@@ -123,7 +123,8 @@ fn deliver() {
         if thread::spawn(start, &object).is_err() {
             break;
         }
-        wait(&[object.clone()], WaitKind::Any, false, None);
+        let waited: [std::sync::Arc<dyn crate::ob::object::Object>; 1] = [object.clone()];
+        wait(&waited, WaitKind::Any, false, None);
         if object.exit_code.load(Ordering::Acquire) != 0 {
             return;
         }

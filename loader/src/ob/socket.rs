@@ -123,7 +123,6 @@ fn filling(
 
 /// `accept`: the connection and the address of the peer.
 pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Vec<u8>)> {
-    // SAFETY: `filling` passes a buffer and its length.
     let (new, address) = filling(|at, length| {
         // SAFETY: `filling` passes a buffer and its length.
         unsafe { libc::accept4(fd.as_raw_fd(), at, length, libc::SOCK_CLOEXEC) }.into()
@@ -231,8 +230,8 @@ pub fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> io::Result<i32> 
     let (level, name) =
         option(level, name).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOPROTOOPT))?;
     let (mut value, mut length) = (0_i32, 4_u32);
-    // SAFETY: value and length outlive the call.
     check(
+        // SAFETY: value and length outlive the call.
         unsafe {
             libc::getsockopt(
                 fd.as_raw_fd(),

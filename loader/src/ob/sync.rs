@@ -454,7 +454,7 @@ mod tests {
     fn auto_reset_events_satisfy_one_wait() {
         let event: Arc<dyn Object> = Arc::new(Event::new(false, true));
         assert_eq!(
-            wait(&[event.clone()], WaitKind::Any, false, now()),
+            wait(std::slice::from_ref(&event), WaitKind::Any, false, now()),
             NtStatus::SUCCESS
         );
         assert_eq!(

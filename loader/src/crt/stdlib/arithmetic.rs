@@ -5,7 +5,7 @@ use crate::{guest_struct, win_api};
 
 guest_struct! {
     /// `lldiv_t`.
-    struct LongQuotient {
+    pub struct LongQuotient {
         quot: i64,
         rem: i64,
     }

@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn gcvt_keeps_the_point() {
-        assert_eq!(general(3.1415, 5), "3.1415");
+        assert_eq!(general(2.7125, 5), "2.7125");
         assert_eq!(general(100.0, 5), "100.");
         assert_eq!(general(-0.0125, 4), "-0.0125");
         assert_eq!(general(1e10, 5), "1.e+010");

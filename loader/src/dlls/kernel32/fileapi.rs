@@ -414,8 +414,12 @@ fn overlapped_result(
         };
         match object {
             Ok(entry)
-                if wait(&[entry.object.clone()], WaitKind::Any, false, deadline_ns)
-                    == NtStatus::TIMEOUT =>
+                if wait(
+                    std::slice::from_ref(&entry.object),
+                    WaitKind::Any,
+                    false,
+                    deadline_ns,
+                ) == NtStatus::TIMEOUT =>
             {
                 return refuse(258, Bool::FALSE);
             }
