@@ -226,11 +226,16 @@ pub fn terminate(thread: &Thread, code: u32) {
         gate::leave_stack(code.into());
     }
     thread.exit_code.store(code, Ordering::Release);
+    // Before the mark: a call that sees the mark and returns for it must not get back to the guest.
+    POKING.fetch_add(1, Ordering::Relaxed);
     if thread.is_terminating.swap(true, Ordering::AcqRel) {
+        POKING.fetch_sub(1, Ordering::Relaxed);
         return;
     }
     wake(&state);
-    if !poke_until(&state, |inner| inner.has_ended, Some(PATIENCE)) {
+    let has_ended = poke_until(&state, |inner| inner.has_ended, Some(PATIENCE));
+    POKING.fetch_sub(1, Ordering::Relaxed);
+    if !has_ended {
         // It is in a system call that no signal ends, and ends itself when it comes back.
         let poke_on = move || poke_until(&state, |inner| inner.has_ended, None);
         if let Err(error) = std::thread::Builder::new().spawn(poke_on) {
