@@ -131,7 +131,7 @@ impl Token {
             .map(|group| Ok((Sid::parse(&group.sid.0)?, group.attributes)))
             .collect::<Result<Vec<_>, NtStatus>>()?;
         let default_dacl = match &wire.default_dacl {
-            Some(acl) => Dacl::parse(&acl.0)?,
+            Some(acl) => Dacl::parse(&acl.0)?.canonical(credentials.owner_uid),
             None => default_list(&user),
         };
         let own = Sid::of_user(credentials.uid);
