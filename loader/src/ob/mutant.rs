@@ -1,7 +1,7 @@
 //! Mutants (mutexes): owned by a thread, recursive, abandoned when the owner dies.
 //!
 //! The word is laid out as the kernel's robust futexes want it (`man 2 set_robust_list`): Linux thread id of the owner,
-//! `FUTEX_WAITERS` ([`SLEEPERS`]), `FUTEX_OWNER_DIED`. A shared mutant is linked into the owner's robust list, so the
+//! `FUTEX_WAITERS` (somebody sleeps), `FUTEX_OWNER_DIED`. A shared mutant is linked into the owner's robust list, so the
 //! kernel itself abandons it when the owner is killed, at whatever instruction. Ids of the robust list are Linux's:
 //! sharers live in one pid name space.
 #![allow(

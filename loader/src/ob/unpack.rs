@@ -84,7 +84,7 @@ pub fn write(packed: &Packed, out: &mut Vec<u8>) {
     out.extend_from_slice(&packed.bytes);
 }
 
-/// Reads what [`write`] wrote; `fds` gives as many descriptors as wanted.
+/// Reads what [`write()`] wrote; `fds` gives as many descriptors as wanted.
 pub fn read<'a>(
     bytes: &'a [u8],
     fds: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>, NtStatus>,

@@ -1,6 +1,6 @@
 //! Layouts of the guest's structures, generic over [`Width`]: each field and its two offsets are written once.
 //!
-//! [`layout!`] makes a plain structure, its size, a decoder, an encoder and a row of [`ALL`]. `tests/layouts.rs` lets
+//! `layout!` makes a plain structure, its size, a decoder, an encoder and a row of [`ALL`]. `tests/layouts.rs` lets
 //! mingw check that table against the C declarations for both widths.
 //!
 //! Source: lpc §1.1–1.6 (phnt `ntlpcapi.h`, offsets compiled with i686 and x86_64 mingw).

@@ -4,7 +4,6 @@
 //! |---|---|---|
 //! | standalone | `loader/src/ob/host.rs` | the loader's handle table |
 //! | Wine | [`wine`] | Wine handles made of lifetime descriptors |
-//! | native | [`native`] | a small table of this library |
 //!
 //! Nothing outside this trait asks which host it runs in.
 
