@@ -113,33 +113,6 @@ TEST(timeout_is_kept)
     pair_close(&server);
 }
 
-static HANDLE called;
-
-static void CALLBACK on_port(void *arg, BOOLEAN timed_out)
-{
-    drain_one((HANDLE)arg);
-    if (!timed_out)
-        SetEvent(called);
-}
-
-TEST(registered_wait)
-{
-    struct pair server, client;
-    HANDLE wait;
-    REQUIRE(waitable_pair(&server, &client), SETUP);
-    called = CreateEventW(NULL, FALSE, FALSE, NULL);
-    REQUIRE(RegisterWaitForSingleObject(&wait, server.conn, on_port, server.conn, INFINITE, WT_EXECUTEDEFAULT), SETUP);
-    CHECK_EQ(WaitForSingleObject(called, 100), WAIT_TIMEOUT, lpc(38));
-    for (int i = 0; i < 10; i++) {
-        send_one(client.cli);
-        CHECK_EQ(WaitForSingleObject(called, 10000), WAIT_OBJECT_0, lpc(38));
-    }
-    CHECK(UnregisterWaitEx(wait, INVALID_HANDLE_VALUE), SETUP);
-    CloseHandle(called);
-    pair_close(&client);
-    pair_close(&server);
-}
-
 TEST(signal_and_wait)
 {
     struct pair server, client;
