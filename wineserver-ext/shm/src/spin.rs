@@ -1,13 +1,13 @@
 //! When a waiter may spin instead of sleeping.
 //!
 //! A wake across CPUs costs about 20 µs here, one on the same CPU about 2 µs, and a spin that shares its CPU with the one it
-//! waits for is ruinous. So: spin only if the peer last ran on another CPU, only if this thread may use several, only while
+//! waits for is ruinous. So: spin only if the peer last ran on another CPU, only on a machine that runs several, only while
 //! nobody else waits for the same peer, for at most as long as a wake costs; after eight misses in a row only every 64th
 //! time. `LPC_SPIN_US` sets the budget; 0 turns spinning off.
 
 use std::sync::OnceLock;
 
-use crate::sys::{allowed_cpus, current_cpu, now_ns};
+use crate::sys::{current_cpu, now_ns, online_cpus};
 
 const DEFAULT_BUDGET_NS: u64 = 20_000;
 
@@ -26,7 +26,7 @@ fn budget_ns() -> u64 {
             .and_then(|text| text.parse::<u64>().ok());
         match asked {
             Some(us) => us.saturating_mul(1000),
-            None if allowed_cpus() < 2 => 0,
+            None if online_cpus() < 2 => 0,
             None => DEFAULT_BUDGET_NS,
         }
     })

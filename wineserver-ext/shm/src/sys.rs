@@ -203,8 +203,10 @@ pub fn current_cpu() -> u16 {
     unsafe { libc::sched_getcpu() as u16 }
 }
 
-/// Returns how many CPUs this thread may run on.
+/// Returns how many CPUs the machine runs. A thread bound to one of them may still wait for a peer on another.
 #[must_use]
-pub fn allowed_cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+pub fn online_cpus() -> usize {
+    // SAFETY: sysconf takes a number and touches no memory.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(count).unwrap_or(1)
 }
