@@ -49,7 +49,7 @@ fn with_table<T>(act: impl FnOnce(&mut Vec<Option<Fd>>) -> T) -> T {
 
 /// Makes the descriptors 0, 1 and 2 of the process's standard handles.
 fn standard() -> Vec<Option<Fd>> {
-    (0..3)
+    (0..3_usize)
         .map(|index| {
             let handle = os::standard_handle(index)?;
             let kind = os::file_kind(handle);

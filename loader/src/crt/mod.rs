@@ -10,6 +10,7 @@ pub mod environment;
 pub mod errno;
 pub mod exit;
 pub mod fd;
+pub mod io;
 pub mod locale;
 pub mod lock;
 pub mod malloc;

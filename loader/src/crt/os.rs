@@ -1,13 +1,15 @@
-//! What the runtime needs of the system below it: handles, the process, exceptions.
+//! What the runtime needs of the system below it: handles, files, the process, exceptions.
+//!
+//! These are calls of `kernel32`'s functions, as the runtime DLLs make them on Windows. Results go to locals of ours,
+//! which lie in the same address space as the guest. Errors are Win32 codes.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use ntlpc_abi::{Handle, NtStatus};
 
-use crate::export::Ptr;
-use crate::ob::file::{self, File};
-use crate::ob::table;
-use crate::process::peb;
+use crate::dlls::kernel32::{errhandlingapi, fileapi, handleapi, heapapi, processenv};
+use crate::export::{Bool, Ptr};
+use crate::{exception, process};
 
 /// What a handle leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,89 +33,220 @@ pub enum Whence {
     End,
 }
 
-/// `ERROR_CALL_NOT_IMPLEMENTED`.
-const NOT_IMPLEMENTED: u32 = 120;
-/// `ERROR_NEGATIVE_SEEK`.
-const NEGATIVE_SEEK: u32 = 131;
+/// How a file is opened: the arguments of `CreateFileW`.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    /// Access mask.
+    pub access: u32,
+    /// Sharing mask.
+    pub share: u32,
+    /// `CREATE_NEW` and the like.
+    pub disposition: u32,
+    /// Attributes and flags.
+    pub flags: u32,
+}
+
+fn result(done: Bool) -> Result<(), u32> {
+    if done.get() {
+        Ok(())
+    } else {
+        Err(errhandlingapi::GetLastError())
+    }
+}
+
+fn address<T>(local: &mut T) -> u64 {
+    std::ptr::from_mut(local) as u64
+}
+
+/// Largest transfer of one call.
+const MAX_TRANSFER: usize = 1 << 30;
+
+fn standard_number(index: usize) -> Option<u32> {
+    // STD_INPUT_HANDLE, STD_OUTPUT_HANDLE and STD_ERROR_HANDLE are -10, -11 and -12.
+    u32::try_from(index)
+        .ok()
+        .filter(|index| *index < 3)
+        .map(|index| 0_u32.wrapping_sub(10 + index))
+}
 
 /// Returns the standard handle of descriptor 0, 1 or 2.
-pub fn standard_handle(index: u32) -> Option<Handle> {
-    let handle = standard_field(index as usize)?.read();
-    (handle != Handle::NULL).then_some(handle)
+pub fn standard_handle(index: usize) -> Option<Handle> {
+    let handle = processenv::GetStdHandle(standard_number(index)?);
+    (handle.0 != 0 && handle.0 != u64::MAX).then_some(handle)
 }
 
 /// Makes `handle` the standard handle of descriptor `index`, if that has one.
 pub fn set_standard_handle(index: usize, handle: Handle) {
-    if let Some(field) = standard_field(index) {
-        field.write(handle);
+    if let Some(number) = standard_number(index) {
+        processenv::SetStdHandle(number, handle);
     }
-}
-
-fn standard_field(index: usize) -> Option<Ptr<Handle>> {
-    const FIELDS: [&str; 3] = ["standard_input", "standard_output", "standard_error"];
-    FIELDS.get(index).map(|field| peb::parameter(field))
-}
-
-fn file(handle: Handle) -> Result<Arc<File>, u32> {
-    table::lookup(handle, 0).map_err(win32_error)
 }
 
 /// Returns what a handle leads to.
 pub fn file_kind(handle: Handle) -> FileKind {
-    match file(handle).map(|file| file.kind) {
-        Ok(file::FileKind::Disk) => FileKind::Disk,
-        Ok(file::FileKind::Character) => FileKind::Character,
+    const DISK: u32 = 1;
+    const CHARACTER: u32 = 2;
+    match fileapi::GetFileType(handle) {
+        DISK => FileKind::Disk,
+        CHARACTER => FileKind::Character,
         _ => FileKind::Pipe,
     }
 }
 
-/// Reads; 0 at the end. Fails with a Win32 error.
+/// Reads; 0 at the end of a file or when all writers of a pipe are gone.
 pub fn read(handle: Handle, buffer: &mut [u8]) -> Result<usize, u32> {
-    let at = Ptr::new(buffer.as_mut_ptr() as u64);
-    match file(handle)?.read(at, buffer.len(), None) {
-        Err(NtStatus::END_OF_FILE | NtStatus::PIPE_BROKEN) => Ok(0),
-        outcome => outcome.map_err(win32_error),
+    const HANDLE_EOF: u32 = 38;
+    const BROKEN_PIPE: u32 = 109;
+    let length = buffer.len().min(MAX_TRANSFER) as u32;
+    let mut done = 0_u32;
+    let read = fileapi::ReadFile(
+        handle,
+        Ptr::new(buffer.as_mut_ptr() as u64),
+        length,
+        Ptr::new(address(&mut done)),
+        Ptr::NULL,
+    );
+    match result(read) {
+        Ok(()) => Ok(done as usize),
+        Err(HANDLE_EOF | BROKEN_PIPE) => Ok(0),
+        Err(error) => Err(error),
     }
 }
 
-/// Writes; returns how much. Fails with a Win32 error.
+/// Writes; returns how much.
 pub fn write(handle: Handle, bytes: &[u8]) -> Result<usize, u32> {
-    let at = Ptr::new(bytes.as_ptr() as u64);
-    file(handle)?
-        .write(at, bytes.len(), None)
-        .map_err(win32_error)
+    let length = bytes.len().min(MAX_TRANSFER) as u32;
+    let mut done = 0_u32;
+    result(fileapi::WriteFile(
+        handle,
+        Ptr::new(bytes.as_ptr() as u64),
+        length,
+        Ptr::new(address(&mut done)),
+        Ptr::NULL,
+    ))?;
+    Ok(done as usize)
 }
 
 /// Moves the file pointer; returns the new one.
 pub fn seek(handle: Handle, offset: i64, whence: Whence) -> Result<i64, u32> {
-    use rustix::fs::SeekFrom;
-    let from = match whence {
-        Whence::Start => SeekFrom::Start(u64::try_from(offset).map_err(|_| NEGATIVE_SEEK)?),
-        Whence::Current => SeekFrom::Current(offset),
-        Whence::End => SeekFrom::End(offset),
-    };
-    let position = rustix::fs::seek(file(handle)?.fd(), from);
-    position
-        .map(u64::cast_signed)
-        .map_err(|error| win32_error(file::status_of(&error.into())))
+    let mut position = 0_i64;
+    result(fileapi::SetFilePointerEx(
+        handle,
+        offset,
+        Ptr::new(address(&mut position)),
+        whence as u32,
+    ))?;
+    Ok(position)
+}
+
+/// Returns the size of a file.
+pub fn size(handle: Handle) -> Result<i64, u32> {
+    let mut size = 0_i64;
+    result(fileapi::GetFileSizeEx(handle, Ptr::new(address(&mut size))))?;
+    Ok(size)
+}
+
+/// Cuts or extends a file at `size`; the file pointer stays.
+pub fn set_size(handle: Handle, size: i64) -> Result<(), u32> {
+    let before = seek(handle, 0, Whence::Current)?;
+    seek(handle, size, Whence::Start)?;
+    let done = result(fileapi::SetEndOfFile(handle));
+    seek(handle, before, Whence::Start)?;
+    done
+}
+
+/// Writes a file's data to the disk.
+pub fn commit(handle: Handle) -> Result<(), u32> {
+    result(fileapi::FlushFileBuffers(handle))
+}
+
+/// Opens a file.
+pub fn open(path: &[u16], how: Open, inherit: bool) -> Result<Handle, u32> {
+    const INHERIT: u32 = 1;
+    let mut name = path.to_vec();
+    name.push(0);
+    let file = fileapi::CreateFileW(
+        Ptr::new(name.as_ptr() as u64),
+        how.access,
+        how.share,
+        Ptr::NULL,
+        how.disposition,
+        how.flags,
+        Handle(0),
+    );
+    if file.0 == u64::MAX || file.0 == 0 {
+        return Err(errhandlingapi::GetLastError());
+    }
+    if inherit {
+        handleapi::SetHandleInformation(file, INHERIT, INHERIT);
+    }
+    Ok(file)
 }
 
 /// Closes a handle.
 pub fn close(handle: Handle) -> Result<(), u32> {
-    table::TABLE.close(handle).map_err(win32_error)
+    result(handleapi::CloseHandle(handle))
 }
 
 /// Duplicates a handle.
 pub fn duplicate(handle: Handle, inherit: bool) -> Result<Handle, u32> {
-    let entry = table::TABLE.entry(handle).map_err(win32_error)?;
-    let attributes = if inherit { table::INHERIT } else { 0 };
-    table::TABLE
-        .insert(entry.object, entry.access, attributes)
-        .map_err(win32_error)
+    const CURRENT_PROCESS: Handle = Handle(u64::MAX);
+    const SAME_ACCESS: u32 = 2;
+    let mut target = 0_u64;
+    result(handleapi::DuplicateHandle(
+        CURRENT_PROCESS,
+        handle,
+        CURRENT_PROCESS,
+        Ptr::new(address(&mut target)),
+        0,
+        Bool::from(inherit),
+        SAME_ACCESS,
+    ))?;
+    Ok(Handle(target))
 }
 
-fn win32_error(status: NtStatus) -> u32 {
-    crate::dlls::win32::dos_error(status)
+/// Returns the Linux path of a guest's path.
+pub fn unix_path(path: &[u16]) -> PathBuf {
+    process::paths::to_unix(&String::from_utf16_lossy(path))
+}
+
+/// Returns the Win32 error for an error of Linux.
+pub fn win32_of(error: &std::io::Error) -> u32 {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => 2,
+        ErrorKind::NotADirectory => 3,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::IsADirectory => 5,
+        ErrorKind::CrossesDevices => 17,
+        ErrorKind::AlreadyExists => 183,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => 112,
+        ErrorKind::DirectoryNotEmpty => 145,
+        ErrorKind::InvalidFilename => 123,
+        ErrorKind::OutOfMemory => 8,
+        _ => 87,
+    }
+}
+
+/// Deletes a file.
+pub fn delete(path: &[u16]) -> Result<(), u32> {
+    std::fs::remove_file(unix_path(path)).map_err(|error| win32_of(&error))
+}
+
+/// Returns the names in a directory that match the last component of `pattern`.
+pub fn matching_names(pattern: &[u16]) -> Vec<Vec<u16>> {
+    let pattern = String::from_utf16_lossy(pattern);
+    let directory_len = pattern.rfind(['/', '\\', ':']).map_or(0, |index| index + 1);
+    let (directory, mask) = pattern.split_at(directory_len);
+    let directory = if directory.is_empty() { "." } else { directory };
+    let Ok(entries) = std::fs::read_dir(process::paths::to_unix(directory)) else {
+        return Vec::new();
+    };
+    let mask: Vec<char> = mask.chars().collect();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| super::command_line::matches(&mask, &name.chars().collect::<Vec<_>>()))
+        .map(|name| name.encode_utf16().collect())
+        .collect()
 }
 
 /// Writes a message of the runtime where the guest's standard error goes.
@@ -129,23 +262,29 @@ pub fn command_line() -> Vec<u16> {
     parameter_text("command_line")
 }
 
-fn parameter_text(field: &str) -> Vec<u16> {
-    let string = peb::parameter::<crate::ob::attributes::UnicodeString>(field).read();
-    string.buffer.read_many(usize::from(string.length / 2))
-}
-
-/// Returns the environment block of the process.
+/// Returns the environment block of the process without its final NUL.
 pub fn environment() -> Vec<u16> {
-    crate::dlls::kernel32::processenv::block()
+    let strings = processenv::GetEnvironmentStringsW();
+    let mut block = Vec::new();
+    loop {
+        let entry = super::mem::string(strings.add(block.len()));
+        if entry.is_empty() {
+            break;
+        }
+        block.extend_from_slice(&entry);
+        block.push(0);
+    }
+    processenv::FreeEnvironmentStringsW(strings.cast());
+    block
 }
 
 /// Sets or removes a variable of the process environment.
 pub fn set_environment_variable(name: &[u16], value: Option<&[u16]>) {
-    // An impossible name was refused by the caller.
-    let _ = crate::dlls::kernel32::processenv::set_variable(
-        Some(name.to_vec()),
-        value.map(<[u16]>::to_vec),
-    );
+    let terminated = |text: &[u16]| [text, &[0]].concat();
+    let name = terminated(name);
+    let value = value.map(terminated);
+    let value_at = value.as_ref().map_or(0, |value| value.as_ptr() as u64);
+    processenv::SetEnvironmentVariableW(Ptr::new(name.as_ptr() as u64), Ptr::new(value_at));
 }
 
 /// Returns the path of the program.
@@ -153,44 +292,37 @@ pub fn program_path() -> Vec<u16> {
     parameter_text("image_path")
 }
 
-/// Returns the names in a directory that match the last component of `pattern`.
-pub fn matching_names(_pattern: &[u16]) -> Vec<Vec<u16>> {
-    Vec::new()
+/// Returns a text of the process parameters. Exported variables are filled in before the first guest thread exists, so
+/// calls that need its TEB would be too early.
+fn parameter_text(field: &str) -> Vec<u16> {
+    let string = process::peb::parameter::<crate::ob::attributes::UnicodeString>(field).read();
+    string.buffer.read_many(usize::from(string.length / 2))
 }
 
 /// Returns the handle of the process heap.
 pub fn process_heap_handle() -> u64 {
-    0
+    heapapi::GetProcessHeap().0
 }
 
-/// Ends the process.
+/// Ends the process as `ExitProcess` does.
 pub fn exit_process(code: u32) -> ! {
-    crate::process::exit(code)
+    process::exit(code)
 }
 
-/// `STATUS_STACK_BUFFER_OVERRUN`, what `__fastfail` ends a process with.
-const FAST_FAIL: u32 = 0xC000_0409;
-/// `STATUS_HEAP_CORRUPTION`.
-const HEAP_CORRUPTION: u32 = 0xC000_0374;
-/// `STATUS_INTEGER_DIVIDE_BY_ZERO`.
-const DIVIDE_BY_ZERO: u32 = 0xC000_0094;
-
-/// Ends the process as `__fastfail` does.
+/// Ends the process as `__fastfail` does: with `STATUS_STACK_BUFFER_OVERRUN`, past all handlers.
 pub fn fail_fast() -> ! {
-    exit_process(FAST_FAIL)
+    const STACK_BUFFER_OVERRUN: u32 = 0xC000_0409;
+    log::error!("the C runtime ended the program (fast fail)");
+    process::exit_process_now(STACK_BUFFER_OVERRUN)
 }
 
-/// Ends the process because its heap is damaged.
+/// Ends the process because its heap is damaged: `STATUS_HEAP_CORRUPTION`.
 pub fn heap_corruption() -> ! {
-    exit_process(HEAP_CORRUPTION)
+    const HEAP_CORRUPTION: u32 = 0xC000_0374;
+    process::exit_process_now(HEAP_CORRUPTION)
 }
 
-/// Raises the exception of a division by zero in the guest.
+/// Raises `STATUS_INTEGER_DIVIDE_BY_ZERO` at the guest's call.
 pub fn raise_divide_by_zero() -> ! {
-    exit_process(DIVIDE_BY_ZERO)
-}
-
-/// Deletes a file.
-pub fn delete(_path: &[u16]) -> Result<(), u32> {
-    Err(NOT_IMPLEMENTED)
+    exception::raise_from_call(NtStatus(0xC000_0094), &[])
 }

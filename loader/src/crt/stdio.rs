@@ -3,6 +3,7 @@
 mod character;
 mod file;
 mod print;
+mod scan;
 
 pub use super::stream::flush_all;
 

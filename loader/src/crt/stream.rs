@@ -12,6 +12,7 @@ use super::errno::{self, code};
 use super::fd::{self, Mode};
 use super::lock::GuestLock;
 use super::os::{FileKind, Whence};
+use crate::dlls::kernel32::critical_section::{self, CriticalSection};
 use crate::export::{Guest, Ptr};
 use crate::{guest_struct, heap, win_api};
 
@@ -153,8 +154,12 @@ pub fn get(file: Ptr<File>) -> Option<Arc<Shared>> {
 }
 
 /// Makes a stream on a descriptor.
+///
+/// A critical section follows the `FILE`: the `_lock_file` of mingw-w64's static library (`mingw_lock.c`, `_FILEX`)
+/// enters it itself for every stream outside of `_iob`.
 pub fn create(number: i32) -> Option<Ptr<File>> {
-    let at = heap::process().allocate(File::size(), true)?;
+    let at = heap::process().allocate(File::size() + CriticalSection::size(), true)?;
+    critical_section::InitializeCriticalSection(Ptr::new(at + File::size() as u64));
     let file = Ptr::new(at);
     streams().write().insert(at, shared(file, number));
     Some(file)

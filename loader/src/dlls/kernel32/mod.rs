@@ -2,14 +2,14 @@
 
 mod consoleapi;
 mod create_process;
-mod critical_section;
-mod errhandlingapi;
+pub mod critical_section;
+pub mod errhandlingapi;
 mod fibersapi;
 pub mod fileapi;
 mod fileinfo;
 mod filesystem;
 mod format_message;
-mod handleapi;
+pub mod handleapi;
 pub mod heapapi;
 mod ioapi;
 mod jobapi;

@@ -1,0 +1,416 @@
+//! `io.h`, `fcntl.h` and `sys/stat.h`: descriptors and files by name.
+//!
+//! Sources: Microsoft Learn, "_open, _wopen", "_sopen", "_setmode", "_stat, _fstat", "_access", "_pipe".
+
+use super::errno::{self, code};
+use super::fd::{self, Fd, Mode};
+use super::mem::{self, Char};
+use super::os::{self, FileKind, Open, Whence};
+use super::startup;
+use super::text::{self, CodePage};
+use super::twins::twins;
+use super::unit::Unit;
+use crate::export::{Ptr, VarArgs};
+use crate::win_api;
+
+/// Flags of `_open`.
+#[allow(missing_docs, reason = "named as in fcntl.h, without _O_")]
+pub mod flags {
+    pub const RDONLY: i32 = 0;
+    pub const WRONLY: i32 = 1;
+    pub const RDWR: i32 = 2;
+    pub const ACCESS: i32 = 3;
+    pub const APPEND: i32 = 0x8;
+    pub const RANDOM: i32 = 0x10;
+    pub const SEQUENTIAL: i32 = 0x20;
+    pub const TEMPORARY: i32 = 0x40;
+    pub const NOINHERIT: i32 = 0x80;
+    pub const CREAT: i32 = 0x100;
+    pub const TRUNC: i32 = 0x200;
+    pub const EXCL: i32 = 0x400;
+    pub const SHORT_LIVED: i32 = 0x1000;
+    pub const TEXT: i32 = 0x4000;
+    pub const BINARY: i32 = 0x8000;
+    pub const WTEXT: i32 = 0x1_0000;
+    pub const U16TEXT: i32 = 0x2_0000;
+    pub const U8TEXT: i32 = 0x4_0000;
+}
+
+/// Returns a path in wide characters.
+pub fn path<T: Char>(at: Ptr<T>) -> Vec<u16> {
+    let units = mem::string(at);
+    if T::WIDE {
+        return units
+            .iter()
+            .map(|unit| u16::from_low(unit.code()))
+            .collect();
+    }
+    let bytes: Vec<u8> = units.iter().map(|unit| u8::from_low(unit.code())).collect();
+    text::wide(CodePage::Utf8, &bytes)
+        .unwrap_or_else(|| String::from_utf8_lossy(&bytes).encode_utf16().collect())
+}
+
+/// Turns a result into 0 or -1 with `errno`.
+pub fn status(result: Result<(), i32>) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(number) => {
+            errno::set_errno(number);
+            -1
+        }
+    }
+}
+
+/// Turns a result into its value or -1 with `errno`.
+fn value(result: Result<i32, i32>) -> i32 {
+    result.unwrap_or_else(|number| {
+        errno::set_errno(number);
+        -1
+    })
+}
+
+/// Returns the translation that open flags ask for.
+fn mode_of(open: i32) -> Mode {
+    const DEFAULT_MASK: i32 = flags::BINARY | flags::TEXT;
+    let chosen = if open & (DEFAULT_MASK | flags::WTEXT | flags::U8TEXT | flags::U16TEXT) == 0 {
+        startup::_fmode.ptr().read()
+    } else {
+        open
+    };
+    match chosen {
+        c if c & flags::U8TEXT != 0 => Mode::Utf8,
+        c if c & (flags::U16TEXT | flags::WTEXT) != 0 => Mode::Utf16,
+        c if c & flags::BINARY != 0 => Mode::Binary,
+        _ => Mode::Text,
+    }
+}
+
+/// Returns the arguments of `CreateFileW` for open flags; `None` if they contradict each other.
+fn translate(open: i32, share: i32, permissions: i32) -> Option<Open> {
+    const GENERIC_READ: u32 = 0x8000_0000;
+    const GENERIC_WRITE: u32 = 0x4000_0000;
+    const DELETE: u32 = 0x1_0000;
+    const WRITE_PERMISSION: i32 = 0x80;
+    let access = match open & flags::ACCESS {
+        flags::RDONLY => GENERIC_READ,
+        flags::WRONLY => GENERIC_WRITE,
+        flags::RDWR => GENERIC_READ | GENERIC_WRITE,
+        _ => return None,
+    };
+    // SH_COMPAT, SH_DENYRW, SH_DENYWR, SH_DENYRD, SH_DENYNO, SH_SECURE.
+    let share = match share {
+        0x10 => 0,
+        0x20 => 1,
+        0x30 => 2,
+        0 | 0x40 => 3,
+        0x80 => u32::from(access == GENERIC_READ),
+        _ => return None,
+    };
+    let create = open & (flags::CREAT | flags::TRUNC | flags::EXCL);
+    // CREATE_NEW 1, CREATE_ALWAYS 2, OPEN_EXISTING 3, OPEN_ALWAYS 4, TRUNCATE_EXISTING 5.
+    let disposition = match (
+        create & flags::CREAT != 0,
+        create & flags::TRUNC != 0,
+        create & flags::EXCL != 0,
+    ) {
+        (true, _, true) => 1,
+        (true, true, false) => 2,
+        (true, false, false) => 4,
+        (false, true, _) => 5,
+        (false, false, _) => 3,
+    };
+    const READONLY: u32 = 1;
+    const NORMAL: u32 = 0x80;
+    const TEMPORARY: u32 = 0x100;
+    const DELETE_ON_CLOSE: u32 = 0x0400_0000;
+    let mut attributes = NORMAL;
+    if open & flags::CREAT != 0 && permissions & WRITE_PERMISSION == 0 {
+        attributes = READONLY;
+    }
+    if open & flags::SHORT_LIVED != 0 {
+        attributes |= TEMPORARY;
+    }
+    let is_temporary = open & flags::TEMPORARY != 0;
+    Some(Open {
+        access: access | if is_temporary { DELETE } else { 0 },
+        share: share | if is_temporary { 4 } else { 0 },
+        disposition,
+        flags: attributes | if is_temporary { DELETE_ON_CLOSE } else { 0 },
+    })
+}
+
+/// Opens a file; returns the descriptor.
+pub fn open(path: &[u16], open: i32, share: i32, permissions: i32) -> Result<i32, i32> {
+    let how = translate(open, share, permissions).ok_or(code::EINVAL)?;
+    let no_inherit = open & flags::NOINHERIT != 0;
+    let handle = os::open(path, how, !no_inherit).map_err(fd::win32)?;
+    let kind = os::file_kind(handle);
+    fd::add(Fd {
+        handle,
+        kind,
+        mode: mode_of(open),
+        append: open & flags::APPEND != 0,
+        at_end: false,
+        no_inherit,
+    })
+}
+
+fn open_checked<T: Char>(
+    to: Ptr<i32>,
+    name: Ptr<T>,
+    flags: i32,
+    share: i32,
+    permissions: i32,
+) -> i32 {
+    if to.is_null() || name.is_null() {
+        return errno::invalid_parameter();
+    }
+    match open(&path(name), flags, share, permissions) {
+        Ok(number) => {
+            to.write(number);
+            0
+        }
+        Err(number) => {
+            to.write(-1);
+            errno::fail(number)
+        }
+    }
+}
+
+/// `_SH_DENYNO`.
+const SHARE_ALL: i32 = 0x40;
+
+twins! {
+    /// Opens a file.
+    "msvcrt.dll|ucrtbase.dll" fn _open / _wopen(name: Ptr<Char>, open_flags: i32, permissions: VarArgs) -> i32 {
+        let mut permissions = permissions;
+        let permissions = if open_flags & flags::CREAT != 0 { permissions.next_i32() } else { 0 };
+        value(open(&path(name), open_flags, SHARE_ALL, permissions))
+    }
+
+    /// Opens a file with sharing.
+    "msvcrt.dll|ucrtbase.dll" fn _sopen / _wsopen(name: Ptr<Char>, open_flags: i32, share: i32, permissions: VarArgs) -> i32 {
+        let mut permissions = permissions;
+        let permissions = if open_flags & flags::CREAT != 0 { permissions.next_i32() } else { 0 };
+        value(open(&path(name), open_flags, share, permissions))
+    }
+
+    /// Opens a file with sharing and stores the descriptor.
+    "msvcrt.dll|ucrtbase.dll" fn _sopen_s / _wsopen_s(to: Ptr<i32>, name: Ptr<Char>, open_flags: i32, share: i32, permissions: i32) -> i32 {
+        open_checked(to, name, open_flags, share, permissions)
+    }
+
+    /// Opens a file with sharing and stores the descriptor.
+    "ucrtbase.dll" fn _sopen_dispatch / _wsopen_dispatch(name: Ptr<Char>, open_flags: i32, share: i32, permissions: i32, to: Ptr<i32>, _is_secure: i32) -> i32 {
+        open_checked(to, name, open_flags, share, permissions)
+    }
+
+    /// Creates a file.
+    "msvcrt.dll|ucrtbase.dll" fn _creat / _wcreat(name: Ptr<Char>, permissions: i32) -> i32 {
+        value(open(&path(name), flags::CREAT | flags::TRUNC | flags::RDWR, SHARE_ALL, permissions))
+    }
+}
+
+fn whence_of(origin: i32) -> Result<Whence, i32> {
+    match origin {
+        0 => Ok(Whence::Start),
+        1 => Ok(Whence::Current),
+        2 => Ok(Whence::End),
+        _ => Err(code::EINVAL),
+    }
+}
+
+fn seek(number: i32, offset: i64, origin: i32) -> i64 {
+    whence_of(origin)
+        .and_then(|whence| fd::seek(number, offset, whence))
+        .unwrap_or_else(|number| {
+            errno::set_errno(number);
+            -1
+        })
+}
+
+fn length(number: i32) -> i64 {
+    fd::get(number)
+        .and_then(|fd| os::size(fd.handle).map_err(fd::win32))
+        .unwrap_or_else(|number| {
+            errno::set_errno(number);
+            -1
+        })
+}
+
+win_api! {
+    /// Closes a descriptor.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _close(number: i32) -> i32 {
+        status(fd::close(number))
+    }
+
+    /// Reads from a descriptor.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _read(number: i32, to: Ptr<u8>, count: u32) -> i32 {
+        match fd::read(number, (count as usize).min(1 << 30)) {
+            Ok(bytes) => {
+                to.write_bytes(&bytes);
+                i32::try_from(bytes.len()).unwrap_or(i32::MAX)
+            }
+            Err(number) => status(Err(number)),
+        }
+    }
+
+    /// Writes to a descriptor.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _write(number: i32, from: Ptr<u8>, count: u32) -> i32 {
+        let bytes = from.read_bytes(count as usize);
+        value(fd::write(number, &bytes).map(|done| i32::try_from(done).unwrap_or(i32::MAX)))
+    }
+
+    /// Moves the file pointer.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _lseek(number: i32, offset: i32, origin: i32) -> i32 {
+        i32::try_from(seek(number, i64::from(offset), origin)).unwrap_or(-1)
+    }
+
+    /// Moves the file pointer.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _lseeki64(number: i32, offset: i64, origin: i32) -> i64 {
+        seek(number, offset, origin)
+    }
+
+    /// Returns the file pointer.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _tell(number: i32) -> i32 {
+        i32::try_from(seek(number, 0, 1)).unwrap_or(-1)
+    }
+
+    /// Returns the file pointer.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _telli64(number: i32) -> i64 {
+        seek(number, 0, 1)
+    }
+
+    /// Returns the size of a file.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _filelength(number: i32) -> i32 {
+        i32::try_from(length(number)).unwrap_or(-1)
+    }
+
+    /// Returns the size of a file.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _filelengthi64(number: i32) -> i64 {
+        length(number)
+    }
+
+    /// Cuts or extends a file.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _chsize(number: i32, size: i32) -> i32 {
+        status(fd::get(number).and_then(|fd| os::set_size(fd.handle, i64::from(size)).map_err(fd::win32)))
+    }
+
+    /// Cuts or extends a file; returns the error.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _chsize_s(number: i32, size: i64) -> i32 {
+        match fd::get(number).and_then(|fd| os::set_size(fd.handle, size).map_err(fd::win32)) {
+            Ok(()) => 0,
+            Err(number) => errno::fail(number),
+        }
+    }
+
+    /// Writes a file's data to the disk.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _commit(number: i32) -> i32 {
+        status(fd::get(number).and_then(|fd| os::commit(fd.handle).map_err(fd::win32)))
+    }
+
+    /// Duplicates a descriptor.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _dup(number: i32) -> i32 {
+        value(fd::duplicate(number, None))
+    }
+
+    /// Duplicates a descriptor to a number.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _dup2(number: i32, target: i32) -> i32 {
+        status(fd::duplicate(number, Some(target)).map(|_| ()))
+    }
+
+    /// Tells whether a descriptor is at the end of its file.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _eof(number: i32) -> i32 {
+        let end = length(number);
+        if end < 0 { -1 } else { i32::from(seek(number, 0, 1) >= end) }
+    }
+
+    /// Tells whether a descriptor is a character device.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _isatty(number: i32) -> i32 {
+        match fd::get(number) {
+            Ok(fd) if fd.kind == FileKind::Character => 0x40,
+            Ok(_) => 0,
+            Err(number) => {
+                errno::set_errno(number);
+                0
+            }
+        }
+    }
+
+    /// Sets the translation of a descriptor; returns the one before.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _setmode(number: i32, mode: i32) -> i32 {
+        const KNOWN: [i32; 5] = [flags::BINARY, flags::TEXT, flags::WTEXT, flags::U16TEXT, flags::U8TEXT];
+        if !KNOWN.contains(&mode) {
+            errno::invalid_parameter();
+            return -1;
+        }
+        let mut before = -1;
+        let done = fd::update(number, |fd| {
+            before = match fd.mode {
+                Mode::Binary => flags::BINARY,
+                Mode::Text => flags::TEXT,
+                Mode::Utf8 => flags::U8TEXT,
+                Mode::Utf16 => flags::U16TEXT,
+            };
+            fd.mode = mode_of(mode);
+        });
+        if done.is_ok() { before } else { status(done) }
+    }
+
+    /// Returns the handle behind a descriptor.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _get_osfhandle(number: i32) -> ntlpc_abi::Handle {
+        match fd::get(number) {
+            Ok(fd) => fd.handle,
+            Err(number) => {
+                errno::set_errno(number);
+                ntlpc_abi::Handle(u64::MAX)
+            }
+        }
+    }
+
+    /// Makes a descriptor of a handle.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _open_osfhandle(handle: ntlpc_abi::Handle, open_flags: i32) -> i32 {
+        let kind = os::file_kind(handle);
+        let mode = if open_flags & (flags::TEXT | flags::U8TEXT | flags::U16TEXT | flags::WTEXT) == 0 { Mode::Binary } else { mode_of(open_flags) };
+        value(fd::add(Fd {
+            handle,
+            kind,
+            mode,
+            append: open_flags & flags::APPEND != 0,
+            at_end: false,
+            no_inherit: open_flags & flags::NOINHERIT != 0,
+        }))
+    }
+
+    /// Sets the permission mask of new files; returns the one before.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _umask(mask: i32) -> i32 {
+        static MASK: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+        MASK.swap(mask & 0o600, std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_flags_become_create_file_arguments() {
+        let how = translate(
+            flags::WRONLY | flags::CREAT | flags::TRUNC,
+            SHARE_ALL,
+            0o600,
+        )
+        .expect("valid");
+        assert_eq!(
+            (how.access, how.share, how.disposition, how.flags),
+            (0x4000_0000, 3, 2, 0x80)
+        );
+        let how = translate(flags::RDONLY, 0x80, 0).expect("valid");
+        assert_eq!(
+            (how.access, how.share, how.disposition),
+            (0x8000_0000, 1, 3)
+        );
+        assert!(translate(flags::ACCESS, SHARE_ALL, 0).is_none());
+        assert!(translate(flags::RDONLY, 0x50, 0).is_none());
+    }
+}
