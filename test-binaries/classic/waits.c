@@ -113,6 +113,55 @@ TEST(timeout_is_kept)
     pair_close(&server);
 }
 
+static HANDLE registered, called;
+static LONG callbacks, taken;
+
+/* The wait is registered again before a callback runs, so one message may cause several callbacks. */
+static void CALLBACK take_if_there(void *arg, BOOLEAN timed_out)
+{
+    struct msg received;
+    (void)arg;
+    CHECK(!timed_out, lpc(38));
+    InterlockedIncrement(&callbacks);
+    if (receive_within(registered, NULL, &received, 0) == STATUS_SUCCESS && InterlockedIncrement(&taken))
+        SetEvent(called);
+}
+
+/* Registers a wait, sends ten messages one after the other and waits until a callback took each. */
+static void take_by_registered_wait(ULONG flags)
+{
+    struct pair server, client;
+    HANDLE wait;
+    REQUIRE(waitable_pair(&server, &client), SETUP);
+    callbacks = taken = 0;
+    registered = server.conn;
+    called = CreateEventW(NULL, FALSE, FALSE, NULL);
+    REQUIRE(RegisterWaitForSingleObject(&wait, server.conn, take_if_there, NULL, INFINITE, flags), SETUP);
+    CHECK_EQ(WaitForSingleObject(called, 100), WAIT_TIMEOUT, lpc(38));
+    CHECK_EQ(callbacks, 0, lpc(38));
+    for (int i = 0; i < 10; i++) {
+        send_one(client.cli);
+        CHECK_EQ(WaitForSingleObject(called, 10000), WAIT_OBJECT_0, lpc(38));
+    }
+    CHECK(UnregisterWaitEx(wait, INVALID_HANDLE_VALUE), SETUP);
+    CHECK_EQ(taken, 10, lpc(38));
+    CloseHandle(called);
+    pair_close(&client);
+    pair_close(&server);
+}
+
+TEST(registered_wait)
+{
+    take_by_registered_wait(WT_EXECUTEDEFAULT);
+}
+
+/* Here a callback ends before the port is waited for again: one callback for each message. */
+TEST(registered_wait_in_wait_thread)
+{
+    take_by_registered_wait(WT_EXECUTEINWAITTHREAD);
+    CHECK_EQ(callbacks, 10, lpc(38));
+}
+
 TEST(signal_and_wait)
 {
     struct pair server, client;
