@@ -1,19 +1,26 @@
 /*
- * Measures port traffic, PE to PE: `ping server NAME CPU` and
- * `ping client NAME CPU MODE SIZE COUNT CLIENTS`.
+ * Measures port traffic, PE to PE; scripts/bench reads what it prints.
  *
- * MODE is request, datagram, connect or view. The client prints one line: MODE SIZE COUNT nanoseconds, and for several clients
- * the fewest and the most operations of one of them.
+ * ping server NAME CPU                  serves until it is killed, on CPU unless that is -1; prints "ready"
+ * ping client NAME CPU request SIZE LIMIT       round trips
+ * ping client NAME CPU view SIZE LIMIT          round trips that carry 64 KiB in a view
+ * ping client NAME CPU datagram SIZE LIMIT      datagrams, until the last was received
+ * ping client NAME CPU connect SIZE LIMIT       connections made and closed
+ * ping client NAME CPU fan SIZE LIMIT CLIENTS   round trips of several threads, each with its own connection
+ * ping client NAME CPU idle SIZE LIMIT          makes that many connections, prints "ready", round trips on the last
+ *
+ * LIMIT: see sample.h. `fan` prints operations, nanoseconds, and the fewest and most operations of a client.
  */
 #define LPCTEST_STATIC_IMPORT
 #include "../ntport.h"
-#include <stdio.h>
-#include <stdlib.h>
+#include "sample.h"
 
 struct message {
     PORT_MESSAGE h;
     char data[MAX_DATA_LENGTH];
 };
+
+enum { VIEW_SIZE = 65536, MOST_CLIENTS = 64 };
 
 static wchar_t name_buffer[128];
 static UNICODE_STRING port_name;
@@ -25,54 +32,73 @@ static void use_cpu(const char *text)
         SetProcessAffinityMask(GetCurrentProcess(), (ULONG_PTR)1 << cpu);
 }
 
-static void fail(const char *what, NTSTATUS status)
+static void check(const char *what, NTSTATUS status)
 {
-    fprintf(stderr, "ping: %s: %08lx\n", what, (unsigned long)status);
-    exit(1);
+    if (status) {
+        fprintf(stderr, "ping: %s: %08lx\n", what, (unsigned long)status);
+        exit(1);
+    }
 }
 
-static int serve(void)
+static void say(const char *word)
+{
+    puts(word);
+    fflush(stdout);
+}
+
+static long long sample_now(void)
+{
+    static LARGE_INTEGER frequency;
+    LARGE_INTEGER now;
+    if (!frequency.QuadPart)
+        QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&now);
+    return (long long)((double)now.QuadPart * 1e9 / (double)frequency.QuadPart);
+}
+
+/* What the server keeps of a connection: its PortContext. */
+struct connection {
+    HANDLE port;
+    char *view;
+};
+
+static void accept_connection(struct message *m)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    REMOTE_PORT_VIEW remote = {sizeof remote, 0, NULL};
+    check("NtAcceptConnectPort", NtAcceptConnectPort(&connection->port, connection, &m->h, TRUE, NULL, &remote));
+    connection->view = remote.ViewBase;
+    check("NtCompleteConnectPort", NtCompleteConnectPort(connection->port));
+}
+
+static void serve(void)
 {
     OBJECT_ATTRIBUTES attributes = {sizeof attributes, NULL, &port_name, 0, NULL, NULL};
     HANDLE port;
     struct message m;
     PORT_MESSAGE *reply = NULL;
-    char *view = NULL;
-    char *private_copy = malloc(65536);
-    long open = 0, opened = 0;
-    NTSTATUS status = NtCreatePort(&port, &attributes, 64, MAX_TOTAL_LENGTH, 0);
-    if (status)
-        fail("NtCreatePort", status);
-    puts("ready");
-    fflush(stdout);
+    char *private_copy = malloc(VIEW_SIZE);
+    check("NtCreatePort", NtCreatePort(&port, &attributes, 64, MAX_TOTAL_LENGTH, 0));
+    say("ready");
     for (;;) {
-        status = NtReplyWaitReceivePort(port, NULL, reply, &m.h);
-        if (status && reply) {
-            reply = NULL;
-            continue;
-        }
+        struct connection *connection = NULL;
+        NTSTATUS status = NtReplyWaitReceivePort(port, (void **)&connection, reply, &m.h);
         reply = NULL;
-        if (m.h.Type == LPC_CONNECTION_REQUEST) {
-            HANDLE connection;
-            REMOTE_PORT_VIEW remote = {sizeof remote, 0, NULL};
-            status = NtAcceptConnectPort(&connection, NULL, &m.h, TRUE, NULL, &remote);
-            if (!status)
-                status = NtCompleteConnectPort(connection);
-            if (status)
-                fail("accept", status);
-            if (remote.ViewBase)
-                view = remote.ViewBase;
-            open++;
-            opened++;
-        } else if (m.h.Type == LPC_REQUEST) {
-            if (view && m.data[0] == 'v')
-                memcpy(private_copy, view, 65536);
+        if (status)
+            continue;
+        switch (m.h.Type) {
+        case LPC_CONNECTION_REQUEST:
+            accept_connection(&m);
+            break;
+        case LPC_REQUEST:
+            if (connection->view)
+                memcpy(private_copy, connection->view, VIEW_SIZE);
             reply = &m.h;
-        } else if (m.h.Type == LPC_PORT_CLOSED) {
-            if (--open == 0 && opened && m.h.MessageId)
-                opened = 0;
-        } else if (m.h.Type == LPC_DATAGRAM && m.data[0] == 'q') {
-            return 0;
+            break;
+        case LPC_PORT_CLOSED:
+            NtClose(connection->port);
+            free(connection);
+            break;
         }
     }
 }
@@ -81,9 +107,7 @@ static HANDLE open_port(PORT_VIEW *view)
 {
     SECURITY_QUALITY_OF_SERVICE qos = {sizeof qos, SecurityImpersonation, SECURITY_STATIC_TRACKING, FALSE};
     HANDLE port;
-    NTSTATUS status = NtConnectPort(&port, &port_name, &qos, view, NULL, NULL, NULL, NULL);
-    if (status)
-        fail("NtConnectPort", status);
+    check("NtConnectPort", NtConnectPort(&port, &port_name, &qos, view, NULL, NULL, NULL, NULL));
     return port;
 }
 
@@ -95,72 +119,117 @@ static void prepare(struct message *m, int size)
     memset(m->data, 'x', size);
 }
 
-static long long ticks(void)
+static struct sample sample;
+static struct message request, reply;
+
+static void round_trip(HANDLE port)
 {
-    LARGE_INTEGER now;
-    QueryPerformanceCounter(&now);
-    return now.QuadPart;
+    check("NtRequestWaitReplyPort", NtRequestWaitReplyPort(port, &request.h, &reply.h));
 }
 
-static long long nanoseconds(long long from, long long to)
+static void round_trips(const char *limit)
 {
-    LARGE_INTEGER frequency;
-    QueryPerformanceFrequency(&frequency);
-    return (long long)((double)(to - from) * 1e9 / (double)frequency.QuadPart);
+    HANDLE port = open_port(NULL);
+    for (sample_begin(&sample, limit, 128); sample_next(&sample);)
+        round_trip(port);
+    sample_print(&sample);
 }
 
-static volatile LONG go;
-static volatile LONG stop;
-static LONG done[64];
-static int payload;
+static void views(const char *limit)
+{
+    PORT_VIEW view = {sizeof view, NULL, 0, VIEW_SIZE, NULL, NULL};
+    char *source = malloc(VIEW_SIZE);
+    HANDLE port;
+    view.SectionHandle = CreateFileMappingA(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, VIEW_SIZE, NULL);
+    memset(source, 7, VIEW_SIZE);
+    port = open_port(&view);
+    for (sample_begin(&sample, limit, 16); sample_next(&sample);) {
+        memcpy(view.ViewBase, source, VIEW_SIZE);
+        round_trip(port);
+    }
+    sample_print(&sample);
+}
+
+static void datagrams(const char *limit)
+{
+    HANDLE port = open_port(NULL);
+    for (sample_begin(&sample, limit, 1024); sample_next(&sample);) {
+        NTSTATUS status;
+        while ((status = NtRequestPort(port, &request.h)) == STATUS_NO_MEMORY)
+            Sleep(0);
+        check("NtRequestPort", status);
+    }
+    round_trip(port);
+    sample.end = sample_now();
+    sample_print(&sample);
+}
+
+static void connections(const char *limit)
+{
+    for (sample_begin(&sample, limit, 8); sample_next(&sample);)
+        NtClose(open_port(NULL));
+    sample_print(&sample);
+}
+
+static void idle_connections(const char *limit)
+{
+    HANDLE port = NULL;
+    for (long left = atol(limit); left > 0; left--) {
+        port = open_port(NULL);
+        round_trip(port);
+    }
+    say("ready");
+    getchar();
+    for (sample_begin(&sample, "100ms", 128); sample_next(&sample);)
+        round_trip(port);
+    sample_print(&sample);
+}
+
+static volatile LONG connected, go, stop;
+static LONG done[MOST_CLIENTS];
 
 static DWORD WINAPI one_of_many(void *which)
 {
-    struct message request, reply;
+    struct message own = request, answer;
     HANDLE port = open_port(NULL);
-    prepare(&request, payload);
+    InterlockedIncrement(&connected);
     while (!go)
-        Sleep(0);
+        Sleep(1);
     while (!stop) {
-        NTSTATUS status = NtRequestWaitReplyPort(port, &request.h, &reply.h);
-        if (status)
-            fail("NtRequestWaitReplyPort", status);
+        check("NtRequestWaitReplyPort", NtRequestWaitReplyPort(port, &own.h, &answer.h));
         done[(ULONG_PTR)which]++;
     }
     NtClose(port);
     return 0;
 }
 
-static int fan_in(int clients, int milliseconds)
+static void fan_in(const char *limit, int clients)
 {
-    HANDLE threads[64];
-    LONG least, most;
+    HANDLE threads[MOST_CLIENTS];
+    LONG least = 0x7fffffff, most = 0;
     long long total = 0, from, to;
+    if (clients < 1 || clients > MOST_CLIENTS)
+        exit(2);
     for (int i = 0; i < clients; i++)
         threads[i] = CreateThread(NULL, 0, one_of_many, (void *)(ULONG_PTR)i, 0, NULL);
-    Sleep(100);
-    from = ticks();
+    while (connected < clients)
+        Sleep(1);
+    from = sample_now();
     go = 1;
-    Sleep(milliseconds);
+    Sleep(atoi(limit));
     stop = 1;
-    to = ticks();
-    least = most = done[0];
+    to = sample_now();
     for (int i = 0; i < clients; i++) {
         total += done[i];
-        if (done[i] < least)
-            least = done[i];
-        if (done[i] > most)
-            most = done[i];
+        least = done[i] < least ? done[i] : least;
+        most = done[i] > most ? done[i] : most;
     }
     WaitForMultipleObjects(clients, threads, TRUE, 10000);
-    printf("%lld %lld %ld %ld\n", total, nanoseconds(from, to), least, most);
-    return 0;
+    printf("%lld %lld %ld %ld\n", total, to - from, least, most);
 }
 
 int main(int argc, char **argv)
 {
-    struct message request, reply;
-    long long from = 0, to;
     if (argc < 4)
         return 2;
     _snwprintf(name_buffer, 127, L"\\RPC Control\\ntlpc-bench-%hs", argv[2]);
@@ -168,60 +237,24 @@ int main(int argc, char **argv)
     port_name.Length = (USHORT)(wcslen(name_buffer) * 2);
     use_cpu(argv[3]);
     if (!strcmp(argv[1], "server"))
-        return serve();
+        serve();
     if (argc < 7)
         return 2;
-    payload = atoi(argv[5]);
-    long count = atol(argv[6]);
-    prepare(&request, payload);
-    if (!strcmp(argv[4], "fan"))
-        return fan_in(argc > 7 ? atoi(argv[7]) : 1, (int)count);
-    if (!strcmp(argv[4], "connect")) {
-        NtClose(open_port(NULL));
-        from = ticks();
-        for (long i = 0; i < count; i++)
-            NtClose(open_port(NULL));
-        to = ticks();
-    } else if (!strcmp(argv[4], "quit")) {
-        HANDLE port = open_port(NULL);
-        request.data[0] = 'q';
-        NtRequestPort(port, &request.h);
-        return 0;
-    } else if (!strcmp(argv[4], "datagram")) {
-        HANDLE port = open_port(NULL);
-        NTSTATUS status;
-        from = ticks();
-        for (long i = 0; i < count; i++)
-            while ((status = NtRequestPort(port, &request.h)) != 0)
-                if (status != STATUS_NO_MEMORY)
-                    fail("NtRequestPort", status);
-        NtRequestWaitReplyPort(port, &request.h, &reply.h);
-        to = ticks();
-        NtClose(port);
-    } else {
-        PORT_VIEW view = {sizeof view, NULL, 0, 65536, NULL, NULL};
-        char *source = malloc(65536);
-        int is_view = !strcmp(argv[4], "view");
-        HANDLE port;
-        if (is_view) {
-            view.SectionHandle = CreateFileMappingA(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 65536, NULL);
-            request.data[0] = 'v';
-        }
-        memset(source, 7, 65536);
-        port = open_port(is_view ? &view : NULL);
-        for (long i = -count / 20; i < count; i++) {
-            NTSTATUS status;
-            if (i == 0)
-                from = ticks();
-            if (is_view)
-                memcpy(view.ViewBase, source, 65536);
-            status = NtRequestWaitReplyPort(port, &request.h, &reply.h);
-            if (status)
-                fail("NtRequestWaitReplyPort", status);
-        }
-        to = ticks();
-        NtClose(port);
-    }
-    printf("%ld %lld\n", count, nanoseconds(from, to));
+    const char *mode = argv[4], *limit = argv[6];
+    prepare(&request, atoi(argv[5]));
+    if (!strcmp(mode, "request"))
+        round_trips(limit);
+    else if (!strcmp(mode, "view"))
+        views(limit);
+    else if (!strcmp(mode, "datagram"))
+        datagrams(limit);
+    else if (!strcmp(mode, "connect"))
+        connections(limit);
+    else if (!strcmp(mode, "idle"))
+        idle_connections(limit);
+    else if (!strcmp(mode, "fan"))
+        fan_in(limit, argc > 7 ? atoi(argv[7]) : 1);
+    else
+        return 2;
     return 0;
 }
