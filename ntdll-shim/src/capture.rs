@@ -1,4 +1,4 @@
-//! Copies between host memory and guest memory that may fault.
+//! Copies between host memory and guest memory that may fault, and compare-and-swap on guest memory.
 //!
 //! A bad guest pointer makes the copy return `STATUS_ACCESS_VIOLATION`. The copy is one instruction at a known address;
 //! whoever owns the SIGSEGV handler asks [`fixup`] first and resumes at the address it gives. Without such a handler
@@ -47,6 +47,21 @@ global_asm!(
     "4:  rep movsb",
     "    xor eax, eax",
     "    ret",
+    // fn(rdi = at, rsi = expected, rdx = new, rcx = seen) -> rax = 0, or 1 if the access faulted.
+    ".globl ntlpc_guarded_exchange",
+    "ntlpc_guarded_exchange:",
+    "    mov rax, rsi",
+    "    lock cmpxchg [rdi], rdx",
+    "    mov [rcx], rax",
+    "    xor eax, eax",
+    "    ret",
+    ".globl ntlpc_guarded_exchange32",
+    "ntlpc_guarded_exchange32:",
+    "    mov eax, esi",
+    "    lock cmpxchg [rdi], edx",
+    "    mov [rcx], rax",
+    "    xor eax, eax",
+    "    ret",
     "ntlpc_guarded_copy_last:",
     "ntlpc_guarded_copy_fault:",
     "    mov eax, 1",
@@ -56,6 +71,8 @@ global_asm!(
 
 unsafe extern "C" {
     fn ntlpc_guarded_copy(to: *mut u8, from: *const u8, len: usize) -> u32;
+    fn ntlpc_guarded_exchange(at: u64, expected: u64, new: u64, seen: *mut u64) -> u32;
+    fn ntlpc_guarded_exchange32(at: u64, expected: u64, new: u64, seen: *mut u64) -> u32;
     fn ntlpc_guarded_copy_first();
     fn ntlpc_guarded_copy_last();
     fn ntlpc_guarded_copy_fault();
@@ -110,6 +127,38 @@ pub unsafe fn write_from(to: UserPtr, from: *const u8, len: usize) -> Result<(),
     check_range(to, len)?;
     // SAFETY: 1. `from` is valid by contract. 2. A fault on `to` resumes at the fault label, see `fixup`.
     done(unsafe { ntlpc_guarded_copy(to.0 as *mut u8, from, len) })
+}
+
+/// Replaces the aligned 64-bit value at `at` by `new` if it is `expected`; returns the value that was there.
+///
+/// # Errors
+/// `ACCESS_VIOLATION`, also for an address that is not aligned.
+pub fn compare_exchange64(at: UserPtr, expected: u64, new: u64) -> Result<u64, NtStatus> {
+    check_word(at, size_of::<u64>())?;
+    let mut seen = 0;
+    // SAFETY: 1. `seen` is valid. 2. A fault on `at` resumes at the fault label, see `fixup`.
+    done(unsafe { ntlpc_guarded_exchange(at.0, expected, new, &raw mut seen) })?;
+    Ok(seen)
+}
+
+/// As [`compare_exchange64`], for a 32-bit value.
+///
+/// # Errors
+/// As [`compare_exchange64`].
+pub fn compare_exchange32(at: UserPtr, expected: u32, new: u32) -> Result<u32, NtStatus> {
+    check_word(at, size_of::<u32>())?;
+    let mut seen = 0;
+    // SAFETY: as in `compare_exchange64`.
+    done(unsafe { ntlpc_guarded_exchange32(at.0, expected.into(), new.into(), &raw mut seen) })?;
+    Ok(seen as u32)
+}
+
+fn check_word(at: UserPtr, size: usize) -> Result<(), NtStatus> {
+    if at.0.is_multiple_of(size as u64) {
+        check_range(at, size)
+    } else {
+        Err(NtStatus::ACCESS_VIOLATION)
+    }
 }
 
 fn check_range(at: UserPtr, len: usize) -> Result<(), NtStatus> {
@@ -201,6 +250,27 @@ mod tests {
             write(UserPtr(back.as_mut_ptr() as u64), &to).expect("writable");
             assert_eq!(&back[..len], &from[..]);
             assert_eq!(back[len], 0, "nothing beyond the length is written");
+        }
+    }
+
+    #[test]
+    fn exchange_changes_only_what_it_expects_and_survives_bad_pointers() {
+        install_handler();
+        let mut words = [5_u64, 7];
+        let at = UserPtr(words.as_mut_ptr() as u64);
+        assert_eq!(compare_exchange64(at, 4, 9), Ok(5));
+        assert_eq!(compare_exchange64(at, 5, 9), Ok(5));
+        assert_eq!(compare_exchange32(at.offset(8), 7, u32::MAX), Ok(7));
+        assert_eq!(words, [9, u64::from(u32::MAX)]);
+        for bad in [UserPtr::NULL, at.offset(2), UserPtr(u64::MAX - 7)] {
+            assert_eq!(
+                compare_exchange64(bad, 0, 0),
+                Err(NtStatus::ACCESS_VIOLATION)
+            );
+            assert_eq!(
+                compare_exchange32(bad, 0, 0),
+                Err(NtStatus::ACCESS_VIOLATION)
+            );
         }
     }
 

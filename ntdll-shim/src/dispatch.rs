@@ -2,7 +2,7 @@
 
 use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr, for_each_call};
 
-use crate::{classic, interrupt, trace};
+use crate::{alpc, classic, interrupt, trace};
 
 /// The arguments of one call: 64-bit slots, in order, as every host's entry lays them out.
 #[derive(Clone, Copy, Debug)]
@@ -36,14 +36,51 @@ macro_rules! argument {
     };
 }
 
+/// A helper touched memory it could not: the host raises `STATUS_ACCESS_VIOLATION` for this address in the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault(pub UserPtr);
+
+/// A value as the guest finds it in its result register.
+pub(crate) trait Register {
+    fn bits(self) -> u64;
+}
+
+macro_rules! registers {
+    ($($ty:ty = |$value:ident| $bits:expr;)*) => {$(
+        impl Register for $ty {
+            fn bits(self) -> u64 {
+                let $value = self;
+                $bits
+            }
+        }
+    )*};
+}
+
+registers! {
+    () = |_nothing| 0;
+    bool = |flag| flag.into();
+    u32 = |number| number.into();
+    UserPtr = |address| address.0;
+    NtStatus = |status| status.0.into();
+}
+
 macro_rules! dispatcher {
-    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?);)*) => {
-        fn run(id: CallId, slots: Slots<'_>) -> Result<(), NtStatus> {
+    (@bits $outcome:expr) => {
+        Ok(outcome_of($outcome).bits())
+    };
+    (@bits $outcome:expr, $result:ident) => {
+        $outcome.map(Register::bits)
+    };
+    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?) $(-> $result:ident)?;)*) => {
+        fn run(id: CallId, slots: Slots<'_>) -> Result<u64, Fault> {
             match id {
                 $(CallId::$name => {
-                    let mut at = 0..;
-                    let mut next = || slots.get(at.next().unwrap_or(usize::MAX));
-                    $family::$function($(argument!($kind, next())),*)
+                    #[allow(unused_mut, unused_variables, reason = "a call without arguments takes no slot")]
+                    let mut next = {
+                        let mut at = 0..;
+                        move || slots.get(at.next().unwrap_or(usize::MAX))
+                    };
+                    dispatcher!(@bits $family::$function($(argument!($kind, next())),*) $(, $result)?)
                 })*
             }
         }
@@ -52,18 +89,21 @@ macro_rules! dispatcher {
 
 for_each_call!(dispatcher);
 
-/// Makes a call for the guest. A host is installed; guest memory is readable and writable by plain accesses, and faults
-/// on it reach [`crate::capture::fixup`] or discard this frame.
-#[must_use]
-pub fn call(id: CallId, slots: Slots<'_>) -> NtStatus {
+fn outcome_of(outcome: Result<(), NtStatus>) -> NtStatus {
+    outcome.err().unwrap_or(NtStatus::SUCCESS)
+}
+
+/// Makes a call for the guest and returns its result register. A host is installed; guest memory is readable and writable
+/// by plain accesses, and faults on it reach [`crate::capture::fixup`] or discard this frame.
+///
+/// # Errors
+/// [`Fault`], from helpers only.
+pub fn call(id: CallId, slots: Slots<'_>) -> Result<u64, Fault> {
     interrupt::reset();
     let traced = trace::begin(id, slots);
-    let status = match run(id, slots) {
-        Ok(()) => NtStatus::SUCCESS,
-        Err(status) => status,
-    };
+    let outcome = run(id, slots);
     if let Some(traced) = traced {
-        traced.end(status);
+        traced.end(id, outcome);
     }
-    status
+    outcome
 }

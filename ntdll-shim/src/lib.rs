@@ -4,6 +4,7 @@
 //! and drives the [`engine`]; the engine moves messages through shared memory and asks the server for everything else.
 #![deny(unsafe_code)]
 
+mod alpc;
 pub mod capture;
 pub mod classic;
 mod dispatch;
@@ -13,4 +14,4 @@ pub mod host;
 pub mod interrupt;
 pub mod trace;
 
-pub use dispatch::{Slots, call};
+pub use dispatch::{Fault, Slots, call};

@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use ntlpc_abi::layout::{PortMessage, UnicodeString};
-use ntlpc_abi::{ArgKind, CallId, NtStatus, UserPtr};
+use ntlpc_abi::{ArgKind, CallId, NtStatus, ResultKind, UserPtr};
 
-use crate::dispatch::Slots;
+use crate::dispatch::{Fault, Slots};
 use crate::{guest, host};
 
 /// What happens to a call.
@@ -151,12 +151,25 @@ fn show_string(at: UserPtr) -> Result<String, NtStatus> {
     ))
 }
 
+fn show_result(kind: Option<ResultKind>, bits: u64) -> String {
+    match kind {
+        None | Some(ResultKind::Status) => NtStatus(bits as u32).to_string(),
+        Some(ResultKind::Bool) => (bits != 0).to_string(),
+        Some(ResultKind::Void) => "void".to_owned(),
+        Some(ResultKind::U32 | ResultKind::Ptr) => format!("{bits:#x}"),
+    }
+}
+
 impl Traced {
     #[cold]
-    pub(crate) fn end(mut self, status: NtStatus) {
+    pub(crate) fn end(mut self, id: CallId, outcome: Result<u64, Fault>) {
+        let result = match outcome {
+            Ok(bits) => show_result(id.call().helper, bits),
+            Err(Fault(address)) => format!("access violation at {address:?}"),
+        };
         let _ = write!(
             self.line,
-            " = {status} ({} µs)",
+            " = {result} ({} µs)",
             self.start.elapsed().as_micros()
         );
         emit(&self.line);

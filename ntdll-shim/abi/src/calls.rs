@@ -1,10 +1,14 @@
-//! The table of exported port calls: name, arguments, personality — the one place a call is declared.
+//! The table of exported port calls: name, arguments, personality, result — the one place a call is declared.
 //!
 //! [`for_each_call!`](crate::for_each_call) hands the table to a macro of the caller's choice. From it come the
 //! dispatcher and trace of `ntdll-shim`, its C exports, Wine's thunks, the loader's export table
 //! (both widths) and the status table in the README.
 //!
 //! Source of the prototypes: phnt `ntlpcapi.h`, lpc §2, alpc §2.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
 
 /// What an argument is: how it is read from a slot, how wide it is on i386, how the trace prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,20 +37,48 @@ pub enum ArgKind {
     Size,
 }
 
+/// What a helper returns. Helpers are ntdll's own user-mode code: on a bad pointer they raise `STATUS_ACCESS_VIOLATION`
+/// in the caller, where a system service returns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultKind {
+    /// `NTSTATUS`.
+    Status,
+    /// `ULONG`.
+    U32,
+    /// `BOOLEAN`.
+    Bool,
+    /// A pointer.
+    Ptr,
+    /// Nothing.
+    Void,
+}
+
 /// One exported call.
 #[derive(Debug)]
 pub struct Call {
-    /// Name as exported, with the `Nt` prefix.
+    /// Name as exported; a system service is exported with `Zw` for `Nt`, too.
     pub name: &'static str,
     /// Argument names and kinds, in order.
     pub args: &'static [(&'static str, ArgKind)],
     /// Personality that implements it: `classic` or `alpc`.
     pub family: &'static str,
+    /// What a helper returns; `None` for a system service, which returns `NTSTATUS`.
+    pub helper: Option<ResultKind>,
+}
+
+impl Call {
+    /// Returns the names the call is exported under.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let alias = self.name.strip_prefix("Nt");
+        let alias = alias.map(|rest| format!("Zw{rest}"));
+        core::iter::once(self.name.to_owned()).chain(alias)
+    }
 }
 
 /// Calls `$callback! { Name = family::function(argument: Kind, …); … }` with every row of the table.
 ///
-/// `function` lives in `ntdll_shim::family`. Every row is exported twice, as `Nt…` and as `Zw…`.
+/// `function` lives in `ntdll_shim::family`. A row without a result is a system service; `-> Kind` makes it a helper with
+/// that [`ResultKind`](crate::ResultKind).
 #[macro_export]
 macro_rules! for_each_call {
     ($callback:ident) => {
@@ -69,13 +101,26 @@ macro_rules! for_each_call {
             NtWriteRequestData = classic::nt_write_request_data(port_handle: Handle, message: Message, index: U32, buffer: Ptr, length: Size, returned: Ptr);
             NtQueryInformationPort = classic::nt_query_information_port(port_handle: Handle, class: U32, buffer: Ptr, length: U32, return_length: Ptr);
             NtRegisterThreadTerminatePort = classic::nt_register_thread_terminate_port(port_handle: Handle);
+            AlpcGetHeaderSize = alpc::alpc_get_header_size(flags: U32) -> U32;
+            AlpcInitializeMessageAttribute = alpc::alpc_initialize_message_attribute(flags: U32, buffer: Ptr, size: Size, required: Ptr) -> Status;
+            AlpcGetMessageAttribute = alpc::alpc_get_message_attribute(buffer: Ptr, flag: U32) -> Ptr;
+            AlpcMaxAllowedMessageLength = alpc::alpc_max_allowed_message_length() -> U32;
+            AlpcRegisterCompletionListWorkerThread = alpc::alpc_register_completion_list_worker_thread(list: Ptr) -> Bool;
+            AlpcUnregisterCompletionListWorkerThread = alpc::alpc_unregister_completion_list_worker_thread(list: Ptr) -> Bool;
+            AlpcGetOutstandingCompletionListMessageCount = alpc::alpc_get_outstanding_completion_list_message_count(list: Ptr) -> U32;
+            AlpcGetCompletionListLastMessageInformation = alpc::alpc_get_completion_list_last_message_information(list: Ptr, last_message_id: Ptr, last_callback_id: Ptr) -> Void;
+            AlpcGetMessageFromCompletionList = alpc::alpc_get_message_from_completion_list(list: Ptr, message_attributes: Ptr) -> Ptr;
+            AlpcFreeCompletionListMessage = alpc::alpc_free_completion_list_message(list: Ptr, message: Ptr) -> U32;
+            AlpcGetCompletionListMessageAttributes = alpc::alpc_get_completion_list_message_attributes(list: Ptr, message: Ptr) -> Ptr;
         }
     };
 }
 
 /// Declares [`CallId`] and its table from the rows.
 macro_rules! declare {
-    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?);)*) => {
+    (@helper) => { None };
+    (@helper $result:ident) => { Some(ResultKind::$result) };
+    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?) $(-> $result:ident)?;)*) => {
         /// Index of a call in the table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
@@ -101,6 +146,7 @@ macro_rules! declare {
             name: stringify!($name),
             args: &[$((stringify!($arg), ArgKind::$kind),)*],
             family: stringify!($family),
+            helper: declare!(@helper $($result)?),
         },)*];
     };
 }
@@ -112,10 +158,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_has_an_nt_prefix_and_fits_the_longest_known_prototype() {
+    fn services_have_an_nt_prefix_and_fit_the_longest_known_prototype() {
         for id in CallId::ALL {
             let call = id.call();
-            assert!(call.name.starts_with("Nt"), "{}", call.name);
+            let is_service = call.name.starts_with("Nt");
+            assert_eq!(is_service, call.helper.is_none(), "{}", call.name);
+            assert_eq!(call.names().count(), 1 + usize::from(is_service));
             assert!(call.args.len() <= 11, "{}", call.name);
         }
     }

@@ -7,12 +7,14 @@
 
 extern crate alloc;
 
+pub mod attributes;
 mod calls;
+pub mod completion_list;
 pub mod layout;
 pub mod limits;
 mod status;
 mod types;
 
-pub use calls::{ArgKind, Call, CallId};
+pub use calls::{ArgKind, Call, CallId, ResultKind};
 pub use status::NtStatus;
 pub use types::{ClientId, Handle, UserPtr, Width};

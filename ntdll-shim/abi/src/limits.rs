@@ -29,4 +29,10 @@ pub const fn max_connection_info(width: Width) -> usize {
 /// Largest `TotalLength` of an ALPC message (alpc §2.5).
 pub const ALPC_MAX_TOTAL: usize = 0xFFFF;
 
+/// Returns the result of AlpcMaxAllowedMessageLength (alpc#24).
+#[must_use]
+pub const fn alpc_max_allowed(width: Width) -> usize {
+    width.pick(0xFFEF, ALPC_MAX_TOTAL)
+}
+
 const _: () = assert!(max_data(Width::X86) == 0x130 && max_data(Width::X64) == 0x260);

@@ -58,6 +58,36 @@ pub fn thunk(target: Target, index: u32) -> Vec<u8> {
     code
 }
 
+/// Thunk of helper `index`: as [`thunk`], with the result from the first slot. If the service says that the helper
+/// faulted, the slot holds the address, which is then touched so that the caller gets the exception: once the frame is
+/// gone, for the block has no unwind data.
+pub fn helper_thunk(target: Target, index: u32) -> Vec<u8> {
+    let mut code = Vec::with_capacity(80);
+    code.extend([0x48, 0x89, 0x4c, 0x24, 0x08]); // mov [rsp+8], rcx
+    code.extend([0x48, 0x89, 0x54, 0x24, 0x10]); // mov [rsp+16], rdx
+    code.extend([0x4c, 0x89, 0x44, 0x24, 0x18]); // mov [rsp+24], r8
+    code.extend([0x4c, 0x89, 0x4c, 0x24, 0x20]); // mov [rsp+32], r9
+    code.extend([0x4c, 0x8d, 0x44, 0x24, 0x08]); // lea r8, [rsp+8]
+    code.push(0xba); // mov edx, index
+    code.extend(index.to_le_bytes());
+    code.extend([0x48, 0xb9]); // mov rcx, table
+    code.extend(target.table.to_le_bytes());
+    code.extend([0x48, 0xb8]); // mov rax, dispatcher_variable
+    code.extend(target.dispatcher_variable.to_le_bytes());
+    code.extend([0x48, 0x83, 0xec, 0x28]); // sub rsp, 40
+    code.extend([0xff, 0x10]); // call [rax]
+    code.extend([0x48, 0x83, 0xc4, 0x28]); // add rsp, 40
+    code.extend([0x85, 0xc0]); // test eax, eax
+    code.extend([0x48, 0x8b, 0x44, 0x24, 0x08]); // mov rax, [rsp+8]
+    code.extend([JNE, 0x01]); // jne fault
+    code.push(0xc3); // ret
+    code.extend([0x8a, 0x08]); // fault: mov cl, [rax]
+    code.extend([0x80, 0x08, 0x00]); // or byte [rax], 0
+    code.extend([0x31, 0xc0]); // xor eax, eax
+    code.push(0xc3); // ret
+    code
+}
+
 /// Stub of a hooked call: tests, the original thunk, the thunk of service `index`; without tests the last alone.
 pub fn hook(target: Target, index: u32, tests: &[Test], original: &[u8; SYSCALL_THUNK]) -> Vec<u8> {
     if tests.is_empty() {

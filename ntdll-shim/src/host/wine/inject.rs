@@ -81,7 +81,7 @@ fn inject() -> Result<Done, Refusal> {
         path: path.to_owned(),
         abi: ntdll.abi,
         added,
-        replaced: 2 * CallId::ALL.len() - added,
+        replaced: plan.call_names - added,
         hooked,
         degraded: plan.degraded.len(),
     })
@@ -90,6 +90,8 @@ fn inject() -> Result<Done, Refusal> {
 /// The code of the block and what it stands for.
 struct Plan {
     code: Vec<u8>,
+    /// Names of port calls among the exported ones, which come first.
+    call_names: usize,
     /// Exported name and offset in the block.
     exported: Vec<(String, usize)>,
     /// RVA of a thunk in the image and offset in the block of the stub that takes its place.
@@ -104,17 +106,21 @@ impl Plan {
     fn new(image: &Image<'_>, exports: &Exports, target: Target) -> Plan {
         let mut plan = Plan {
             code: Vec::new(),
+            call_names: 0,
             exported: Vec::new(),
             hooked: Vec::new(),
             bridge: 0,
             degraded: Vec::new(),
         };
         for (index, id) in CallId::ALL.iter().enumerate() {
-            let at = plan.add(&code::thunk(target, index as u32));
-            let name = id.call().name;
-            plan.exported.push((name.to_owned(), at));
-            plan.exported.push((name.replacen("Nt", "Zw", 1), at));
+            let call = id.call();
+            let at = plan.add(&match call.helper {
+                None => code::thunk(target, index as u32),
+                Some(_) => code::helper_thunk(target, index as u32),
+            });
+            plan.exported.extend(call.names().map(|name| (name, at)));
         }
+        plan.call_names = plan.exported.len();
         for (hook, index) in hooks::HOOKS.iter().zip(CallId::ALL.len()..) {
             let Some(rva) = exports.find(hook.name) else {
                 continue;

@@ -9,13 +9,13 @@ use ntlpc_abi::{CallId, for_each_call};
 use super::host::Wine;
 use super::ntdll::Ntdll;
 use super::{bridge, hooks};
-use crate::{Slots, call, host};
+use crate::{Fault, Slots, call, host};
 
 /// A function in Wine's table of unix calls.
 pub type Service = unsafe extern "sysv64" fn(*mut u64) -> u32;
 
 macro_rules! port_calls {
-    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?);)*) => {
+    ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?) $(-> $result:ident)?;)*) => {
         [$(port_call::<{ CallId::$name as usize }>,)*]
     };
 }
@@ -65,8 +65,21 @@ pub fn bridge_thunk() -> u64 {
 
 unsafe extern "sysv64" fn port_call<const INDEX: usize>(arguments: *mut u64) -> u32 {
     let id = CallId::ALL[INDEX];
+    let helper = id.call().helper;
+    // A helper's thunk fetches the result from the first slot, even of a helper without arguments (home area).
+    let count = id.call().args.len();
     // SAFETY: the thunk made the arguments lie in a row; a caller that passed fewer leaves stack of its own there. Nobody
     // writes to them while the call runs.
-    let slots = unsafe { std::slice::from_raw_parts(arguments, id.call().args.len()) };
-    call(id, Slots(slots)).0
+    let slots = unsafe { std::slice::from_raw_parts(arguments, count) };
+    let outcome = call(id, Slots(slots));
+    if helper.is_none() {
+        return outcome.unwrap_or_default() as u32;
+    }
+    let (result, has_faulted) = match outcome {
+        Ok(bits) => (bits, 0),
+        Err(Fault(address)) => (address.0, 1),
+    };
+    // SAFETY: the first slot is the caller's home area, and the slice above is used no more.
+    unsafe { arguments.write(result) };
+    has_faulted
 }
