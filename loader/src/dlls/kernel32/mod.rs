@@ -23,6 +23,7 @@ mod srw;
 mod stringapiset;
 pub mod synchapi;
 mod sysinfoapi;
+mod systemtopologyapi;
 mod threadcontext;
 mod utilapi;
 mod volume;

@@ -112,7 +112,8 @@ fn local_offset(time_100ns: i64) -> i64 {
     }) * time::UNITS_PER_SECOND
 }
 
-fn system_info() -> SystemInfo {
+/// Describes the machine.
+pub fn system_info() -> SystemInfo {
     let processors = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(64);

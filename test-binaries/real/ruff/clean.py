@@ -1,0 +1,6 @@
+"""Nothing to find here."""
+
+
+def double(value: int) -> int:
+    """Return twice the value."""
+    return 2 * value
