@@ -3,11 +3,6 @@
 //! `unsafe` is confined to `gate/*` (machine code, stubs, low memory), `export/memory.rs`, `crt/mem.rs`
 //! and `heap.rs` (guest memory) and `teb.rs` (GS-relative access).
 #![deny(unsafe_code)]
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "declarations wait for the image mapper"
-)]
 
 mod cli;
 mod crt;

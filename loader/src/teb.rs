@@ -53,8 +53,6 @@ pub const EXCEPTION_LIST: Field = Field(0x0, 0x0);
 pub const STACK_BASE: Field = Field(0x4, 0x8);
 /// `StackLimit`: lowest usable address.
 pub const STACK_LIMIT: Field = Field(0x8, 0x10);
-/// `FiberData`.
-pub const FIBER_DATA: Field = Field(0x10, 0x20);
 /// `Self`.
 pub const SELF: Field = Field(0x18, 0x30);
 /// `ClientId.UniqueProcess`.
@@ -67,8 +65,6 @@ pub const TLS_ARRAY: Field = Field(0x2c, 0x58);
 pub const PEB: Field = Field(0x30, 0x60);
 /// `LastErrorValue`.
 pub const LAST_ERROR: Field = Field(0x34, 0x68);
-/// `LastStatusValue`.
-pub const LAST_STATUS: Field = Field(0xbf4, 0x1250);
 /// `StaticUnicodeString`.
 pub const STATIC_UNICODE_STRING: Field = Field(0xbf8, 0x1258);
 /// `StaticUnicodeBuffer`, 261 units.
@@ -81,8 +77,6 @@ pub const TLS_SLOTS: Field = Field(0xe10, 0x1480);
 pub const TLS_EXPANSION_SLOTS: Field = Field(0xf94, 0x1780);
 /// `FlsData`.
 pub const FLS_DATA: Field = Field(0xfb4, 0x17c8);
-/// `GuaranteedStackBytes`.
-pub const GUARANTEED_STACK_BYTES: Field = Field(0xf78, 0x1748);
 
 /// Bytes of a TEB and our words behind it, after one inaccessible page.
 const BYTES: usize = 0x3000;

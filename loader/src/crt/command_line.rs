@@ -129,6 +129,7 @@ pub fn matches(mask: &[char], name: &[char]) -> bool {
 }
 
 /// Joins arguments into the command line `_spawnv` passes: separated by blanks, not quoted.
+#[allow(dead_code, reason = "for _spawn")]
 pub fn join<U: Unit>(arguments: &[Vec<U>]) -> Vec<U> {
     arguments.join(&U::from_ascii(b' '))
 }

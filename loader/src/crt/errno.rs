@@ -11,7 +11,11 @@ use crate::gate::low_memory;
 use crate::{guest_struct, win_api};
 
 /// Numbers of `errno.h` (Microsoft Learn, "errno constants").
-#[allow(missing_docs, reason = "named as in errno.h")]
+#[allow(
+    missing_docs,
+    dead_code,
+    reason = "the codes of errno.h by name, used yet or not"
+)]
 pub mod code {
     pub const EPERM: i32 = 1;
     pub const ENOENT: i32 = 2;

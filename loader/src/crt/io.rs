@@ -14,7 +14,11 @@ use crate::export::{Ptr, VarArgs};
 use crate::win_api;
 
 /// Flags of `_open`.
-#[allow(missing_docs, reason = "named as in fcntl.h, without _O_")]
+#[allow(
+    missing_docs,
+    dead_code,
+    reason = "the flags of fcntl.h without _O_, used or not"
+)]
 pub mod flags {
     pub const RDONLY: i32 = 0;
     pub const WRONLY: i32 = 1;

@@ -106,6 +106,11 @@ fn reallocate_aligned(at: Ptr<u8>, size: usize, alignment: usize, offset: usize)
 }
 
 win_api! {
+    /// Makes the stack's guard page anew after an overflow; 0 if the stack in use is too near it.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _resetstkoflw() -> i32 {
+        i32::from(crate::thread::close_guard())
+    }
+
     /// Allocates memory.
     "msvcrt.dll|ucrtbase.dll" cdecl fn malloc = "malloc|_malloc_base|_malloc_crt" (size: usize) -> Ptr<u8> {
         allocate(size, false)

@@ -8,7 +8,8 @@ use crate::teb;
 /// Win32 error codes by name. Source: Microsoft Learn "System Error Codes", `winerror.h`.
 #[allow(
     missing_docs,
-    reason = "each constant is the ERROR_ code of the same name"
+    dead_code,
+    reason = "the codes of winerror.h by name, used yet or not"
 )]
 pub mod error {
     pub const SUCCESS: u32 = 0;

@@ -130,12 +130,6 @@ impl Record {
         unsafe { (at as *const Record).read_unaligned() }
     }
 
-    /// Writes it to the guest; a bad address raises an exception in the guest.
-    pub fn store(&self, at: u64) {
-        // SAFETY: as for `Raw::write`.
-        unsafe { (at as *mut Record).write_unaligned(*self) };
-    }
-
     /// Returns its bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -239,17 +233,6 @@ impl Context {
         context.rip = crate::export::Ptr::<u64>::new(context.rsp()).read();
         context.gpr[reg::RSP] += 8;
         context
-    }
-
-    /// Makes the guest's call return to this context's non-volatile registers, rip and rsp, with `rax`.
-    pub fn apply_to_call(&self, activation: &mut Activation) {
-        let gpr = &self.gpr;
-        activation.rbx = gpr[reg::RBX];
-        activation.rbp = gpr[reg::RBP];
-        activation.rsi = gpr[reg::RSI];
-        activation.rdi = gpr[reg::RDI];
-        activation.r12.copy_from_slice(&gpr[reg::R12..]);
-        activation.xmm.copy_from_slice(&self.xmm[6..]);
     }
 
     /// Reads a context of the guest; a bad address raises an exception in the guest.

@@ -11,9 +11,9 @@ pub mod unwind;
 mod unwind_ex;
 pub mod vectored;
 
-pub use context::{CONTEXT_ALL, Context, Record, flag, reg};
+pub use context::{Context, Record, flag, reg};
 pub use dispatch::{DispatcherContext, end_unhandled, raise, raise_from_call};
-pub use report::{name_of, stack_trace};
+pub use report::stack_trace;
 pub use scope::c_specific_handler;
 pub use signal::{Machine, install, install_thread, is_host_code, remove_thread};
 pub use unwind_ex::{continue_unwound, jump, store_jump_buffer, unwind};

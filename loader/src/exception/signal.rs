@@ -17,7 +17,7 @@ use crate::export::Ptr;
 use crate::gate::{self, ActivationPtr, stubs};
 use crate::process::{self, kuser};
 use crate::teb::{self, host_area};
-use crate::vm::{self, PAGE};
+use crate::vm::{self};
 
 /// Signals that faults give.
 const FAULTS: [i32; 5] = [

@@ -101,8 +101,6 @@ pub struct Crossing {
     pub context: Context,
     /// Scopes of its handler that are done; only for an unwind in progress.
     pub scope_index: u32,
-    /// Whether the context is that of an interrupted frame rather than a return from a call.
-    pub is_interrupted: bool,
 }
 
 /// Steps over host frames if `context` stands at the return from [`gate::call_guest`].
@@ -126,12 +124,10 @@ pub fn cross(context: &Context) -> Option<Option<Crossing>> {
         Some(context) => Crossing {
             context,
             scope_index: activation.scope_index as u32,
-            is_interrupted: true,
         },
         None => Crossing {
             context: Context::after_call(&activation),
             scope_index: 0,
-            is_interrupted: false,
         },
     }))
 }

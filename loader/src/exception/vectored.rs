@@ -31,8 +31,6 @@ static FILTER: AtomicU64 = AtomicU64::new(0);
 pub const CONTINUE_EXECUTION: i32 = -1;
 /// `EXCEPTION_CONTINUE_SEARCH`.
 pub const CONTINUE_SEARCH: i32 = 0;
-/// `EXCEPTION_EXECUTE_HANDLER`.
-pub const EXECUTE_HANDLER: i32 = 1;
 
 /// Adds a handler and returns what removes it again.
 pub fn add(list: List, function: Callback, is_first: bool) -> u64 {

@@ -12,7 +12,7 @@ mod varargs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use arg::{Arg, ArgCursor, Bool, Boolean, Callback, Caller, Ret};
-pub use memory::{Guarded, Guest, Memory, Ptr, Raw};
+pub use memory::{Guest, Memory, Ptr};
 pub use varargs::{VaList, VarArgs};
 
 use crate::gate::CallFrame;
@@ -36,10 +36,6 @@ pub struct Export {
     pub ordinal: Option<u16>,
     /// What lies behind the exported address.
     pub entry: Entry,
-    /// First line of the declaration's doc comment.
-    pub doc: &'static str,
-    /// Source file of the declaration.
-    pub file: &'static str,
 }
 
 /// What an export is.
@@ -50,10 +46,18 @@ pub enum Entry {
     /// A variable in guest memory.
     Data(&'static dyn DataSlot),
     /// x86-64 machine code that must see the caller's registers as they are.
+    #[allow(
+        dead_code,
+        reason = "for functions that take registers, as i386 has them"
+    )]
     Code(unsafe extern "C" fn()),
 }
 
 /// The callable kind of export.
+#[allow(
+    dead_code,
+    reason = "convention, argument bytes and float results matter to i386 gates"
+)]
 #[derive(Debug)]
 pub struct Function {
     /// How i386 callers clean the stack.
@@ -81,7 +85,11 @@ pub struct ArgInfo {
 
 /// Calling convention on i386; x86-64 has only one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(non_camel_case_types, reason = "spelled as in declarations and in C")]
+#[allow(
+    non_camel_case_types,
+    dead_code,
+    reason = "spelled as in declarations and in C; no built-in DLL has all of them"
+)]
 pub enum Convention {
     /// Callee cleans the stack.
     stdcall,
@@ -94,12 +102,6 @@ pub enum Convention {
 }
 
 impl Export {
-    /// Returns whether `dll` (lower case, with suffix) has this export.
-    #[must_use]
-    pub fn is_in(&self, dll: &str) -> bool {
-        self.dlls.split('|').any(|d| d == dll)
-    }
-
     /// Iterates over the exported names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.names.split('|')
@@ -173,8 +175,6 @@ macro_rules! win_api {
     (@names $name:ident $names:literal) => { $names };
     (@ordinal) => { None };
     (@ordinal $ordinal:literal) => { Some($ordinal) };
-    (@first) => { "" };
-    (@first $line:literal $($more:literal)*) => { $line };
 
     ($(#[doc = $doc:literal])* $dll:literal data $name:ident $(@ $ordinal:literal)? $(= $names:literal)? : $ty:ty = $initial:expr; $($rest:tt)*) => {
         $(#[doc = $doc])*
@@ -188,8 +188,6 @@ macro_rules! win_api {
                 names: $crate::win_api!(@names $name $($names)?),
                 ordinal: $crate::win_api!(@ordinal $($ordinal)?),
                 entry: $crate::export::Entry::Data(&$name),
-                doc: $crate::win_api!(@first $($doc)*),
-                file: file!(),
             };
         };
         $crate::win_api! { $($rest)* }
@@ -204,8 +202,6 @@ macro_rules! win_api {
                 names: $crate::win_api!(@names $name $($names)?),
                 ordinal: $crate::win_api!(@ordinal $($ordinal)?),
                 entry: $crate::export::Entry::Code($code),
-                doc: $crate::win_api!(@first $($doc)*),
-                file: file!(),
             };
         };
         $crate::win_api! { $($rest)* }
@@ -239,8 +235,6 @@ macro_rules! win_api {
                     show_result: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::show,
                     returns_float: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::IS_FLOAT,
                 }),
-                doc: $crate::win_api!(@first $($doc)*),
-                file: file!(),
             };
         };
         $crate::win_api! { $($rest)* }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use ntlpc_abi::{Handle, Width};
+use ntlpc_abi::Width;
 
 use super::arg::{Arg, ArgCursor};
 use super::memory::{Guest, Ptr};
@@ -46,26 +46,6 @@ impl VarArgs {
     /// Takes a `double`.
     pub fn next_f64(&mut self) -> f64 {
         self.take::<f64>(8)
-    }
-
-    /// Takes a pointer.
-    pub fn next_ptr<T>(&mut self) -> Ptr<T> {
-        Ptr::new(self.next_word())
-    }
-
-    /// Takes a `HANDLE`.
-    pub fn next_handle(&mut self) -> Handle {
-        let word = self.next_word();
-        Handle(match width() {
-            Width::X64 => word,
-            Width::X86 => i64::from((word as u32).cast_signed()).cast_unsigned(),
-        })
-    }
-
-    /// Returns where the next argument lies: the guest's `va_list` value.
-    #[must_use]
-    pub const fn address(&self) -> u64 {
-        self.at
     }
 
     fn take<T: Guest>(&mut self, bytes: u64) -> T {

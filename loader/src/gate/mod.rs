@@ -74,13 +74,6 @@ impl ActivationPtr {
         unsafe { *self.0 }
     }
 
-    /// Replaces the record: the guest continues with these registers when the call returns.
-    #[inline]
-    pub fn set(&self, activation: Activation) {
-        // SAFETY: as for `get`; nothing holds a reference to the record.
-        unsafe { *self.0 = activation };
-    }
-
     /// Returns the address in guest code that the call returns to.
     #[must_use]
     pub fn return_address(&self) -> u64 {

@@ -60,8 +60,6 @@ pub enum Directory {
 /// One section.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// Name, NUL padding removed.
-    pub name: String,
     /// First byte in the image.
     pub rva: u32,
     /// Bytes in memory.
@@ -101,19 +99,19 @@ pub struct Headers {
     /// Whether the image may be moved.
     pub has_relocations: bool,
     /// Whether addresses above 2 GiB are acceptable to the program.
+    #[allow(
+        dead_code,
+        reason = "decides how high a 32-bit program may be given memory"
+    )]
     pub is_large_address_aware: bool,
     /// `IMAGE_SUBSYSTEM_*`.
     pub subsystem: u16,
     /// Required version of the subsystem.
     pub subsystem_version: (u16, u16),
-    /// `IMAGE_DLLCHARACTERISTICS_*`.
-    pub dll_characteristics: u16,
     /// Bytes of address space of a thread's stack.
     pub stack_reserve: u64,
     /// Link time.
     pub time_stamp: u32,
-    /// Checksum field, unchecked.
-    pub check_sum: u32,
     /// Sections in order of address.
     pub sections: Vec<Section>,
     directories: [(u32, u32); 16],
@@ -238,10 +236,8 @@ impl Headers {
                 != 0,
             subsystem: win.subsystem,
             subsystem_version: (win.major_subsystem_version, win.minor_subsystem_version),
-            dll_characteristics: win.dll_characteristics,
             stack_reserve: win.size_of_stack_reserve,
             time_stamp: coff.time_date_stamp,
-            check_sum: win.check_sum,
             sections,
             directories,
         })
@@ -345,7 +341,6 @@ fn read_sections(
             ));
         }
         sections.push(Section {
-            name,
             rva,
             size,
             file_offset,

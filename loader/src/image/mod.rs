@@ -12,7 +12,7 @@ mod tests;
 mod view;
 
 pub use export_directory::{Exported, Exports};
-pub use headers::{Directory, Headers, ImageError, Section};
-pub use import_directory::{Import, ImportName, Imports};
+pub use headers::{Directory, Headers, ImageError};
+pub use import_directory::{ImportName, Imports};
 pub use map::{Mapped, map, protect_sections, unmap};
 pub use view::View;

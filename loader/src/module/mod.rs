@@ -15,7 +15,7 @@ pub use link::{
     LoadError, NotifyReason, link_program, load, load_program, notify_threads, program_directory,
     start_program, unload,
 };
-pub use lock::{loader_lock_enter, loader_lock_leave, loader_lock_release_all, loader_lock_seize};
+pub use lock::{loader_lock_release_all, loader_lock_seize};
 pub use missing::list_missing;
 pub use search::SearchFlags;
 
@@ -120,12 +120,6 @@ pub fn find(name: &str) -> Option<Module> {
                 .find(|m| m.key == host && (!is_path || m.headers.is_none()))
         })
         .cloned()
-}
-
-/// Returns all modules in load order.
-#[must_use]
-pub fn all() -> Vec<Module> {
-    MODULES.lock().clone()
 }
 
 /// Says that a module's entry point wants no news of threads.

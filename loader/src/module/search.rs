@@ -7,8 +7,6 @@ use crate::process::paths;
 /// `LOAD_LIBRARY_*` choices that matter to the search.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SearchFlags {
-    /// Look first in the directory of the DLL's own path (`LOAD_WITH_ALTERED_SEARCH_PATH`).
-    pub is_altered: bool,
     /// Look for built-in DLLs only (`LOAD_LIBRARY_SEARCH_SYSTEM32`).
     pub is_system_only: bool,
     /// Map without running anything (`LOAD_LIBRARY_AS_DATAFILE`).

@@ -4,7 +4,7 @@
 
 use parking_lot::Mutex;
 
-use crate::export::{Callback, Guest, Ptr};
+use crate::export::{Callback, Ptr};
 use crate::guest_struct;
 use crate::image::{Directory, Headers, ImageError, View};
 use crate::process::blocks;

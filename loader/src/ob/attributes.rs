@@ -9,10 +9,6 @@ use crate::guest_struct;
 pub mod obj {
     /// `OBJ_INHERIT`.
     pub const INHERIT: u32 = 0x2;
-    /// `OBJ_PERMANENT`.
-    pub const PERMANENT: u32 = 0x10;
-    /// `OBJ_CASE_INSENSITIVE`.
-    pub const CASE_INSENSITIVE: u32 = 0x40;
     /// `OBJ_OPENIF`.
     pub const OPENIF: u32 = 0x80;
     /// Every attribute user mode may give.

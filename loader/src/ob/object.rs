@@ -13,6 +13,7 @@ use super::name::Name;
 use super::wait::Waitable;
 
 /// Access rights common to all types. Source: Microsoft Learn "ACCESS_MASK".
+#[allow(dead_code, reason = "the rights of winnt.h by name, used or not")]
 pub mod access {
     /// `DELETE`.
     pub const DELETE: u32 = 0x1_0000;

@@ -24,8 +24,6 @@ pub mod rights {
     pub const MAP_WRITE: u32 = 2;
     /// `SECTION_MAP_READ`.
     pub const MAP_READ: u32 = 4;
-    /// `SECTION_EXTEND_SIZE`.
-    pub const EXTEND_SIZE: u32 = 16;
 }
 
 /// `SEC_IMAGE`.

@@ -67,16 +67,6 @@ impl Sid {
         Sid::new(UNIX, &[2, gid])
     }
 
-    /// Returns the Linux user or group (`true`) a SID stands for.
-    #[must_use]
-    pub fn unix(&self) -> Option<(u32, bool)> {
-        match (self.authority, self.sub.as_slice()) {
-            (UNIX, [1, uid]) => Some((*uid, false)),
-            (UNIX, [2, gid]) => Some((*gid, true)),
-            _ => None,
-        }
-    }
-
     /// Returns the SID of an integrity level.
     #[must_use]
     pub fn integrity(level: u32) -> Sid {

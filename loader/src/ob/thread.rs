@@ -66,8 +66,6 @@ pub struct Thread {
     pub teb: AtomicU64,
     /// Address it started at.
     pub start_address: AtomicU64,
-    /// Affinity mask; 0 = the process's.
-    pub affinity: AtomicU64,
     /// Creation time.
     pub create_time: i64,
     /// Exit time, 0 before.
@@ -105,7 +103,6 @@ impl Thread {
             priority: AtomicI32::new(0),
             teb: AtomicU64::new(0),
             start_address: AtomicU64::new(start_address),
-            affinity: AtomicU64::new(0),
             create_time: super::time::system_time(),
             exit_time: AtomicI64::new(0),
             name: Mutex::new(Vec::new()),
@@ -140,7 +137,6 @@ impl Thread {
             priority: AtomicI32::new(0),
             teb: AtomicU64::new(0),
             start_address: AtomicU64::new(0),
-            affinity: AtomicU64::new(0),
             create_time: super::time::system_time(),
             exit_time: AtomicI64::new(0),
             name: Mutex::new(Vec::new()),

@@ -30,6 +30,7 @@ pub static TOKEN_TYPE: ObjectType = ObjectType {
 };
 
 /// Access rights of tokens. Source: Microsoft Learn "Access Rights for Access-Token Objects".
+#[allow(dead_code, reason = "the rights of winnt.h by name, used or not")]
 pub mod rights {
     /// `TOKEN_ASSIGN_PRIMARY`.
     pub const ASSIGN_PRIMARY: u32 = 0x1;
@@ -57,8 +58,6 @@ pub mod privilege {
     pub const REMOVED: u32 = 4;
     /// `SE_TCB_PRIVILEGE`.
     pub const TCB: u32 = 7;
-    /// `SE_DEBUG_PRIVILEGE`.
-    pub const DEBUG: u32 = 20;
 }
 
 /// Names of the privileges by number (`winnt.h`, `SE_*_NAME`).
@@ -238,12 +237,6 @@ impl Token {
         self.state.lock().clone()
     }
 
-    /// Returns the user.
-    #[must_use]
-    pub fn user(&self) -> Vec<u8> {
-        self.state.lock().user.0.clone()
-    }
-
     /// Returns whether a privilege is held and enabled.
     #[must_use]
     pub fn is_enabled(&self, number: u32) -> bool {
@@ -315,11 +308,6 @@ impl Token {
         }
         (old, are_all_held)
     }
-
-    /// Changes the default owner, primary group or DACL.
-    pub fn update(&self, change: impl FnOnce(&mut WireToken)) {
-        change(&mut self.state.lock());
-    }
 }
 
 impl Object for Token {
@@ -342,6 +330,8 @@ impl Object for Token {
 mod tests {
     use super::*;
 
+    const SE_DEBUG_PRIVILEGE: u32 = 20;
+
     #[test]
     fn removed_privileges_are_gone_and_unknown_ones_are_reported() {
         let token = Token::of_user();
@@ -356,7 +346,7 @@ mod tests {
         assert!(
             all && old
                 .iter()
-                .any(|&(n, before)| n == privilege::DEBUG && before & privilege::ENABLED != 0)
+                .any(|&(n, before)| n == SE_DEBUG_PRIVILEGE && before & privilege::ENABLED != 0)
         );
     }
 

@@ -56,8 +56,6 @@ const BEING_DEBUGGED: Field = Field(0x2, 0x2);
 const IMAGE_BASE: Field = Field(0x8, 0x10);
 const LDR: Field = Field(0xc, 0x18);
 const PARAMETERS: Field = Field(0x10, 0x20);
-/// `ProcessHeap`.
-pub const PROCESS_HEAP: Field = Field(0x18, 0x30);
 const NUMBER_OF_PROCESSORS: Field = Field(0x64, 0xb8);
 const OS_MAJOR_VERSION: Field = Field(0xa4, 0x118);
 const OS_MINOR_VERSION: Field = Field(0xa8, 0x11c);

@@ -9,7 +9,6 @@ use crate::crt::mem::{self, Char};
 use crate::crt::os::Whence;
 use crate::crt::stream::{self, Buffering, File};
 use crate::crt::twins::twins;
-use crate::crt::unit::Unit;
 use crate::export::Ptr;
 use crate::win_api;
 

@@ -10,7 +10,6 @@ use crate::crt::printf::{self, Dialect, FormatError, Operands};
 use crate::crt::stream::{self, File};
 use crate::crt::string::copy::is_truncate;
 use crate::crt::twins::twins;
-use crate::crt::unit::Unit;
 use crate::export::{Ptr, VaList, VarArgs};
 use crate::{width, win_api};
 

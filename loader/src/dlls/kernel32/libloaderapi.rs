@@ -19,7 +19,6 @@ mod error {
 }
 
 const LOAD_LIBRARY_AS_DATAFILE: u32 = 0x2;
-const LOAD_WITH_ALTERED_SEARCH_PATH: u32 = 0x8;
 const LOAD_LIBRARY_AS_IMAGE_RESOURCE: u32 = 0x20;
 const LOAD_LIBRARY_AS_DATAFILE_EXCLUSIVE: u32 = 0x40;
 const LOAD_LIBRARY_SEARCH_SYSTEM32: u32 = 0x800;
@@ -67,7 +66,6 @@ fn load(name: &str, flags: u32) -> Ptr<u8> {
         | LOAD_LIBRARY_AS_IMAGE_RESOURCE
         | LOAD_LIBRARY_AS_DATAFILE_EXCLUSIVE;
     let search = SearchFlags {
-        is_altered: flags & LOAD_WITH_ALTERED_SEARCH_PATH != 0,
         is_system_only: flags & LOAD_LIBRARY_SEARCH_SYSTEM32 != 0,
         is_data: flags & data != 0,
     };

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use ntlpc_abi::{ClientId, Handle, NtStatus, UserPtr};
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use crate::dlls::kernel32::synchapi::{run_apcs, wait_handles};
 use crate::dlls::win32::dos_error;
-use crate::export::{Bool, Boolean, Callback, Guest, Ptr};
+use crate::export::{Boolean, Callback, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::apc::Apc;
 use crate::ob::attributes::{AnsiString, Attributes, ObjectAttributes, UnicodeString};
@@ -16,9 +16,9 @@ use crate::ob::completion::{Completion, Packet};
 use crate::ob::duplicate;
 use crate::ob::mutant::{self, Mutant};
 use crate::ob::name::{self, Directory};
-use crate::ob::object::{Object, access};
+use crate::ob::object::Object;
 use crate::ob::sync::{Event, MODIFY_STATE, QUERY_STATE, Semaphore, Timer};
-use crate::ob::table::{INHERIT, PROTECT, TABLE, lookup, lookup_any};
+use crate::ob::table::{INHERIT, PROTECT, TABLE, lookup};
 use crate::ob::thread::Thread;
 use crate::ob::wait::{self, WaitKind, deadline};
 use crate::win_api;
@@ -42,6 +42,12 @@ guest_struct! {
     pub struct TwoWords {
         first: u32,
         second: u32,
+    }
+    /// `MUTANT_BASIC_INFORMATION`.
+    pub struct MutantBasicInformation {
+        current_count: i32,
+        owned_by_caller: u8,
+        abandoned_state: u8,
     }
     /// `IO_STATUS_BLOCK`.
     pub struct IoStatusBlock {
@@ -499,6 +505,19 @@ win_api! {
         }
         let semaphore = lookup::<Semaphore>(semaphore, QUERY_STATE)?;
         put_information(buffer, length, returned, TwoWords { first: semaphore.count(), second: semaphore.limit() })
+    }
+
+    /// Reads how often a mutant is held, whether by the caller, and whether its owner died.
+    "ntdll.dll" stdcall fn NtQueryMutant = "NtQueryMutant|ZwQueryMutant" (mutant: Handle, class: u32, buffer: Ptr<u8>, length: u32, returned: Ptr<u32>) -> Result<(), NtStatus> {
+        if class != 0 {
+            return Err(NtStatus::INVALID_INFO_CLASS);
+        }
+        let (depth, is_mine, is_abandoned) = lookup::<Mutant>(mutant, QUERY_STATE)?.query();
+        put_information(buffer, length, returned, MutantBasicInformation {
+            current_count: 1 - depth.cast_signed(),
+            owned_by_caller: u8::from(is_mine),
+            abandoned_state: u8::from(is_abandoned),
+        })
     }
 
     /// Makes a timer: kind 0 notification, 1 synchronization.

@@ -107,8 +107,6 @@ macro_rules! exports {
                     show_result: result_printer!($($result)?),
                     returns_float: false,
                 }),
-                doc: concat!("`", stringify!($name), "`: see `ntdll-shim/src/", stringify!($family), "`."),
-                file: file!(),
             };
         };
     )*};
