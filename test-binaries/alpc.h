@@ -67,6 +67,61 @@ typedef struct {
     HANDLE ContextHandle;
 } ALPC_SECURITY_ATTR;
 
+typedef struct {
+    ULONG Flags;
+    HANDLE Handle;
+    ULONG ObjectType;
+    ULONG DesiredAccess;
+} ALPC_HANDLE_ATTR;
+
+typedef struct {
+    ULONG Flags;
+    ULONG Handle;
+    ULONG ObjectType;
+    ULONG DesiredAccess;
+} ALPC_HANDLE_ATTR32;
+
+typedef struct {
+    ULONGLONG TokenId;
+    ULONGLONG AuthenticationId;
+    ULONGLONG ModifiedId;
+} ALPC_TOKEN_ATTR;
+
+typedef struct {
+    ULONG Index;
+    ULONG Flags;
+    ULONG Handle;
+    ULONG ObjectType;
+    ULONG GrantedAccess;
+} ALPC_MESSAGE_HANDLE_INFORMATION;
+
+/* alpc §1.6, class 2 */
+typedef struct {
+    PVOID CompletionKey;
+    HANDLE CompletionPort;
+} ALPC_PORT_ASSOCIATE_COMPLETION_PORT;
+
+/* Class 4, what comes back; the name follows. */
+typedef struct {
+    BOOLEAN ThreadBlocked;
+    HANDLE ConnectedProcessId;
+    UNICODE_STRING ConnectionPortName;
+} ALPC_SERVER_INFORMATION;
+
+/* Class 5. */
+typedef struct {
+    PVOID Buffer;
+    ULONG Size;
+} ALPC_PORT_MESSAGE_ZONE_INFORMATION;
+
+/* Class 6. */
+typedef struct {
+    PVOID Buffer;
+    ULONG Size;
+    ULONG ConcurrencyCount;
+    ULONG AttributeFlags;
+} ALPC_PORT_COMPLETION_LIST_INFORMATION;
+
 /* alpc §1.6, class 0 */
 typedef struct {
     ULONG Flags;

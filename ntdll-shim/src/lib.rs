@@ -1,4 +1,4 @@
-//! NT port calls on Linux: classic LPC over shared memory, for our loader and stock Wine.
+//! NT port calls on Linux: classic LPC and ALPC over shared memory, for our loader and stock Wine.
 //!
 //! A host hands every call over as an array of 64-bit slots to [`call`]; the personality captures the guest's structures
 //! and drives the [`engine`]; the engine moves messages through shared memory and asks the server for everything else.

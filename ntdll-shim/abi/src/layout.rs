@@ -3,7 +3,7 @@
 //! `layout!` makes a plain structure, its size, a decoder, an encoder and a row of [`ALL`]. `tests/layouts.rs` lets
 //! mingw check that table against the C declarations for both widths.
 //!
-//! Source: lpc §1.1–1.6 (phnt `ntlpcapi.h`, offsets compiled with i686 and x86_64 mingw).
+//! Source: lpc §1.1–1.6, alpc §1.1–1.6 (phnt `ntlpcapi.h`, offsets compiled with i686 and x86_64 mingw).
 
 use crate::{ClientId, Handle, UserPtr, Width};
 
@@ -265,6 +265,162 @@ layout! {
         /// The first entry's size.
         "DataEntries[0].Size" size: u32 = (0x08, 0x10),
     }
+    /// `ALPC_PORT_ATTRIBUTES` (alpc §1.3).
+    "ALPC_PORT_ATTRIBUTES" AlpcPortAttributes (0x2C, 0x48) {
+        /// `ALPC_PORTFLG_` bits.
+        "Flags" flags: u32 = (0x00, 0x00),
+        /// `SECURITY_IMPERSONATION_LEVEL` of the quality of service.
+        "SecurityQos.ImpersonationLevel" level: u32 = (0x08, 0x08),
+        /// 0 static, 1 dynamic.
+        "SecurityQos.ContextTrackingMode" tracking: u8 = (0x0C, 0x0C),
+        /// Whether disabled groups and privileges stay so.
+        "SecurityQos.EffectiveOnly" effective_only: u8 = (0x0D, 0x0D),
+        /// Largest `TotalLength` the port takes.
+        "MaxMessageLength" max_message: Word = (0x10, 0x10),
+        /// Stored only.
+        "MemoryBandwidth" memory_bandwidth: Word = (0x14, 0x18),
+        /// Stored only.
+        "MaxPoolUsage" max_pool_usage: Word = (0x18, 0x20),
+        /// Largest port section in bytes; 0 for no limit.
+        "MaxSectionSize" max_section: Word = (0x1C, 0x28),
+        /// Largest view in bytes; 0 for no limit.
+        "MaxViewSize" max_view: Word = (0x20, 0x30),
+        /// Most bytes in port sections; 0 for no limit.
+        "MaxTotalSectionSize" max_total_section: Word = (0x24, 0x38),
+        /// Object types accepted in handle attributes.
+        "DupObjectTypes" dup_object_types: u32 = (0x28, 0x40),
+    }
+    /// `ALPC_MESSAGE_ATTRIBUTES` (alpc §1.4), the header of an attribute buffer.
+    "ALPC_MESSAGE_ATTRIBUTES" AlpcMessageAttributes (0x08, 0x08) {
+        /// Attributes the buffer has room for.
+        "AllocatedAttributes" allocated: u32 = (0x00, 0x00),
+        /// Attributes that say something.
+        "ValidAttributes" valid: u32 = (0x04, 0x04),
+    }
+    /// `ALPC_SECURITY_ATTR` (alpc §1.5).
+    "ALPC_SECURITY_ATTR" AlpcSecurityAttr (0x0C, 0x18) {
+        /// `ALPC_SECFLG_` bits.
+        "Flags" flags: u32 = (0x00, 0x00),
+        /// `PSECURITY_QUALITY_OF_SERVICE`.
+        "QoS" qos: UserPtr = (0x04, 0x08),
+        /// Security context of the port.
+        "ContextHandle" context: Handle = (0x08, 0x10),
+    }
+    /// `ALPC_DATA_VIEW_ATTR` (alpc §1.5).
+    "ALPC_DATA_VIEW_ATTR" AlpcDataViewAttr (0x10, 0x20) {
+        /// `ALPC_VIEWFLG_` bits.
+        "Flags" flags: u32 = (0x00, 0x00),
+        /// Section of the port.
+        "SectionHandle" section: Handle = (0x04, 0x08),
+        /// Address of the view.
+        "ViewBase" base: UserPtr = (0x08, 0x10),
+        /// Its size in bytes.
+        "ViewSize" size: Word = (0x0C, 0x18),
+    }
+    /// `ALPC_CONTEXT_ATTR` (alpc §1.5).
+    "ALPC_CONTEXT_ATTR" AlpcContextAttr (0x14, 0x20) {
+        /// Cookie given to accept.
+        "PortContext" port_context: Word = (0x00, 0x00),
+        /// This side's cookie of the message.
+        "MessageContext" message_context: Word = (0x04, 0x08),
+        /// Number of the message on the receiving port.
+        "Sequence" sequence: u32 = (0x08, 0x10),
+        /// As in the header.
+        "MessageId" message_id: u32 = (0x0C, 0x14),
+        /// As in the header.
+        "CallbackId" callback_id: u32 = (0x10, 0x18),
+    }
+    /// `ALPC_HANDLE_ATTR` (alpc §1.5).
+    "ALPC_HANDLE_ATTR" AlpcHandleAttr (0x10, 0x18) {
+        /// `ALPC_HANDLEFLG_` bits.
+        "Flags" flags: u32 = (0x00, 0x00),
+        /// The handle; with INDIRECT the address of an array of [`AlpcHandleAttr32`].
+        "Handle" handle: Handle = (0x04, 0x08),
+        /// Type code; with INDIRECT the length of that array.
+        "ObjectType" object_type: u32 = (0x08, 0x10),
+        /// Wanted, on receipt granted access.
+        "DesiredAccess" access: u32 = (0x0C, 0x14),
+    }
+    /// `ALPC_HANDLE_ATTR32` (alpc §1.5): an element of an indirect array, the same for both widths.
+    "ALPC_HANDLE_ATTR32" AlpcHandleAttr32 (0x10, 0x10) {
+        /// `ALPC_HANDLEFLG_` bits.
+        "Flags" flags: u32 = (0x00, 0x00),
+        /// The handle.
+        "Handle" handle: u32 = (0x04, 0x04),
+        /// Type code.
+        "ObjectType" object_type: u32 = (0x08, 0x08),
+        /// Wanted access.
+        "DesiredAccess" access: u32 = (0x0C, 0x0C),
+    }
+    /// `ALPC_TOKEN_ATTR` (alpc §1.5).
+    "ALPC_TOKEN_ATTR" AlpcTokenAttr (0x18, 0x18) {
+        /// LUID of the sender's token.
+        "TokenId" token: u64 = (0x00, 0x00),
+        /// LUID of its logon session.
+        "AuthenticationId" authentication: u64 = (0x08, 0x08),
+        /// LUID that changes with the token.
+        "ModifiedId" modified: u64 = (0x10, 0x10),
+    }
+    /// `ALPC_MESSAGE_HANDLE_INFORMATION` (alpc §1.5).
+    "ALPC_MESSAGE_HANDLE_INFORMATION" AlpcMessageHandleInformation (0x14, 0x14) {
+        /// Which handle of the message; input.
+        "Index" index: u32 = (0x00, 0x00),
+        /// `ALPC_HANDLEFLG_` bits.
+        "Flags" flags: u32 = (0x04, 0x04),
+        /// New handle.
+        "Handle" handle: u32 = (0x08, 0x08),
+        /// Type code.
+        "ObjectType" object_type: u32 = (0x0C, 0x0C),
+        /// Access of the new handle.
+        "GrantedAccess" access: u32 = (0x10, 0x10),
+    }
+    /// `ALPC_BASIC_INFORMATION` (alpc §1.6, class 0).
+    "ALPC_BASIC_INFORMATION" AlpcBasicInformation (0x0C, 0x10) {
+        /// Flags of the port.
+        "Flags" flags: u32 = (0x00, 0x00),
+        /// Messages received.
+        "SequenceNo" sequence: u32 = (0x04, 0x04),
+        /// Cookie given to accept.
+        "PortContext" context: Word = (0x08, 0x08),
+    }
+    /// `ALPC_PORT_ASSOCIATE_COMPLETION_PORT` (alpc §1.6, class 2).
+    "ALPC_PORT_ASSOCIATE_COMPLETION_PORT" AlpcAssociateCompletionPort (0x08, 0x10) {
+        /// Key of the packets.
+        "CompletionKey" key: Word = (0x00, 0x00),
+        /// The completion port.
+        "CompletionPort" port: Handle = (0x04, 0x08),
+    }
+    /// `ALPC_SERVER_INFORMATION` (alpc §1.6, class 4), what comes back.
+    "ALPC_SERVER_INFORMATION" AlpcServerInformation (0x10, 0x20) {
+        /// Whether the thread is blocked in a request.
+        "ThreadBlocked" blocked: u8 = (0x00, 0x00),
+        /// Process id of the server.
+        "ConnectedProcessId" process: Word = (0x04, 0x08),
+        /// Bytes of the name of its connection port.
+        "ConnectionPortName.Length" name_length: u16 = (0x08, 0x10),
+        /// As the length, with a terminator.
+        "ConnectionPortName.MaximumLength" name_maximum: u16 = (0x0A, 0x12),
+        /// The name, behind this structure.
+        "ConnectionPortName.Buffer" name: UserPtr = (0x0C, 0x18),
+    }
+    /// `ALPC_PORT_MESSAGE_ZONE_INFORMATION` (alpc §1.6, class 5).
+    "ALPC_PORT_MESSAGE_ZONE_INFORMATION" AlpcMessageZone (0x08, 0x10) {
+        /// Start.
+        "Buffer" buffer: UserPtr = (0x00, 0x00),
+        /// Bytes.
+        "Size" size: u32 = (0x04, 0x08),
+    }
+    /// `ALPC_PORT_COMPLETION_LIST_INFORMATION` (alpc §1.6, class 6).
+    "ALPC_PORT_COMPLETION_LIST_INFORMATION" AlpcCompletionListInformation (0x10, 0x18) {
+        /// The list.
+        "Buffer" buffer: UserPtr = (0x00, 0x00),
+        /// Bytes.
+        "Size" size: u32 = (0x04, 0x08),
+        /// Threads to run at a time.
+        "ConcurrencyCount" concurrency: u32 = (0x08, 0x0C),
+        /// Attributes delivered with each message.
+        "AttributeFlags" attributes: u32 = (0x0C, 0x10),
+    }
 }
 
 impl PortMessage {
@@ -274,6 +430,8 @@ impl PortMessage {
     pub const KERNEL_MODE: u16 = 0x8000;
     /// `LPC_NO_IMPERSONATE`.
     pub const NO_IMPERSONATE: u16 = 0x4000;
+    /// `LPC_CONTINUATION_REQUIRED` (alpc §1.1): the receiver owes an answer or a release.
+    pub const CONTINUATION_REQUIRED: u16 = 0x2000;
 }
 
 #[cfg(test)]

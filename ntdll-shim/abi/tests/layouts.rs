@@ -19,7 +19,7 @@ fn layouts_match_what_mingw_compiles_for_x86() {
 type FieldRow = (&'static str, usize, usize);
 
 fn check(compiler: &str, size: fn((usize, usize)) -> usize, offset: fn(&FieldRow) -> usize) {
-    let mut source = String::from("#include \"ntport.h\"\n");
+    let mut source = String::from("#include \"alpc.h\"\n");
     for Description {
         name,
         size: sizes,

@@ -1,18 +1,57 @@
-//! ALPC: the calls of Vista and later on the engine (`spec` alpc), and ntdll's own helpers for them.
+//! ALPC: the calls of Vista and later on the engine (`spec` alpc), and ntdll's own helpers for them. One file per verb.
 //!
 //! | file | topic |
 //! |---|---|
+//! | `create.rs`, `connect.rs`, `accept.rs`, `disconnect.rs` | ports and connections |
+//! | `transfer.rs` | NtAlpcSendWaitReceivePort |
+//! | `cancel.rs` | NtAlpcCancelMessage |
+//! | `information.rs`, `message_information.rs` | what can be asked and set |
+//! | `section.rs`, `view.rs` | port sections, views and the VIEW attribute |
+//! | `reserve.rs` | resource reserves |
+//! | `security.rs` | security contexts and the SECURITY attribute |
+//! | `impersonate.rs`, `sender.rs` | becoming and opening a sender |
 //! | `user.rs` | what helpers do with the caller's memory |
 //! | `attributes.rs` | AlpcInitializeMessageAttribute and its kin |
 //! | `list_user.rs` | the worker's side of a completion list |
 
-mod attributes;
-mod list_user;
-mod user;
+#![allow(clippy::too_many_arguments, reason = "the calls have NT's prototypes")]
 
+mod accept;
+mod attributes;
+mod cancel;
+mod connect;
+mod create;
+mod disconnect;
+mod impersonate;
+mod information;
+mod list_user;
+mod message_information;
+mod reserve;
+mod section;
+mod security;
+mod sender;
+mod transfer;
+mod user;
+mod view;
+
+use std::sync::Mutex;
+
+use ntlpc_abi::{CallId, NtStatus};
+
+pub(crate) use accept::nt_alpc_accept_connect_port;
 pub(crate) use attributes::{
     alpc_get_header_size, alpc_get_message_attribute, alpc_initialize_message_attribute,
     alpc_max_allowed_message_length,
+};
+pub(crate) use cancel::nt_alpc_cancel_message;
+pub(crate) use connect::{nt_alpc_connect_port, nt_alpc_connect_port_ex};
+pub(crate) use create::nt_alpc_create_port;
+pub(crate) use disconnect::nt_alpc_disconnect_port;
+pub(crate) use impersonate::{
+    nt_alpc_impersonate_client_container_of_port, nt_alpc_impersonate_client_of_port,
+};
+pub(crate) use information::{
+    nt_alpc_query_information, nt_alpc_set_information, nt_query_port_information_process,
 };
 pub(crate) use list_user::{
     alpc_free_completion_list_message, alpc_get_completion_list_last_message_information,
@@ -20,3 +59,25 @@ pub(crate) use list_user::{
     alpc_get_outstanding_completion_list_message_count,
     alpc_register_completion_list_worker_thread, alpc_unregister_completion_list_worker_thread,
 };
+pub(crate) use message_information::nt_alpc_query_information_message;
+pub(crate) use reserve::{nt_alpc_create_resource_reserve, nt_alpc_delete_resource_reserve};
+pub(crate) use section::{nt_alpc_create_port_section, nt_alpc_delete_port_section};
+pub(crate) use security::{
+    nt_alpc_create_security_context, nt_alpc_delete_security_context,
+    nt_alpc_revoke_security_context,
+};
+pub(crate) use sender::{nt_alpc_open_sender_process, nt_alpc_open_sender_thread};
+pub(crate) use transfer::nt_alpc_send_wait_receive_port;
+pub(crate) use view::{nt_alpc_create_section_view, nt_alpc_delete_section_view};
+
+/// Refuses a call before any side effect, and says so once for each call.
+fn not_implemented(id: CallId) -> Result<(), NtStatus> {
+    static SAID: Mutex<Vec<CallId>> = Mutex::new(Vec::new());
+    if let Ok(mut said) = SAID.lock()
+        && !said.contains(&id)
+    {
+        said.push(id);
+        log::warn!("{} is not implemented", id.call().name);
+    }
+    Err(NtStatus::NOT_IMPLEMENTED)
+}
