@@ -12,6 +12,7 @@ pub mod engine;
 mod guest;
 pub mod host;
 pub mod interrupt;
+mod names;
 pub mod trace;
 
 pub use dispatch::{Fault, Slots, call};

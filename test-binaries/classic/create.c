@@ -206,4 +206,5 @@ TEST(own_directory)
     CHECK_STATUS(NtCreatePort(&again, &oa, 0, 0x100, 0), STATUS_OBJECT_PATH_SYNTAX_BAD, lpc(33));
     CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);
     CHECK_STATUS(NtClose(root), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(create_port(&port, name), STATUS_OBJECT_PATH_NOT_FOUND, lpc(32));
 }

@@ -364,6 +364,13 @@ impl NameSpace {
         }
     }
 
+    /// Returns the directory a named object is in.
+    #[must_use]
+    pub fn parent(&self, id: ObjectId) -> Option<ObjectId> {
+        let (parent, _) = self.nodes.get(&id)?.parent.as_ref()?;
+        Some(*parent)
+    }
+
     /// Returns the absolute path of a named object.
     #[must_use]
     pub fn path(&self, id: ObjectId) -> Option<Vec<u16>> {

@@ -15,7 +15,7 @@ use crate::answer::{OutFd, Outcome, answer, answer_with};
 use crate::limits::{MAX_NAME_UNITS, MAX_OBJECTS};
 use crate::namespace::{CASE_INSENSITIVE, ObjectId, ObjectKind};
 use crate::process::ProcessNo;
-use crate::security::{AccessMask, GenericMapping, SecurityDescriptor, Token};
+use crate::security::{AccessMask, GenericMapping, SecurityDescriptor};
 use crate::state::State;
 
 /// OBJ_OPENIF.
@@ -77,7 +77,7 @@ impl State {
         request: CreateObject,
         fds: Vec<OwnedFd>,
     ) -> Outcome<CreateObject> {
-        let token = Token::parse(&request.token.0, self.process(caller)?.credentials)?;
+        let token = self.token_of_process(caller, &request.token.0)?;
         self.check_object_room()?;
         if request.name.0.is_empty() || request.name.0.len() > MAX_NAME_UNITS {
             return Err(NtStatus::OBJECT_NAME_INVALID);
@@ -152,7 +152,7 @@ impl State {
         caller: ProcessNo,
         request: OpenObject,
     ) -> Outcome<OpenObject> {
-        let token = Token::parse(&request.token.0, self.process(caller)?.credentials)?;
+        let token = self.token_of_process(caller, &request.token.0)?;
         let root = (request.root != 0).then_some(request.root);
         let found = self.names.open(&request.name.0, root, CASE_INSENSITIVE)?;
         if found.kind != object_kind(request.kind) {
@@ -250,10 +250,26 @@ impl State {
         if !object.holders.is_empty() {
             return;
         }
-        // A directory with entries stays until they are gone too; its next close finds it empty.
-        if self.names.remove(id).is_ok() {
-            log::debug!("object {id} ({:?}) is gone", object.kind);
-            self.objects.remove(&id);
+        self.remove_name(id);
+    }
+
+    /// Takes the name of an object away, and with it the directories nobody holds that lose their last entry. A directory
+    /// with entries stays.
+    pub(crate) fn remove_name(&mut self, id: ObjectId) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let parent = self.names.parent(id);
+            if self.names.remove(id).is_err() {
+                return;
+            }
+            if let Some(object) = self.objects.remove(&id) {
+                log::debug!("object {id} ({:?}) is gone", object.kind);
+            }
+            next = parent.filter(|parent| {
+                self.objects
+                    .get(parent)
+                    .is_some_and(|directory| directory.holders.is_empty())
+            });
         }
     }
 

@@ -62,8 +62,7 @@ impl State {
     /// The last handle of a connection or unconnected port is closed: the name goes, the queue is purged. The object stays
     /// while connections use it.
     fn close_receiving(&mut self, id: ObjectId) {
-        // A port is no directory, so its name can always be removed.
-        let _ = self.names.remove(id);
+        self.remove_name(id);
         let Some(port) = self.ports.get_mut(&id) else {
             return;
         };

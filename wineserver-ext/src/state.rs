@@ -124,6 +124,20 @@ impl State {
         Ok(thread.token.clone().unwrap_or_else(|| owner.token.clone()))
     }
 
+    /// Returns the token of a call that names no thread: the one sent with it, else the process's.
+    pub(crate) fn token_of_process(
+        &self,
+        process: ProcessNo,
+        sent: &[u8],
+    ) -> Result<Token, NtStatus> {
+        let owner = self.process(process)?;
+        if sent.is_empty() {
+            Ok(owner.token.clone())
+        } else {
+            Token::parse(sent, owner.credentials)
+        }
+    }
+
     pub(crate) fn allocate_process_no(&mut self) -> ProcessNo {
         let number = self.next_process;
         self.next_process += 1;

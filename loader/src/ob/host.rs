@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntdll_shim::engine::Port;
-use ntdll_shim::host::{Host, MappedView, PORT_ALL_ACCESS, Personality, Section as PortSection};
+use ntdll_shim::host::{
+    Host, MappedView, PORT_ALL_ACCESS, Personality, Root, Section as PortSection,
+};
 use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
@@ -228,8 +230,10 @@ impl Host for Standalone {
         let _ = TABLE.close(handle);
     }
 
-    fn directory(&self, handle: Handle) -> Result<u64, NtStatus> {
-        lookup::<Directory>(handle, 0).and_then(|directory| directory.server_id())
+    fn directory(&self, handle: Handle) -> Result<Root, NtStatus> {
+        lookup::<Directory>(handle, 0)
+            .and_then(|directory| directory.server_id())
+            .map(Root::Object)
     }
 
     fn section(&self, handle: Handle, access: u32) -> Result<PortSection, NtStatus> {

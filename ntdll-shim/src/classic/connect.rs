@@ -20,7 +20,7 @@ use ntlpc_shm::sys::Woken;
 use super::message::width;
 use super::view::{self, OwnView};
 use crate::engine::{Connection, NewPort, Port, Queue, me, session};
-use crate::{guest, host, interrupt};
+use crate::{guest, host, interrupt, names};
 
 pub(crate) fn nt_connect_port(
     port_handle: UserPtr,
@@ -112,6 +112,7 @@ pub(crate) fn nt_secure_connect_port(
     let fds: Vec<BorrowedFd<'_>> = own.iter().map(|own| own.section.fd.as_fd()).collect();
     let (pending, fds) = session()?
         .call(&request, &fds)
+        .map_err(|status| names::connect_status(status, &request.name.0))
         .inspect_err(|_| unmap_own())?;
     let mut fds = fds.into_iter();
     let parts = session()?

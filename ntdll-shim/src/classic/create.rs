@@ -1,12 +1,12 @@
 //! NtCreatePort, NtCreateWaitablePort (lpc §2.1, §2.2).
 
-use ntlpc_abi::{Handle, NtStatus, UserPtr, limits};
+use ntlpc_abi::{NtStatus, UserPtr, limits};
 use ntlpc_proto::port::{CreatePort, PortKind};
 use ntlpc_proto::{Bytes, Name};
 
 use super::message::width;
 use crate::engine::{NewPort, Port, Queue, me, session};
-use crate::{guest, host};
+use crate::{guest, host, names};
 
 /// The one attribute a port may be created with (lpc#28).
 const OBJ_CASE_INSENSITIVE: u32 = 0x40;
@@ -50,11 +50,6 @@ fn create(
         Ok(())
     })?;
     let host = host::current();
-    let root = if attributes.root == Handle::NULL {
-        0
-    } else {
-        host.directory(attributes.root)?
-    };
     let is_named = !attributes.name.is_empty();
     let request = CreatePort {
         tno: me()?.tno,
@@ -63,14 +58,14 @@ fn create(
         flags: 0,
         max_message,
         max_info,
-        root,
+        root: 0,
         name: Name(attributes.name),
         attributes: attributes.flags,
         security: Bytes(attributes.security),
         token: Bytes(host.effective_token()),
     };
+    let (reply, fds) = names::create_port(request, attributes.root)?;
     let session = session()?;
-    let (reply, fds) = session.call(&request, &[])?;
     let mut fds = fds.into_iter();
     let inbox = session.inbox(fds.next())?;
     let system = session.segment(fds.next())?;

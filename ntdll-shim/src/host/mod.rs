@@ -34,6 +34,24 @@ pub struct Section {
     pub size: u64,
 }
 
+/// A directory that a name is relative to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The server's number of it.
+    Object(u64),
+    /// Its path, of a directory the environment made.
+    Path(Vec<u16>),
+}
+
+/// An object the environment made on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnObject {
+    /// A directory.
+    Directory,
+    /// Anything else.
+    Other,
+}
+
 /// A mapped view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MappedView {
@@ -111,11 +129,16 @@ pub trait Host: Send + Sync {
     /// Closes a handle of this process: undoes [`Host::insert_port`] after a failed write of the result.
     fn close(&self, handle: Handle);
 
-    /// Returns the server's object number of a directory handle, for names relative to it.
+    /// Returns the directory a handle names, for names relative to it.
     ///
     /// # Errors
     /// As [`Host::port`].
-    fn directory(&self, handle: Handle) -> Result<u64, NtStatus>;
+    fn directory(&self, handle: Handle) -> Result<Root, NtStatus>;
+
+    /// Returns what the environment has under an absolute path on its own, without the server.
+    fn own_object(&self, _path: &[u16]) -> Option<OwnObject> {
+        None
+    }
 
     /// Returns the section a handle names, if it grants `access`.
     ///

@@ -52,7 +52,7 @@ requests! {
         attributes: u32,
         /// Wanted access, generic rights mapped by the host.
         access: u32,
-        /// Effective token of the caller ([`Token`](crate::process::Token)).
+        /// Effective token of the caller ([`Token`](crate::process::Token)); empty = the process's.
         token: Bytes,
         /// Self-relative security descriptor; empty = owner and default DACL of the token.
         security: Bytes,
@@ -81,7 +81,7 @@ requests! {
         attributes: u32,
         /// Wanted access, generic rights mapped by the host.
         access: u32,
-        /// Effective token of the caller ([`Token`](crate::process::Token)).
+        /// Effective token of the caller ([`Token`](crate::process::Token)); empty = the process's.
         token: Bytes,
     } => OpenObjectReply {
         /// The object.

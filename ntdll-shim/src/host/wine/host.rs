@@ -10,9 +10,9 @@ use ntlpc_proto::Bytes;
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::service::ntdll;
-use super::{handles, sections, tokens};
+use super::{handles, names, sections, tokens};
 use crate::engine::Port;
-use crate::host::{Host, MappedView, Personality, Section};
+use crate::host::{Host, MappedView, OwnObject, Personality, Root, Section};
 
 /// Stock Wine, this library preloaded.
 #[derive(Debug)]
@@ -104,9 +104,12 @@ impl Host for Wine {
         handles::close(handle.0);
     }
 
-    /// Directories of Wine are not those of the server.
-    fn directory(&self, _handle: Handle) -> Result<u64, NtStatus> {
-        Err(NtStatus::NOT_SUPPORTED)
+    fn directory(&self, handle: Handle) -> Result<Root, NtStatus> {
+        names::directory(handle)
+    }
+
+    fn own_object(&self, path: &[u16]) -> Option<OwnObject> {
+        names::own_object(path)
     }
 
     fn section(&self, handle: Handle, access: u32) -> Result<Section, NtStatus> {
@@ -151,13 +154,7 @@ fn image_name() -> String {
     if query_process(PROCESS_IMAGE_FILE_NAME, &mut answer).is_none() {
         return String::new();
     }
-    let length = usize::from(answer[0] as u16) / 2;
-    let start = (answer[1] as usize).saturating_sub(answer.as_ptr() as usize) / 2;
-    let units: Vec<u16> = answer
-        .iter()
-        .flat_map(|word| [0, 16, 32, 48].map(|shift| (word >> shift) as u16))
-        .collect();
-    let name = String::from_utf16_lossy(units.get(start..start + length).unwrap_or_default());
+    let name = String::from_utf16_lossy(&names::string_at_start(&answer));
     name.rsplit('\\').next().unwrap_or_default().to_owned()
 }
 

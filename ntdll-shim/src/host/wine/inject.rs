@@ -5,7 +5,7 @@ use super::exports::{Exports, Headers};
 use super::maps::Maps;
 use super::ntdll::{Abi, Absent, Ntdll};
 use super::service;
-use super::{diagnostics, hooks};
+use super::{diagnostics, hooks, names};
 use log::debug;
 use ntlpc_abi::CallId;
 use std::fmt;
@@ -70,6 +70,7 @@ fn inject() -> Result<Done, Refusal> {
     memory.fill(block, &plan.code, PAGE_EXECUTE_READ)?;
     memory.fill(block + code_length, &directory, PAGE_READONLY)?;
 
+    names::furnish(&ntdll);
     service::start(ntdll, (block + plan.bridge) as u64);
     let hooked = plan.place_hooks(&memory, base, block);
     let mut entry = [0; 8];

@@ -11,6 +11,7 @@
 //! | port handles, and what is known of each | `handles.rs` |
 //! | close, duplicate, query | `objects.rs` |
 //! | waits on waitable ports | `waits.rs`, `bridge.rs` |
+//! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
 //! | what the Wine processes of a prefix tell each other | `page.rs` |
 //!
@@ -32,6 +33,7 @@ mod hooks;
 mod host;
 mod inject;
 mod maps;
+mod names;
 mod ntdll;
 mod objects;
 mod page;

@@ -10,12 +10,13 @@ use std::os::fd::AsRawFd;
 use ntlpc_abi::{Handle, NtStatus};
 
 use super::handles::{descriptor, granted_access};
+use super::names::is_of_type;
 use super::service::ntdll;
 use crate::host::{MappedView, Section};
 
 /// Returns the file behind a section handle that grants `access`.
 pub fn section(handle: Handle, access: u32) -> Result<Section, NtStatus> {
-    if !is_section(handle.0)? {
+    if !is_of_type(handle.0, "Section")? {
         return Err(NtStatus::OBJECT_TYPE_MISMATCH);
     }
     if granted_access(handle.0)? & access != access {
@@ -129,38 +130,6 @@ impl Drop for Owned {
         // SAFETY: a handle of ours.
         unsafe { ntdll.call(ntdll.NtClose, [self.0]) };
     }
-}
-
-/// Asks Wine for the name of the object's type.
-fn is_section(handle: u64) -> Result<bool, NtStatus> {
-    const NAME: &[u8] = b"S\0e\0c\0t\0i\0o\0n\0";
-    // `OBJECT_TYPE_INFORMATION` begins with a UNICODE_STRING; the name follows the structure.
-    let mut information = [0_u64; 64];
-    let ntdll = ntdll();
-    // SAFETY: handle, class 2, a local buffer and its size, no length wanted.
-    let status = unsafe {
-        ntdll.call(
-            ntdll.NtQueryObject,
-            [
-                handle,
-                2,
-                information.as_mut_ptr() as u64,
-                size_of_val(&information) as u64,
-                0,
-            ],
-        )
-    };
-    NtStatus(status).ok()?;
-    let length = usize::from(information[0] as u16);
-    let start = (information[1] as usize).wrapping_sub(information.as_ptr() as usize);
-    let bytes: Vec<u8> = information
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .collect();
-    Ok(start
-        .checked_add(length)
-        .and_then(|end| bytes.get(start..end))
-        == Some(NAME))
 }
 
 const CURRENT_PROCESS: u64 = u64::MAX;
