@@ -129,6 +129,40 @@ typedef struct {
     PVOID PortContext;
 } ALPC_BASIC_INFORMATION;
 
+/* alpc §1.8 */
+#define ALIGNED(bytes) __attribute__((aligned(bytes)))
+#define ALPC_COMPLETION_LIST_START_MAGIC 0xDEADBEEFBAADF00Dull
+#define ALPC_COMPLETION_LIST_END_MAGIC 0xBAADF00DDEADBEEFull
+typedef union {
+    struct {
+        ULONG64 Head : 24;
+        ULONG64 Tail : 24;
+        ULONG64 ActiveThreadCount : 16;
+    };
+    volatile ULONG64 Value;
+} ALPC_COMPLETION_LIST_STATE;
+
+typedef struct {
+    ULONG64 StartMagic;
+    ULONG TotalSize;
+    ULONG ListOffset;
+    ULONG ListSize;
+    ULONG BitmapOffset;
+    ULONG BitmapSize;
+    ULONG DataOffset;
+    ULONG DataSize;
+    ULONG AttributeFlags;
+    ULONG AttributeSize;
+    ALIGNED(128) ALPC_COMPLETION_LIST_STATE State;
+    ULONG LastMessageId;
+    ULONG LastCallbackId;
+    ALIGNED(128) ULONG PostCount;
+    ALIGNED(128) ULONG ReturnCount;
+    ALIGNED(128) ULONG LogSequenceNumber;
+    ALIGNED(128) PVOID UserLock;
+    ALIGNED(8) ULONG64 EndMagic;
+} ALPC_COMPLETION_LIST_HEADER;
+
 #define ALPC_CALLS(X)                                                                                                  \
     X(NTSTATUS, NtAlpcCreatePort, (HANDLE * port, OBJECT_ATTRIBUTES * object, ALPC_PORT_ATTRIBUTES * port_attributes)) \
     X(NTSTATUS, NtAlpcConnectPort,                                                                                     \
@@ -160,20 +194,34 @@ typedef struct {
     X(NTSTATUS, NtAlpcOpenSenderProcess,                                                                               \
       (HANDLE * process, HANDLE port, PORT_MESSAGE * message, ULONG flags, ULONG access, OBJECT_ATTRIBUTES * object))  \
     X(NTSTATUS, NtAlpcOpenSenderThread,                                                                                \
-      (HANDLE * thread, HANDLE port, PORT_MESSAGE * message, ULONG flags, ULONG access, OBJECT_ATTRIBUTES * object))   \
+      (HANDLE * thread, HANDLE port, PORT_MESSAGE * message, ULONG flags, ULONG access, OBJECT_ATTRIBUTES * object))
+
+/* ntdll's own code for ALPC: no system calls but in the calls that name a port. */
+#define ALPC_HELPERS(X)                                                                                                \
     X(ULONG, AlpcGetHeaderSize, (ULONG attribute_flags))                                                               \
     X(NTSTATUS, AlpcInitializeMessageAttribute,                                                                        \
       (ULONG attribute_flags, ALPC_MESSAGE_ATTRIBUTES * buffer, SIZE_T size, SIZE_T * required))                       \
     X(PVOID, AlpcGetMessageAttribute, (ALPC_MESSAGE_ATTRIBUTES * buffer, ULONG attribute_flag))                        \
-    X(ULONG, AlpcMaxAllowedMessageLength, (void))
+    X(ULONG, AlpcMaxAllowedMessageLength, (void))                                                                      \
+    X(BOOLEAN, AlpcRegisterCompletionListWorkerThread, (PVOID list))                                                   \
+    X(BOOLEAN, AlpcUnregisterCompletionListWorkerThread, (PVOID list))                                                 \
+    X(ULONG, AlpcGetOutstandingCompletionListMessageCount, (PVOID list))                                               \
+    X(void, AlpcGetCompletionListLastMessageInformation, (PVOID list, ULONG * message_id, ULONG * callback_id))        \
+    X(PORT_MESSAGE *, AlpcGetMessageFromCompletionList, (PVOID list, ALPC_MESSAGE_ATTRIBUTES * *attributes))           \
+    X(ULONG, AlpcFreeCompletionListMessage, (PVOID list, PORT_MESSAGE * message))                                      \
+    X(ALPC_MESSAGE_ATTRIBUTES *, AlpcGetCompletionListMessageAttributes, (PVOID list, PORT_MESSAGE * message))
 
 #define DECLARE_CALL_(result, name, args) extern result(NTAPI *name) args;
 ALPC_CALLS(DECLARE_CALL_)
+ALPC_HELPERS(DECLARE_CALL_)
 #undef DECLARE_CALL_
 
-/* Fills the call variables; FALSE, with a failed check, if ntdll lacks one. Every test starts with it. */
+/* Fills the call variables; FALSE, with a note, if ntdll lacks one. Every test starts with it. */
 BOOL alpc_resolve(void);
 #define NEED_ALPC REQUIRE(alpc_resolve(), SETUP)
+/* As alpc_resolve, for the helpers alone. */
+BOOL alpc_resolve_helpers(void);
+#define NEED_HELPERS REQUIRE(alpc_resolve_helpers(), SETUP)
 
 ALPC_PORT_ATTRIBUTES alpc_attributes(ULONG flags, SIZE_T max_message);
 /* Makes a connection port in \RPC Control whose name is written to `name`. */

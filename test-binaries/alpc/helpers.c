@@ -23,7 +23,7 @@ static const struct {
 
 TEST(header_sizes)
 {
-    NEED_ALPC;
+    NEED_HELPERS;
     CHECK_EQ(AlpcGetHeaderSize(0), 8, alpc(1));
     for (int bit = 0; bit < 25; bit++) {
         context("bit %d", bit);
@@ -45,7 +45,7 @@ TEST(initialize)
         UCHAR bytes[256];
     } buffer;
     SIZE_T required = 0;
-    NEED_ALPC;
+    NEED_HELPERS;
     CHECK_STATUS(AlpcInitializeMessageAttribute(0xFFFFFFFF, NULL, 0, &required), STATUS_SUCCESS, alpc(12));
     CHECK_EQ(required, ALL_SIZE, alpc(12));
     memset(&buffer, 0x77, sizeof buffer);
@@ -73,7 +73,7 @@ TEST(find_attribute)
         ALPC_MESSAGE_ATTRIBUTES a;
         UCHAR bytes[256];
     } buffer;
-    NEED_ALPC;
+    NEED_HELPERS;
     memset(&buffer, 0, sizeof buffer);
     buffer.a.AllocatedAttributes = 0xFFFFFFFF;
     CHECK_PTR(AlpcGetMessageAttribute(&buffer.a, 0), NULL, alpc(17));
@@ -97,6 +97,38 @@ TEST(find_attribute)
 
 TEST(largest_message)
 {
-    NEED_ALPC;
+    NEED_HELPERS;
     CHECK_EQ(AlpcMaxAllowedMessageLength(), BY_WIDTH(0xFFEF, 0xFFFF), alpc(24));
+}
+
+/* A helper is ntdll's own code: a bad pointer raises where a service returns a status. */
+static void *missing_page;
+static ULONG raised;
+
+static LONG CALLBACK supply_page(EXCEPTION_POINTERS *info)
+{
+    const EXCEPTION_RECORD *record = info->ExceptionRecord;
+    if (record->ExceptionCode != (DWORD)STATUS_ACCESS_VIOLATION || record->NumberParameters < 2 ||
+        (record->ExceptionInformation[1] & ~(ULONG_PTR)0xFFF) != (ULONG_PTR)missing_page)
+        return EXCEPTION_CONTINUE_SEARCH;
+    raised++;
+    VirtualAlloc(missing_page, 0x1000, MEM_COMMIT, PAGE_READWRITE);
+    return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+TEST(bad_pointer_raises)
+{
+    NEED_HELPERS;
+    PVOID handler = AddVectoredExceptionHandler(1, supply_page);
+    missing_page = VirtualAlloc(NULL, 0x1000, MEM_RESERVE, PAGE_NOACCESS);
+    REQUIRE(handler != NULL && missing_page != NULL, SETUP);
+    AlpcGetMessageAttribute(missing_page, ALPC_VIEW_ATTRIBUTE);
+    CHECK_EQ(raised, 1, SETUP);
+    VirtualFree(missing_page, 0, MEM_RELEASE);
+    missing_page = VirtualAlloc(NULL, 0x1000, MEM_RESERVE, PAGE_NOACCESS);
+    REQUIRE(missing_page != NULL, SETUP);
+    AlpcRegisterCompletionListWorkerThread(missing_page);
+    CHECK_EQ(raised, 2, SETUP);
+    VirtualFree(missing_page, 0, MEM_RELEASE);
+    RemoveVectoredExceptionHandler(handler);
 }

@@ -3,22 +3,30 @@
 
 #define DEFINE_CALL_(result, name, args) result(NTAPI *name) args;
 ALPC_CALLS(DEFINE_CALL_)
+ALPC_HELPERS(DEFINE_CALL_)
 #undef DEFINE_CALL_
 
-BOOL alpc_resolve(void)
-{
-    HMODULE ntdll = GetModuleHandleA("ntdll.dll");
-    BOOL complete = TRUE;
 #define RESOLVE_(result, name, args)                                                                                   \
-    name = (result(NTAPI *) args)(void *)GetProcAddress(ntdll, #name);                                                 \
+    name = (result(NTAPI *) args)(void *)GetProcAddress(GetModuleHandleA("ntdll.dll"), #name);                         \
     if (name == NULL) {                                                                                                \
         note("ntdll.dll does not export %s", #name);                                                                   \
         complete = FALSE;                                                                                              \
     }
-    ALPC_CALLS(RESOLVE_)
-#undef RESOLVE_
+
+BOOL alpc_resolve_helpers(void)
+{
+    BOOL complete = TRUE;
+    ALPC_HELPERS(RESOLVE_)
     return complete;
 }
+
+BOOL alpc_resolve(void)
+{
+    BOOL complete = alpc_resolve_helpers();
+    ALPC_CALLS(RESOLVE_)
+    return complete;
+}
+#undef RESOLVE_
 
 ALPC_PORT_ATTRIBUTES alpc_attributes(ULONG flags, SIZE_T max_message)
 {
