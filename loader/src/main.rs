@@ -1,4 +1,4 @@
-//! `lpcrun`: runs x86-64 Windows console programs on Linux.
+//! `lpcrun`: runs x86-64 and i386 Windows console programs on Linux.
 //!
 //! `unsafe` is confined to `gate/*` (machine code, stubs, low memory), `export/memory.rs`, `crt/mem.rs`
 //! and `heap.rs` (guest memory) and `teb.rs` (GS-relative access).

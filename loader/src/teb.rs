@@ -21,6 +21,11 @@ pub mod host_area {
     /// How many exceptions are being dispatched, each inside of the one before.
     pub const RAISE_DEPTH: usize = 0x2018;
 
+    /// Base of FS in our code, for the i386 gate.
+    pub const HOST_FS: usize = 0x2020;
+    /// Where the i386 gate jumps: a 32-bit offset, then a selector.
+    pub const FAR_POINTER: usize = 0x2028;
+
     /// Reads one word of the running thread's host area.
     #[must_use]
     #[inline]
@@ -140,6 +145,9 @@ pub fn install(teb: u64) {
             "cannot set GS: {}",
             std::io::Error::last_os_error()
         ));
+    }
+    if teb != 0 {
+        crate::gate::prepare_thread(teb);
     }
 }
 

@@ -1,4 +1,5 @@
-//! `CONTEXT` and `EXCEPTION_RECORD` of x86-64, and continuing at a context.
+//! `CONTEXT` and `EXCEPTION_RECORD` of x86-64, and continuing at a context. An i386 program sees those of
+//! [`super::context32`]; inside, the wider ones serve for both.
 //!
 //! Source: mingw-w64 `winnt.h` `CONTEXT` (AMD64), `EXCEPTION_RECORD`.
 #![allow(
@@ -9,8 +10,13 @@
 use std::arch::{asm, global_asm};
 use std::mem::offset_of;
 
-use crate::gate::Activation;
+use ntlpc_abi::Width;
+
+use super::context32;
+use crate::export::Ptr;
+use crate::gate::{Activation, gate32, stubs};
 use crate::teb::host_area;
+use crate::width;
 
 /// Indexes into [`Context::gpr`], in the order of unwind codes.
 #[allow(missing_docs, reason = "register names")]
@@ -126,13 +132,25 @@ impl Record {
     /// Reads a record of the guest; a bad address raises an exception in the guest.
     #[must_use]
     pub fn load(at: u64) -> Record {
-        // SAFETY: as for `Raw::read`; every bit pattern is a record.
-        unsafe { (at as *const Record).read_unaligned() }
+        match width() {
+            // SAFETY: as for `Raw::read`; every bit pattern is a record.
+            Width::X64 => unsafe { (at as *const Record).read_unaligned() },
+            Width::X86 => context32::decode_record(&Ptr::new(at).read()),
+        }
     }
 
-    /// Returns its bytes.
+    /// Returns the guest's structure.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub fn guest_bytes(&self) -> Vec<u8> {
+        match width() {
+            Width::X64 => self.as_bytes().to_vec(),
+            Width::X86 => context32::encode_record(self).to_vec(),
+        }
+    }
+
+    /// Returns the bytes of this structure itself.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         // SAFETY: a record has no padding bytes: `pad` is a field.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Record>()) }
     }
@@ -165,8 +183,37 @@ impl Context {
         }
     }
 
-    /// Where `ContextFlags` lies.
-    pub const FLAGS_OFFSET: u64 = 0x30;
+    /// Returns where `ContextFlags` lies in the guest's structure.
+    #[must_use]
+    pub fn flags_offset() -> u64 {
+        width().pick(0, 0x30) as u64
+    }
+
+    /// Returns the FXSAVE image.
+    #[must_use]
+    pub fn fxsave(&self) -> [u8; 512] {
+        let mut image = [0; 512];
+        let at = offset_of!(Context, fx_header);
+        image.copy_from_slice(&self.as_bytes()[at..at + 512]);
+        image
+    }
+
+    /// Replaces the FXSAVE image.
+    pub fn set_fxsave(&mut self, image: &[u8; 512]) {
+        let (header, rest) = image.split_at(32);
+        self.fx_header.copy_from_slice(header);
+        let (st, rest) = rest.split_at(128);
+        let (xmm, rest) = rest.split_at(256);
+        let slots = self.st.iter_mut().chain(&mut self.xmm);
+        for (to, from) in slots.zip(st.chunks_exact(16).chain(xmm.chunks_exact(16))) {
+            *to = from
+                .iter()
+                .rev()
+                .fold(0, |value, &byte| value << 8 | u128::from(byte));
+        }
+        self.fx_rest.copy_from_slice(rest);
+        self.mxcsr = u32::from_le_bytes([image[24], image[25], image[26], image[27]]);
+    }
 
     /// Takes the chosen parts of `other`, as `SetThreadContext` does.
     pub fn merge(&mut self, other: &Context, control: bool, integer: bool, float: bool) {
@@ -208,18 +255,25 @@ impl Context {
         gpr[reg::RBP] = activation.rbp;
         gpr[reg::RSI] = activation.rsi;
         gpr[reg::RDI] = activation.rdi;
-        gpr[reg::R12..].copy_from_slice(&activation.r12);
-        let home =
-            |index: u64| crate::export::Ptr::<u64>::new(activation.rsp + 8 + 8 * index).read();
-        gpr[reg::RCX] = home(0);
-        gpr[reg::RDX] = home(1);
-        gpr[reg::R8] = home(2);
-        gpr[reg::R9] = home(3);
-        context.rip = crate::gate::stubs::stub(activation.stub).map_or(0, |stub| stub.address);
-        for (to, from) in context.xmm.iter_mut().zip(activation.float_args) {
-            *to = from.into();
+        match width() {
+            Width::X64 => {
+                gpr[reg::R12..].copy_from_slice(&activation.r12);
+                let home = |index: u64| Ptr::<u64>::new(activation.rsp + 8 + 8 * index).read();
+                gpr[reg::RCX] = home(0);
+                gpr[reg::RDX] = home(1);
+                gpr[reg::R8] = home(2);
+                gpr[reg::R9] = home(3);
+            }
+            Width::X86 => {
+                let [ecx, edx] = activation.registers32;
+                gpr[reg::RCX] = ecx.into();
+                gpr[reg::RDX] = edx.into();
+            }
         }
-        context.xmm[6..].copy_from_slice(&activation.xmm);
+        context.rip = stubs::stub(activation.stub).map_or(0, |stub| stub.address);
+        if width() == Width::X64 {
+            context.set_float_arguments(activation);
+        }
         context.mxcsr = activation.mxcsr;
         context.fx_header[..2].copy_from_slice(&activation.fpcw.to_le_bytes());
         context.fx_header[24..28].copy_from_slice(&activation.mxcsr.to_le_bytes());
@@ -230,27 +284,62 @@ impl Context {
     #[must_use]
     pub fn after_call(activation: &Activation) -> Context {
         let mut context = Context::of_call(activation);
-        context.rip = crate::export::Ptr::<u64>::new(context.rsp()).read();
-        context.gpr[reg::RSP] += 8;
+        context.rip = Ptr::<usize>::new(context.rsp()).read() as u64;
+        let removed = match width() {
+            Width::X64 => 0,
+            Width::X86 => stubs::stub(activation.stub)
+                .and_then(|stub| stub.function)
+                .map_or(0, |(_, function)| function.stack_bytes32()),
+        };
+        context.gpr[reg::RSP] += width().pointer() as u64 + u64::from(removed);
         context
+    }
+
+    fn set_float_arguments(&mut self, activation: &Activation) {
+        for (to, from) in self.xmm.iter_mut().zip(activation.float_args) {
+            *to = from.into();
+        }
+        self.xmm[6..].copy_from_slice(&activation.xmm);
+    }
+
+    /// Sets the result of the call that the context stands behind.
+    pub fn set_result(&mut self, result: u64) {
+        match width() {
+            Width::X64 => self.gpr[reg::RAX] = result,
+            Width::X86 => {
+                self.gpr[reg::RAX] = result & 0xffff_ffff;
+                self.gpr[reg::RDX] = result >> 32;
+            }
+        }
     }
 
     /// Reads a context of the guest; a bad address raises an exception in the guest.
     #[must_use]
     pub fn load(at: u64) -> Context {
-        // SAFETY: as for `Raw::read`; every bit pattern is a context.
-        unsafe { (at as *const Context).read_unaligned() }
+        match width() {
+            // SAFETY: as for `Raw::read`; every bit pattern is a context.
+            Width::X64 => unsafe { (at as *const Context).read_unaligned() },
+            Width::X86 => context32::decode(&Ptr::new(at).read()),
+        }
     }
 
     /// Writes it to the guest; a bad address raises an exception in the guest.
     pub fn store(&self, at: u64) {
-        // SAFETY: as for `Raw::write`.
-        unsafe { (at as *mut Context).write_unaligned(*self) };
+        Ptr::<u8>::new(at).write_bytes(&self.guest_bytes());
     }
 
-    /// Returns its bytes.
+    /// Returns the guest's structure.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub fn guest_bytes(&self) -> Vec<u8> {
+        match width() {
+            Width::X64 => self.as_bytes().to_vec(),
+            Width::X86 => context32::encode(self).to_vec(),
+        }
+    }
+
+    /// Returns the bytes of this structure itself.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         // SAFETY: the asserts above show that no padding lies between fields; the tail is a field too.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Context>()) }
     }
@@ -268,6 +357,9 @@ impl Context {
         } else {
             // SAFETY: fxsave64 writes 512 bytes at a 16-aligned field of that size.
             unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut context.fx_header, options(nostack)) };
+        }
+        if width() == Width::X86 {
+            gate32::resume(&context32::registers(&context));
         }
         // SAFETY: the routine reads the context, which stays valid on this frame until its last access before iretq.
         unsafe { lpcrun_resume64(&raw const context) }

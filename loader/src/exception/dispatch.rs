@@ -103,7 +103,7 @@ fn nesting() -> u64 {
 /// says so, else reports it and ends the process (lpc §4.5, §6.3 Q12).
 pub fn end_unhandled(record: &Record, context: &Context) -> ! {
     suspend::show_exception(context);
-    let answer = ntdll_shim::classic::exception::raise(record.bytes());
+    let answer = ntdll_shim::classic::exception::raise(&record.guest_bytes());
     let context = suspend::hide_exception().unwrap_or(*context);
     match answer {
         Ok(NtStatus::DBG_TERMINATE_THREAD) => crate::thread::exit(record.code),

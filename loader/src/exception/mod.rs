@@ -2,6 +2,7 @@
 //! unwound through host frames.
 
 mod context;
+mod context32;
 mod dispatch;
 pub mod dynamic;
 mod report;
@@ -15,7 +16,7 @@ pub use context::{Context, Record, flag, reg};
 pub use dispatch::{DispatcherContext, end_unhandled, raise, raise_from_call};
 pub use report::stack_trace;
 pub use scope::c_specific_handler;
-pub use signal::{Machine, install, install_thread, is_host_code, remove_thread};
+pub use signal::{Machine, install, install_thread, remove_thread};
 pub use unwind_ex::{continue_unwound, jump, store_jump_buffer, unwind};
 
 use crate::gate::ActivationPtr;

@@ -5,28 +5,21 @@
 #![allow(unsafe_code, reason = "signal handlers and their frames")]
 
 use std::arch::global_asm;
-use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use ntdll_shim::{capture, interrupt};
-use ntlpc_abi::{NtStatus, UserPtr};
+use ntlpc_abi::{NtStatus, UserPtr, Width};
 
 use super::context::reg;
 use super::{Context, Record, flag, report};
 use crate::export::Ptr;
-use crate::gate::{self, ActivationPtr, stubs};
+use crate::gate::signals::{self, FAULTS};
+use crate::gate::{self, ActivationPtr, gate32, stubs};
 use crate::process::{self, kuser};
 use crate::teb::{self, host_area};
-use crate::vm::{self};
+use crate::vm;
+use crate::width;
 
-/// Signals that faults give.
-const FAULTS: [i32; 5] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-];
 /// Bytes of a thread's alternate stack.
 const ALTERNATE_STACK: usize = 0x1_0000;
 
@@ -34,20 +27,7 @@ const ALTERNATE_STACK: usize = 0x1_0000;
 pub fn install() {
     let _ = HOST_CODE.set(host_code());
     for signal in FAULTS {
-        // SAFETY: `handler` has the signature of SA_SIGINFO and is async-signal-safe for faults in guest code; all other
-        // fields of the zeroed structure are valid as zero.
-        unsafe {
-            let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
-            action.sa_sigaction = handler as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-            libc::sigfillset(&raw mut action.sa_mask);
-            for fault in FAULTS {
-                libc::sigdelset(&raw mut action.sa_mask, fault);
-            }
-            if libc::sigaction(signal, &raw const action, std::ptr::null_mut()) != 0 {
-                crate::fatal(format_args!("cannot handle signal {signal}"));
-            }
-        }
+        signals::install(signal, handler, libc::SA_NODEFER);
     }
 }
 
@@ -105,13 +85,24 @@ unsafe extern "C" {
 /// Continues an exception on the guest's stack.
 extern "C" fn raise_entry(record: u64, context: u64) -> ! {
     interrupt::reset();
-    super::raise(Record::load(record), Context::load(context))
+    // SAFETY: `redirect` has stored both there, aligned, and nothing else uses the memory.
+    let (record, context) = unsafe { (*(record as *const Record), *(context as *const Context)) };
+    super::raise(record, context)
 }
 
-extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, frame: *mut libc::ucontext_t) {
+extern "C" fn handler(
+    signal: i32,
+    info: *mut libc::siginfo_t,
+    frame: *mut libc::ucontext_t,
+    guest_fs: u64,
+) {
     // SAFETY: the kernel passes a valid frame that only this handler uses until it returns.
     let frame = unsafe { &mut *frame };
     let mut machine = Machine { frame };
+    if signal == libc::SIGSEGV && machine.has_lost_fs(guest_fs) {
+        // The signal entry puts FS back; the instruction runs again.
+        return;
+    }
     let rip = machine.get(libc::REG_RIP);
     if let Some(fixup) = capture::fixup(rip) {
         machine.set(libc::REG_RIP, fixup);
@@ -164,7 +155,7 @@ fn guest_state(machine: &Machine<'_>) -> Option<(Context, u64, u64)> {
             context.gpr[reg::RSP] = machine.get(libc::REG_R11);
         }
         context.rip = stub.address;
-    } else if is_host_code(rip) {
+    } else if !machine.is_in_guest_code() {
         return None;
     }
     Some((context, context.rsp(), context.rip))
@@ -311,8 +302,8 @@ fn redirect(machine: &mut Machine<'_>, record: Record, context: &Context, stack:
     const GAP: u64 = 128;
     let context_at = (stack.wrapping_sub(GAP) - size_of::<Context>() as u64) & !15;
     let record_at = context_at - 0xa0;
-    let is_written = capture::write(UserPtr(context_at), context.bytes()).is_ok()
-        && capture::write(UserPtr(record_at), record.bytes()).is_ok();
+    let is_written = capture::write(UserPtr(context_at), context.as_bytes()).is_ok()
+        && capture::write(UserPtr(record_at), record.as_bytes()).is_ok();
     let is_fast_fail = record.code == 0xc000_0409;
     if !is_written || is_fast_fail {
         report::unhandled(&record, context);
@@ -321,7 +312,7 @@ fn redirect(machine: &mut Machine<'_>, record: Record, context: &Context, stack:
     machine.set(libc::REG_RDI, record_at);
     machine.set(libc::REG_RSI, context_at);
     machine.set(libc::REG_RSP, record_at - 0x40);
-    machine.set(libc::REG_RIP, lpcrun_raise as *const () as u64);
+    machine.go_to_host(lpcrun_raise as *const () as u64);
     // Clear DF and TF.
     machine.set(libc::REG_EFL, machine.get(libc::REG_EFL) & !0x500);
     machine.reset_float_control();
@@ -374,9 +365,38 @@ impl<'a> Machine<'a> {
         self.get(libc::REG_RIP)
     }
 
+    /// Returns whether the thread was interrupted in code of the program.
+    #[must_use]
+    pub fn is_in_guest_code(&self) -> bool {
+        let rip = self.rip();
+        match width() {
+            Width::X64 => !gate::gate_contains(rip) && !is_host_code(rip),
+            Width::X86 => self.code_selector() != gate32::host_code_selector(),
+        }
+    }
+
+    /// Returns whether 32-bit code runs with an FS that is not its TEB, because it loaded FS itself.
+    fn has_lost_fs(&self, guest_fs: u64) -> bool {
+        width() == Width::X86 && self.is_in_guest_code() && guest_fs != self.get(libc::REG_R15)
+    }
+
+    fn code_selector(&self) -> u16 {
+        self.get(libc::REG_CSGSFS) as u16
+    }
+
+    /// Makes the thread continue in code of ours.
+    fn go_to_host(&mut self, rip: u64) {
+        let segments = self.get(libc::REG_CSGSFS) & !0xffff;
+        let selector = gate32::host_code_selector();
+        self.set(libc::REG_CSGSFS, segments | u64::from(selector));
+        self.set(libc::REG_RIP, rip);
+    }
+
     /// Makes the thread continue with these registers.
     pub fn set_context(&mut self, context: &Context) {
-        for (value, register) in context.gpr.into_iter().zip(ORDER) {
+        // r8–r15 are not the program's in 32-bit code.
+        let count = width().pick(8, 16);
+        for (value, register) in context.gpr.into_iter().zip(ORDER).take(count) {
             self.set(register, value);
         }
         self.set(libc::REG_RIP, context.rip);
@@ -396,7 +416,7 @@ impl<'a> Machine<'a> {
     /// Makes the thread continue in a function that does not return, on its present stack.
     pub fn call(&mut self, function: u64, argument: u64) {
         self.set(libc::REG_RDI, argument);
-        self.set(libc::REG_RIP, function);
+        self.go_to_host(function);
     }
 
     fn get(&self, register: i32) -> u64 {

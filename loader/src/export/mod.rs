@@ -54,10 +54,6 @@ pub enum Entry {
 }
 
 /// The callable kind of export.
-#[allow(
-    dead_code,
-    reason = "convention, argument bytes and float results matter to i386 gates"
-)]
 #[derive(Debug)]
 pub struct Function {
     /// How i386 callers clean the stack.
@@ -99,6 +95,19 @@ pub enum Convention {
     thiscall,
     /// Two arguments in ecx and edx, callee cleans the stack.
     fastcall,
+}
+
+impl Function {
+    /// Returns how many bytes of arguments an i386 callee removes from the stack.
+    #[must_use]
+    pub fn stack_bytes32(&self) -> u32 {
+        self.bytes32.saturating_sub(match self.convention {
+            Convention::cdecl => self.bytes32,
+            Convention::stdcall => 0,
+            Convention::thiscall => 4,
+            Convention::fastcall => 8,
+        })
+    }
 }
 
 impl Export {

@@ -1,6 +1,6 @@
 //! The stubs that guest code calls, one per export or missing import, and what each leads to.
 //!
-//! A stub is 16 bytes: `mov eax, index; jmp [gate]`. Pages of stubs are filled, then made executable,
+//! A stub is 16 bytes: `mov eax, index; jmp [gate]` for x64, `mov eax, index; jmp far gate; ret n` for i386. Pages of stubs are filled, then made executable,
 //! and never written again.
 #![allow(unsafe_code, reason = "holds leaked targets")]
 
@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{ActivationPtr, CallFrame, gate64, low_memory};
+use ntlpc_abi::Width;
+
+use super::{ActivationPtr, CallFrame, gate32, gate64, low_memory};
 use crate::export::{Export, Function, Ptr};
 use crate::thread::suspend;
 use crate::vm::{PAGE, page};
+use crate::width;
 
 /// Bytes of one stub.
 pub const STUB_BYTES: usize = 16;
@@ -49,18 +52,35 @@ pub fn define(index: usize, stub: Stub) {
     STUBS[index].store(Box::leak(Box::new(stub)), Ordering::Release);
 }
 
-/// Returns the code of a stub at `at` that reaches the gate through the pointer at `gate_cell`.
-pub fn code(index: usize, at: u64, gate_cell: u64) -> [u8; STUB_BYTES] {
+/// Where an i386 stub returns to its caller, from its start.
+const RETURN32: u64 = 12;
+
+/// Returns the code of a stub at `at` that reaches the gate, through the pointer at `gate_cell` on x64, and removes
+/// `stack_bytes` of arguments on i386.
+pub fn code(index: usize, at: u64, gate_cell: u64, stack_bytes: u32) -> [u8; STUB_BYTES] {
     let mut code = [0xcc_u8; STUB_BYTES];
     code[0] = 0xb8; // mov eax, imm32
     code[1..5].copy_from_slice(&(index as u32).to_le_bytes());
-    code[5..7].copy_from_slice(&[0xff, 0x25]); // jmp [rip+disp32]
-    let displacement = gate_cell.wrapping_sub(at + 11) as u32;
-    code[7..11].copy_from_slice(&displacement.to_le_bytes());
+    match width() {
+        Width::X64 => {
+            code[5..7].copy_from_slice(&[0xff, 0x25]); // jmp [rip+disp32]
+            let displacement = gate_cell.wrapping_sub(at + 11) as u32;
+            code[7..11].copy_from_slice(&displacement.to_le_bytes());
+        }
+        Width::X86 => {
+            code[5..12].copy_from_slice(&gate32::far_jump(gate32::entry_address()));
+            if stack_bytes == 0 {
+                code[12] = 0xc3; // ret
+            } else {
+                code[12] = 0xc2; // ret imm16
+                code[13..15].copy_from_slice(&(stack_bytes as u16).to_le_bytes());
+            }
+        }
+    }
     code
 }
 
-/// Returns the code of a jump to `target` that changes no register.
+/// Returns the 64-bit code of a jump to `target` that changes no register.
 pub fn jump(target: u64) -> [u8; STUB_BYTES] {
     let mut code = [0xcc_u8; STUB_BYTES];
     code[..6].copy_from_slice(&[0xff, 0x25, 0, 0, 0, 0]); // jmp [rip+0]
@@ -113,7 +133,7 @@ pub fn missing(dll: &str, name: String) -> u64 {
         Ptr::<u64>::new(page.base).write(gate_address());
         for i in 0..PER_PAGE {
             let at = page.base + ((i + 1) * STUB_BYTES) as u64;
-            Ptr::<u8>::new(at).write_bytes(&code(page.first + i, at, page.base));
+            Ptr::<u8>::new(at).write_bytes(&code(page.first + i, at, page.base, 0));
         }
         low_memory::seal(page.base, PAGE, page::EXECUTE_READ);
     }
@@ -134,7 +154,11 @@ pub fn missing(dll: &str, name: String) -> u64 {
 /// Runs the target of a stub; called by the gate.
 pub(super) fn dispatch(activation: ActivationPtr) -> u64 {
     let frame = CallFrame { activation };
-    let result = match stub(activation.get().stub) {
+    let target = stub(activation.get().stub);
+    if width() == Width::X86 {
+        prepare_return32(target, activation);
+    }
+    let result = match target {
         Some(stub) => match stub.function {
             Some((_, function)) if !crate::trace::is_on() => (function.call)(&frame),
             Some((_, function)) => crate::trace::call(stub, function, &frame),
@@ -146,4 +170,13 @@ pub(super) fn dispatch(activation: ActivationPtr) -> u64 {
         suspend::checkpoint(activation, result);
     }
     result
+}
+
+/// Tells the i386 gate how the call returns.
+fn prepare_return32(target: Option<&Stub>, activation: ActivationPtr) {
+    let Some(stub) = target else { return };
+    activation.set_return(
+        stub.address + RETURN32,
+        stub.function.is_some_and(|(_, f)| f.returns_float),
+    );
 }

@@ -20,7 +20,7 @@ pub enum ImageError {
     #[error("not a PE file ({0})")]
     NotPe(&'static str),
     /// A machine this host does not run.
-    #[error("built for {0}; only x86-64 programs run here")]
+    #[error("built for {0}; only x86-64 and i386 programs run here")]
     Machine(String),
     /// Not a program for users: .NET, driver, boot code.
     #[error("{0}")]
@@ -274,8 +274,9 @@ fn field(bytes: &[u8], at: usize) -> Result<u32, ImageError> {
 
 fn check_machine(machine: u16) -> Result<(), ImageError> {
     let name = match machine {
-        goblin::pe::header::COFF_MACHINE_X86_64 => return Ok(()),
-        goblin::pe::header::COFF_MACHINE_X86 => "i386 (32-bit x86)",
+        goblin::pe::header::COFF_MACHINE_X86_64 | goblin::pe::header::COFF_MACHINE_X86 => {
+            return Ok(());
+        }
         goblin::pe::header::COFF_MACHINE_ARM64 => "ARM64",
         goblin::pe::header::COFF_MACHINE_ARM => "ARM",
         goblin::pe::header::COFF_MACHINE_ARMNT => "ARM (Thumb-2)",

@@ -168,7 +168,7 @@ fn refusals_name_the_reason() {
     image[PE + 4..PE + 6].copy_from_slice(&0xaa64_u16.to_le_bytes());
     assert_eq!(
         refusal(&image),
-        "built for ARM64; only x86-64 programs run here"
+        "built for ARM64; only x86-64 and i386 programs run here"
     );
     let image = sample();
     assert!(refusal(&image[..0x300]).starts_with("truncated: section .text ends at 0x400"));

@@ -105,6 +105,7 @@ pub fn build(dll: &str) -> Option<Built> {
         let code = match &export.entry {
             Entry::Function(function) => {
                 let name = export.names().next().unwrap_or_default().to_owned();
+                let stack_bytes = function.stack_bytes32();
                 let function = Some((*export, function));
                 stubs::define(
                     first + i,
@@ -115,7 +116,7 @@ pub fn build(dll: &str) -> Option<Built> {
                         function,
                     },
                 );
-                stubs::code(first + i, at, base + TEXT as u64)
+                stubs::code(first + i, at, base + TEXT as u64, stack_bytes)
             }
             Entry::Code(code) => stubs::jump(*code as *const () as u64),
             Entry::Data(slot) => {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::thread::Thread;
 use super::wait::{WaitKind, wait};
 use crate::export::Callback;
+use crate::gate::signals;
 use crate::thread::{self, Start};
 
 /// `STATUS_CONTROL_C_EXIT`.
@@ -48,16 +49,17 @@ pub fn ignore(is_ignored: bool) {
     let action = match (is_ignored, COUNTER.load(Ordering::Acquire)) {
         (true, _) => libc::SIG_IGN,
         (false, -1) => libc::SIG_DFL,
-        (false, _) => handler_address(),
+        (false, _) => return handle(),
     };
-    install(action);
+    // SAFETY: both actions are valid for SIGINT.
+    unsafe { libc::signal(libc::SIGINT, action) };
 }
 
-fn handler_address() -> libc::sighandler_t {
-    on_signal as extern "C" fn(i32) as libc::sighandler_t
+fn handle() {
+    signals::install(libc::SIGINT, on_signal, libc::SA_RESTART);
 }
 
-extern "C" fn on_signal(_signal: i32) {
+extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, _: *mut libc::ucontext_t, _: u64) {
     let one = 1_u64;
     // SAFETY: write is async-signal-safe; the counter stays open for the life of the process.
     unsafe {
@@ -69,18 +71,6 @@ extern "C" fn on_signal(_signal: i32) {
     };
 }
 
-fn install(action: libc::sighandler_t) {
-    // SAFETY: an all-zero sigaction is valid; every field that matters is set below.
-    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
-    new.sa_sigaction = action;
-    new.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
-    // SAFETY: both sets are valid and the handler only calls write.
-    unsafe {
-        libc::sigfillset(&raw mut new.sa_mask);
-        libc::sigaction(libc::SIGINT, &raw const new, std::ptr::null_mut());
-    }
-}
-
 /// Starts the thread that runs the handlers.
 fn watch() {
     let Ok(counter) = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC) else {
@@ -88,7 +78,7 @@ fn watch() {
         return;
     };
     COUNTER.store(std::os::fd::AsRawFd::as_raw_fd(&counter), Ordering::Release);
-    install(handler_address());
+    handle();
     let run = move || {
         loop {
             let mut count = [0; 8];

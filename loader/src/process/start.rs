@@ -4,9 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use ntlpc_abi::Width;
+
 use super::{command_line, environment, kuser, paths, peb};
 use crate::export::Callback;
-use crate::gate::{ActivationPtr, stubs};
+use crate::gate::{ActivationPtr, probe32, signals, stubs};
 use crate::image::ImageError;
 use crate::module::{self, NotifyReason};
 use crate::{exception, thread};
@@ -42,6 +44,13 @@ pub fn run(program: &Program) -> ! {
         );
     }
     crate::set_width(mapped.headers.width);
+    if mapped.headers.width == Width::X86 {
+        if let Err(reason) = probe32::check() {
+            eprintln!("lpcrun: {}: {reason}", program.path.display());
+            std::process::exit(EXIT_NOT_RUNNABLE)
+        }
+        signals::expect_32_bit_code();
+    }
     if let Err(error) = kuser::map() {
         log::warn!("no KUSER_SHARED_DATA: {error}");
     }

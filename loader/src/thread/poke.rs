@@ -4,13 +4,11 @@
 //! the kernel keeps all registers, vector extensions included. In code of ours the handler only takes note.
 #![allow(unsafe_code, reason = "handles a signal")]
 
-use std::mem::MaybeUninit;
-
 use ntdll_shim::interrupt;
 
 use super::suspend;
-use crate::exception::{Machine, is_host_code};
-use crate::gate;
+use crate::exception::Machine;
+use crate::gate::{self, signals};
 use crate::teb::{self, host_area};
 
 /// Returns the signal: the real-time ones up to here are used by the C library and Wine.
@@ -20,17 +18,8 @@ fn signal() -> i32 {
 
 /// Installs the handler.
 pub fn install() {
-    // SAFETY: `handler` has the signature of SA_SIGINFO; all other fields are valid as zero. SA_RESTART is not set, so
-    // that waits end.
-    let status = unsafe {
-        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
-        action.sa_sigaction = handler as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        libc::sigaction(signal(), &raw const action, std::ptr::null_mut())
-    };
-    if status != 0 {
-        crate::fatal(format_args!("cannot handle signal {}", signal()));
-    }
+    // SA_RESTART is not set, so that waits end.
+    signals::install(signal(), handler, 0);
     interrupt::set_redeliver(|signal| {
         send_signal(crate::ob::thread::linux_tid().cast_signed(), signal)
     });
@@ -46,17 +35,19 @@ fn send_signal(tid: i32, signal: i32) {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) };
 }
 
-extern "C" fn handler(signal: i32, _info: *mut libc::siginfo_t, frame: *mut libc::ucontext_t) {
+extern "C" fn handler(
+    signal: i32,
+    _info: *mut libc::siginfo_t,
+    frame: *mut libc::ucontext_t,
+    _: u64,
+) {
     if teb::current() == 0 {
         return;
     }
     suspend::note_poke();
     // SAFETY: the kernel passes a valid frame that only this handler uses until it returns.
     let mut machine = Machine::new(unsafe { &mut *frame });
-    let rip = machine.rip();
-    let is_in_host = host_area::read(host_area::TOP_ACTIVATION) != 0
-        || gate::gate_contains(rip)
-        || is_host_code(rip);
+    let is_in_host = host_area::read(host_area::TOP_ACTIVATION) != 0 || !machine.is_in_guest_code();
     if is_in_host || interrupt::defer(signal) {
         return;
     }

@@ -101,7 +101,7 @@ pub fn is_poked() -> bool {
 /// if it must end. Called with nothing held and nothing to drop.
 pub fn checkpoint(activation: gate::ActivationPtr, result: u64) {
     let mut context = Context::after_call(&activation.get());
-    context.gpr[crate::exception::reg::RAX] = result;
+    context.set_result(result);
     let is_changed = stop(&mut context);
     leave_if_terminating();
     if is_changed {

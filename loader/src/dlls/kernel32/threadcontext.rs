@@ -33,15 +33,21 @@ const CONTEXT_FLOATING_POINT: u32 = 8;
 
 fn get_context(thread: Handle, context: Ptr<u8>) -> Result<(), NtStatus> {
     let thread = lookup::<Thread>(thread, rights::GET_CONTEXT)?;
-    let wanted: u32 = context.byte_add(Context::FLAGS_OFFSET).cast().try_read()?;
+    let wanted: u32 = context
+        .byte_add(Context::flags_offset())
+        .cast()
+        .try_read()?;
     let mut found = suspend::context(&thread)?;
     found.flags = wanted;
-    context.try_write_bytes(found.bytes())
+    context.try_write_bytes(&found.guest_bytes())
 }
 
 fn set_context(thread: Handle, context: Ptr<u8>) -> Result<(), NtStatus> {
     let thread = lookup::<Thread>(thread, rights::SET_CONTEXT)?;
-    let flags: u32 = context.byte_add(Context::FLAGS_OFFSET).cast().try_read()?;
+    let flags: u32 = context
+        .byte_add(Context::flags_offset())
+        .cast()
+        .try_read()?;
     let given = Context::load(context.address());
     suspend::set_context(&thread, |context| {
         context.merge(

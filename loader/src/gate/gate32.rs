@@ -1,0 +1,326 @@
+//! The i386 gate: far jumps between our 64-bit code and the program's 32-bit code.
+//!
+//! Facts and measurements: pe32.md §1–§4. In 32-bit code r15 holds the address of the thread's TEB, which that code
+//! can neither see nor change; FS has the flat selector and the TEB as its base. In our code FS is the host's thread
+//! pointer and GS the TEB, as for x64 programs. Both run on the guest's stack, below 4 GiB.
+//!
+//! All instructions at which FS may be the guest's lie in one *window*, which [`super::signals`] knows.
+#![allow(
+    unsafe_code,
+    reason = "machine code that switches between 32-bit and 64-bit code"
+)]
+
+use std::arch::{asm, global_asm};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::activation::{Activation, dispatch};
+use super::{low_memory, stubs};
+use crate::export::Ptr;
+use crate::teb::host_area;
+use crate::vm::{PAGE, page};
+
+/// Selector of 32-bit code in the descriptor table of every x86-64 Linux (pe32.md §1).
+pub const GUEST_CODE: u16 = 0x23;
+/// Selector of flat data, for DS, ES, SS and FS.
+pub const FLAT_DATA: u16 = 0x2b;
+
+global_asm!(
+    ".globl lpcrun_window32",
+    ".p2align 4",
+    "lpcrun_window32:",
+    // A stub was called: eax is its index.
+    "lpcrun_gate32:",
+    "mov r11d, esp",
+    "mov r10, [r15+{host_fs}]",
+    "wrfsbase r10",
+    "jmp lpcrun_gate32_host",
+    // A function called by enter32 has returned.
+    "lpcrun_return32:",
+    "mov r10, [r15+{host_fs}]",
+    "wrfsbase r10",
+    "jmp lpcrun_return32_host",
+    // To 32-bit code at the far pointer, with esp from r11.
+    "lpcrun_leave32:",
+    "wrfsbase r15",
+    "mov esp, r11d",
+    "jmp fword ptr [r15+{far}]",
+    // To the context of an iretq frame; all registers are loaded.
+    "lpcrun_leave32_context:",
+    "wrfsbase r15",
+    "iretq",
+    ".globl lpcrun_window32_end",
+    "lpcrun_window32_end:",
+
+    ".globl lpcrun_gate32_host",
+    "lpcrun_gate32_host:",
+    "rdgsbase r10",
+    "cmp r10, r15",
+    "je 2f",
+    "wrgsbase r15",
+    "2:",
+    "lea rsp, [r11-{size}]",
+    "and rsp, -16",
+    "mov [rsp+{rsp}], r11",
+    "mov ebx, ebx",
+    "mov [rsp+{rbx}], rbx",
+    "mov ebp, ebp",
+    "mov [rsp+{rbp}], rbp",
+    "mov esi, esi",
+    "mov [rsp+{rsi}], rsi",
+    "mov edi, edi",
+    "mov [rsp+{rdi}], rdi",
+    "mov [rsp+{registers}], ecx",
+    "mov [rsp+{registers}+4], edx",
+    "stmxcsr [rsp+{mxcsr}]",
+    "fnstcw [rsp+{fpcw}]",
+    "mov eax, eax",
+    "mov [rsp+{stub}], rax",
+    "mov qword ptr [rsp+{context}], 0",
+    "mov gs:[{top}], rsp",
+    "mov rdi, rsp",
+    "mov rbx, rsp",
+    "cld",
+    "call {dispatch}",
+    "mov rsp, rbx",
+    "mov qword ptr gs:[{top}], 0",
+    "rdgsbase r15",
+    "mov ecx, [rsp+{stub_return}]",
+    "mov [r15+{far}], ecx",
+    "cmp dword ptr [rsp+{is_float}], 0",
+    "je 2f",
+    "mov [rsp+{floats}], rax",
+    "fld qword ptr [rsp+{floats}]",
+    "2:",
+    "mov rdx, rax",
+    "shr rdx, 32",
+    "mov r11, [rsp+{rsp}]",
+    "mov rbx, [rsp+{rbx}]",
+    "mov rbp, [rsp+{rbp}]",
+    "mov rsi, [rsp+{rsi}]",
+    "mov rdi, [rsp+{rdi}]",
+    "jmp lpcrun_leave32",
+    ".globl lpcrun_gate32_end",
+    "lpcrun_gate32_end:",
+
+    // enter32(target: rdi, args: rsi, count: rdx, return stub: rcx) -> edx:eax
+    ".globl lpcrun_enter32",
+    ".p2align 4",
+    "lpcrun_enter32:",
+    "push rbp",
+    "mov rbp, rsp",
+    "push rbx",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    // [rbp-48]: the record this call crosses; none is current while the guest runs.
+    "push qword ptr gs:[{top}]",
+    "mov qword ptr gs:[{top}], 0",
+    "lea rax, [rdx*4+15]",
+    "and rax, -16",
+    "sub rsp, rax",
+    "and rsp, -16",
+    "xor r8d, r8d",
+    "2:",
+    "cmp r8, rdx",
+    "jae 3f",
+    "mov eax, [rsi+r8*8]",
+    "mov [rsp+r8*4], eax",
+    "inc r8",
+    "jmp 2b",
+    "3:",
+    "mov [rsp-4], ecx",
+    "lea r11, [rsp-4]",
+    "rdgsbase r15",
+    "mov [r15+{far}], edi",
+    // No addresses of ours for the program to see.
+    "xor eax, eax",
+    "xor ebx, ebx",
+    "xor ecx, ecx",
+    "xor edx, edx",
+    "xor esi, esi",
+    "xor edi, edi",
+    "jmp lpcrun_leave32",
+    "lpcrun_return32_host:",
+    "rdgsbase r10",
+    "cmp r10, r15",
+    "je 2f",
+    "wrgsbase r15",
+    "2:",
+    "mov ebp, ebp",
+    "lea rsp, [rbp-48]",
+    "cld",
+    "mov eax, eax",
+    "shl rdx, 32",
+    "or rax, rdx",
+    "pop qword ptr gs:[{top}]",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbx",
+    "pop rbp",
+    "ret",
+
+    // resume32(registers: rdi, in the order of Registers) -> !
+    ".globl lpcrun_resume32",
+    "lpcrun_resume32:",
+    "fxrstor64 [rdi+{fx}]",
+    "mov qword ptr gs:[{top}], 0",
+    "rdgsbase r15",
+    "mov eax, [rdi+{gpr}]",
+    "mov ecx, [rdi+{gpr}+4]",
+    "mov edx, [rdi+{gpr}+8]",
+    "mov ebx, [rdi+{gpr}+12]",
+    "mov ebp, [rdi+{gpr}+20]",
+    "mov esi, [rdi+{gpr}+24]",
+    "lea rsp, [rdi+{iret}]",
+    "mov edi, [rdi+{gpr}+28]",
+    "jmp lpcrun_leave32_context",
+    size = const size_of::<Activation>(),
+    rsp = const offset_of!(Activation, rsp),
+    rbx = const offset_of!(Activation, rbx),
+    rbp = const offset_of!(Activation, rbp),
+    rsi = const offset_of!(Activation, rsi),
+    rdi = const offset_of!(Activation, rdi),
+    registers = const offset_of!(Activation, registers32),
+    stub_return = const offset_of!(Activation, stub_return),
+    is_float = const offset_of!(Activation, is_float),
+    floats = const offset_of!(Activation, float_args),
+    mxcsr = const offset_of!(Activation, mxcsr),
+    fpcw = const offset_of!(Activation, fpcw),
+    stub = const offset_of!(Activation, stub),
+    context = const offset_of!(Activation, context),
+    top = const host_area::TOP_ACTIVATION,
+    host_fs = const host_area::HOST_FS,
+    far = const host_area::FAR_POINTER,
+    fx = const offset_of!(Registers, fx),
+    gpr = const offset_of!(Registers, gpr),
+    iret = const offset_of!(Registers, iret),
+    dispatch = sym dispatch,
+);
+
+unsafe extern "C" {
+    fn lpcrun_gate32();
+    fn lpcrun_gate32_host();
+    fn lpcrun_gate32_end();
+    fn lpcrun_return32();
+    fn lpcrun_enter32(target: u64, args: *const u64, count: usize, return_stub: u64) -> u64;
+    fn lpcrun_resume32(registers: *const Registers) -> !;
+}
+
+/// Every register of a 32-bit context, as [`resume`] loads them.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Registers {
+    /// FXSAVE image.
+    pub fx: [u8; 512],
+    /// eax, ecx, edx, ebx, esp, ebp, esi, edi.
+    pub gpr: [u32; 8],
+    /// eip, cs, eflags, esp, ss.
+    pub iret: [u64; 5],
+}
+
+/// Code in low memory that the gate needs, each part in its place on one page.
+mod low {
+    /// 64-bit: to the gate.
+    pub const GATE: u64 = 0x00;
+    /// 64-bit: to the return of [`super::call_guest`].
+    pub const RETURN: u64 = 0x10;
+    /// 32-bit: where functions called by [`super::call_guest`] return to.
+    pub const RETURN_STUB: u64 = 0x20;
+}
+
+/// Returns the page of low code, made on first use.
+fn low_page() -> u64 {
+    static PAGE_AT: AtomicU32 = AtomicU32::new(0);
+    let known = PAGE_AT.load(Ordering::Acquire);
+    if known != 0 {
+        return known.into();
+    }
+    let base = low_memory::allocate_image(PAGE);
+    let put = |offset: u64, code: &[u8]| Ptr::<u8>::new(base + offset).write_bytes(code);
+    put(low::GATE, &stubs::jump(lpcrun_gate32 as *const () as u64));
+    put(
+        low::RETURN,
+        &stubs::jump(lpcrun_return32 as *const () as u64),
+    );
+    put(low::RETURN_STUB, &far_jump(base + low::RETURN));
+    low_memory::seal(base, PAGE, page::EXECUTE_READ);
+    // A second thread that came here at the same time has made a page as good as this one.
+    PAGE_AT.store(base as u32, Ordering::Release);
+    base
+}
+
+/// Returns the 64-bit code address, below 4 GiB, that stubs jump to with their index in eax.
+pub fn entry_address() -> u64 {
+    low_page() + low::GATE
+}
+
+/// Returns the address guest functions called by [`call_guest`] return to.
+pub fn return_address() -> u64 {
+    low_page() + low::RETURN_STUB
+}
+
+/// Returns the code of `jmp far` from 32-bit code to 64-bit code at `target`.
+pub fn far_jump(target: u64) -> [u8; 7] {
+    let mut code = [0xea; 7];
+    code[1..5].copy_from_slice(&(target as u32).to_le_bytes());
+    code[5..].copy_from_slice(&host_code_selector().to_le_bytes());
+    code
+}
+
+/// Returns the selector of our own code.
+pub fn host_code_selector() -> u16 {
+    let selector: u16;
+    // SAFETY: reading CS has no effect.
+    unsafe { asm!("mov {:x}, cs", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector
+}
+
+/// Calls 32-bit guest code at `target` and returns `edx:eax`.
+///
+/// The guest may never return from it, or unwind past it: the caller must hold no lock and own nothing that needs
+/// dropping.
+pub fn call_guest(target: u64, args: &[u64]) -> u64 {
+    // SAFETY: (1) this thread runs on a guest stack with its TEB in GS and was prepared by `prepare_thread`; (2) the
+    // guest preserves ebp and its stack, or has already broken its own process.
+    unsafe { lpcrun_enter32(target, args.as_ptr(), args.len(), return_address()) }
+}
+
+/// Continues at a 32-bit context. Abandons all frames of this thread's stack below the context's stack pointer.
+pub fn resume(registers: &Registers) -> ! {
+    // SAFETY: the routine reads the registers, which stay valid on this frame until the last access in iretq.
+    unsafe { lpcrun_resume32(registers) }
+}
+
+/// Loads the segment registers of the calling thread for 32-bit code and notes what the gate must find; `teb` is
+/// already the base of GS.
+pub fn prepare_thread(teb: u64) {
+    let host_fs: u64;
+    // SAFETY: FS keeps its base: nothing uses it between the selector's load and the restored base. DS and ES mean
+    // nothing to 64-bit code.
+    unsafe {
+        asm!(
+            "mov ds, {flat:x}",
+            "mov es, {flat:x}",
+            "rdfsbase {base}",
+            "mov fs, {flat:x}",
+            "wrfsbase {base}",
+            flat = in(reg) u64::from(FLAT_DATA),
+            base = out(reg) host_fs,
+            options(nostack, preserves_flags),
+        );
+    }
+    crate::teb::write_host(host_area::HOST_FS, host_fs);
+    let far = teb + host_area::FAR_POINTER as u64;
+    Ptr::<u16>::new(far + 4).write(GUEST_CODE);
+    low_page();
+}
+
+/// Returns whether `address` lies in the gate before it has built its record.
+pub fn contains(address: u64) -> bool {
+    let start = lpcrun_gate32_host as *const () as u64;
+    (start..lpcrun_gate32_end as *const () as u64).contains(&address)
+}
