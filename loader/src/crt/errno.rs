@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::math::MathException;
 use super::{mem, os, startup, unit};
 use crate::export::{Callback, Guest, Ptr};
 use crate::gate::low_memory;
@@ -59,6 +60,7 @@ guest_struct! {
         digits: [u8; 360],
         exception_pointers: u64,
         fpe_code: i32,
+        math_exception: MathException,
         invalid_parameter_handler: Callback,
     }
 }

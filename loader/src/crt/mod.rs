@@ -14,6 +14,7 @@ pub mod io;
 pub mod locale;
 pub mod lock;
 pub mod malloc;
+pub mod math;
 pub mod mem;
 pub mod number;
 pub mod os;

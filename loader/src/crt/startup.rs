@@ -275,9 +275,6 @@ win_api! {
         run_table(begin, end, true)
     }
 
-    /// Sets the function that hears of errors of mathematical functions; those of this runtime report none.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn __setusermatherr(_handler: Ptr<u8>) {}
-
     /// Sets the type of the application: 1 console, 2 windows.
     "msvcrt.dll" cdecl fn __set_app_type(kind: i32) {
         set_application(kind, false);
