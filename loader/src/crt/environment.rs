@@ -114,6 +114,11 @@ fn find<T: Char>(name: &[u16]) -> Option<Ptr<T>> {
     Some(Ptr::new(start))
 }
 
+/// Returns the value of a variable.
+pub fn get(name: &str) -> Option<Vec<u16>> {
+    find::<u16>(&name.encode_utf16().collect::<Vec<u16>>()).map(mem::string)
+}
+
 /// Sets or, with an empty value, removes a variable here and in the process.
 fn set(name: &[u16], value: &[u16]) -> Result<(), i32> {
     if name.is_empty() || name.contains(&u16::from(b'=')) {

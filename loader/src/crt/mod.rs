@@ -29,5 +29,6 @@ pub mod stdlib;
 pub mod stream;
 pub mod string;
 pub mod text;
+pub mod time;
 pub mod twins;
 pub mod unit;

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use ntlpc_abi::{Handle, NtStatus};
 
-use crate::dlls::kernel32::{errhandlingapi, fileapi, handleapi, heapapi, processenv};
+use crate::dlls::kernel32::{
+    errhandlingapi, fileapi, handleapi, heapapi, processenv, processthreadsapi,
+};
 use crate::export::{Bool, Ptr};
 use crate::{exception, process};
 
@@ -302,6 +304,16 @@ fn parameter_text(field: &str) -> Vec<u16> {
 /// Returns the handle of the process heap.
 pub fn process_heap_handle() -> u64 {
     heapapi::GetProcessHeap().0
+}
+
+/// Returns how long the process has run, in milliseconds.
+pub fn process_age_ms() -> i64 {
+    const CURRENT_PROCESS: Handle = Handle(u64::MAX);
+    let mut times = [0_i64; 4];
+    let [created, exited, kernel, user] =
+        [0, 1, 2, 3].map(|index| Ptr::new(&raw mut times[index] as u64));
+    processthreadsapi::GetProcessTimes(CURRENT_PROCESS, created, exited, kernel, user);
+    (crate::ob::time::system_time() - times[0]) / 10_000
 }
 
 /// Ends the process as `ExitProcess` does.

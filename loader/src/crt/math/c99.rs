@@ -51,7 +51,7 @@ reals! {
 /// Rounds to a whole number by the processor's current direction: adding and taking away 2^52 leaves no fraction.
 fn in_direction(x: f64) -> f64 {
     const TWO_52: f64 = 4_503_599_627_370_496.0;
-    if !(x.abs() < TWO_52) {
+    if x.is_nan() || x.abs() >= TWO_52 {
         return x;
     }
     let large = std::hint::black_box(TWO_52.copysign(x));

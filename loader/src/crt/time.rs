@@ -1,0 +1,10 @@
+//! `time.h` and `sys/timeb.h`.
+//!
+//! The engines (`calendar`, `format`) are pure; `zone` knows the local time zone, the other files declare the exports.
+
+mod calendar;
+mod clock;
+mod convert;
+mod format;
+mod print;
+mod zone;
