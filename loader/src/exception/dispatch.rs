@@ -3,6 +3,7 @@
 //! Source: Microsoft Learn, "x64 exception handling", "Language-specific handler"; `DISPATCHER_CONTEXT` of mingw-w64
 //! `winnt.h`.
 
+use ntdll_shim::classic::exception::{self as exception_port, Verdict};
 use ntlpc_abi::NtStatus;
 
 use super::context::reg;
@@ -100,19 +101,16 @@ fn nesting() -> u64 {
 }
 
 /// Asks the exception port about an exception that nobody handles: lets the program continue at its context if the answer
-/// says so, else reports it and ends the process (lpc §4.5, §6.3 Q12).
+/// says so, else reports it and ends the process (lpc §4.5).
 pub fn end_unhandled(record: &Record, context: &Context) -> ! {
     suspend::show_exception(context);
-    let answer = ntdll_shim::classic::exception::raise(&record.guest_bytes());
+    let verdict = exception_port::ask(&record.guest_bytes());
     let context = suspend::hide_exception().unwrap_or(*context);
-    match answer {
-        Ok(NtStatus::DBG_TERMINATE_THREAD) => crate::thread::exit(record.code),
-        Ok(NtStatus::DBG_TERMINATE_PROCESS) => crate::process::exit_process_now(record.code),
-        Ok(NtStatus::DBG_EXCEPTION_NOT_HANDLED) => {}
-        // Any other answer that is no error means handled.
-        Ok(status) if status.0 >> 30 != 3 => context.resume(),
-        Ok(_) | Err(NtStatus::PORT_NOT_SET) => {}
-        Err(status) => log::debug!("exception port: {status}"),
+    match verdict {
+        Verdict::Continue => context.resume(),
+        Verdict::Unhandled => {}
+        Verdict::EndThread => crate::thread::exit(record.code),
+        Verdict::EndProcess => crate::process::exit_process_now(record.code),
     }
     suspend::leave_if_terminating();
     report::unhandled(record, &context);

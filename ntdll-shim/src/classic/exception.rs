@@ -56,12 +56,41 @@ fn exception_port() -> Result<Arc<Port>, NtStatus> {
     Ok(Arc::clone(EXCEPTION_PORT.get_or_init(|| port)))
 }
 
-/// Reports an unhandled exception to the exception port and waits for the verdict. `record` is an `EXCEPTION_RECORD` of
-/// this process's width. Returns the ReturnedStatus of the reply.
+/// What becomes of an exception that the exception port was asked about (lpc §4.5, §6.3 Q12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The thread goes on at its context.
+    Continue,
+    /// It stays unhandled; also without an exception port, or if nobody answered.
+    Unhandled,
+    /// The thread ends.
+    EndThread,
+    /// The process ends.
+    EndProcess,
+}
+
+/// Asks the exception port about an unhandled exception and waits for the verdict. `record` is an `EXCEPTION_RECORD` of this
+/// process's width.
+pub fn ask(record: &[u8]) -> Verdict {
+    match raise(record) {
+        Ok(NtStatus::DBG_TERMINATE_THREAD) => Verdict::EndThread,
+        Ok(NtStatus::DBG_TERMINATE_PROCESS) => Verdict::EndProcess,
+        Ok(NtStatus::DBG_EXCEPTION_NOT_HANDLED) | Err(NtStatus::PORT_NOT_SET) => Verdict::Unhandled,
+        // Any other answer that is no error means handled.
+        Ok(status) if status.0 >> 30 != 3 => Verdict::Continue,
+        Ok(_) => Verdict::Unhandled,
+        Err(status) => {
+            log::debug!("exception port: {status}");
+            Verdict::Unhandled
+        }
+    }
+}
+
+/// Sends an exception to the exception port; returns the ReturnedStatus of the reply.
 ///
 /// # Errors
-/// `PORT_NOT_SET` without an exception port; else why nobody answered. Both mean that it stays unhandled.
-pub fn raise(record: &[u8]) -> Result<NtStatus, NtStatus> {
+/// `PORT_NOT_SET` without an exception port; else why nobody answered.
+fn raise(record: &[u8]) -> Result<NtStatus, NtStatus> {
     let port = exception_port()?;
     let width = width();
     let mut data = Data::new();

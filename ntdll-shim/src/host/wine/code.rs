@@ -118,6 +118,54 @@ pub fn hook(target: Target, index: u32, tests: &[Test], original: &[u8; SYSCALL_
     code
 }
 
+/// Stub of NtRaiseException(Record, Context, FirstChance). A second chance, if the word at `has_port` is not zero, goes to
+/// service `index` first; if it returns 0, the thread goes on by NtContinue(Context, FALSE) at `go_on`.
+pub fn second_chance(
+    target: Target,
+    index: u32,
+    has_port: u64,
+    go_on: u64,
+    original: &[u8; SYSCALL_THUNK],
+) -> Vec<u8> {
+    let mut code = Vec::with_capacity(192);
+    let mut jumps = Vec::new();
+    let mut to_original = |code: &mut Vec<u8>, opcode: u8| {
+        code.extend([opcode, 0]);
+        jumps.push(code.len() - 1);
+    };
+    code.extend([0x45, 0x84, 0xc0]); // test r8b, r8b
+    to_original(&mut code, JNE);
+    code.extend([0x49, 0xbb]); // mov r11, has_port
+    code.extend(has_port.to_le_bytes());
+    code.extend([0x41, 0x83, 0x3b, 0x00]); // cmp dword [r11], 0
+    to_original(&mut code, JE);
+    code.extend([0x48, 0x83, 0xec, 0x38]); // sub rsp, 56
+    code.extend([0x48, 0x89, 0x4c, 0x24, 0x20]); // mov [rsp+32], rcx
+    code.extend([0x48, 0x89, 0x54, 0x24, 0x28]); // mov [rsp+40], rdx
+    code.push(0xe8); // call service
+    let call = code.len();
+    code.extend([0; 4]);
+    code.extend([0x48, 0x8b, 0x4c, 0x24, 0x20]); // mov rcx, [rsp+32]
+    code.extend([0x48, 0x8b, 0x54, 0x24, 0x28]); // mov rdx, [rsp+40]
+    code.extend([0x48, 0x83, 0xc4, 0x38]); // add rsp, 56
+    code.extend([0x45, 0x31, 0xc0]); // xor r8d, r8d
+    code.extend([0x85, 0xc0]); // test eax, eax
+    to_original(&mut code, JNE);
+    code.extend([0x48, 0x89, 0xd1]); // mov rcx, rdx
+    code.extend([0x31, 0xd2]); // xor edx, edx
+    code.extend([0x48, 0xb8]); // mov rax, go_on
+    code.extend(go_on.to_le_bytes());
+    code.extend([0xff, 0xe0]); // jmp rax
+    for operand in jumps {
+        code[operand] = (code.len() - (operand + 1)) as u8;
+    }
+    code.extend(original);
+    let distance = (code.len() - (call + 4)) as u32;
+    code[call..call + 4].copy_from_slice(&distance.to_le_bytes());
+    code.extend(thunk(target, index));
+    code
+}
+
 /// `jmp rel32` at `from` to `to`, if it is in reach.
 pub fn jump(from: u64, to: u64) -> Option<[u8; JUMP]> {
     let distance = to
@@ -222,6 +270,21 @@ mod tests {
         }
         assert_eq!(stub[original..service], ORIGINAL);
         assert_eq!(stub[service..], thunk(TARGET, 3));
+    }
+
+    #[test]
+    fn second_chance_leads_to_the_original_and_calls_the_service() {
+        let stub = second_chance(TARGET, 3, 0x20, 0x30, &ORIGINAL);
+        let service = stub.len() - 52;
+        let original = service - SYSCALL_THUNK;
+        assert_eq!(stub[original..service], ORIGINAL);
+        assert_eq!(stub[service..], thunk(TARGET, 3));
+        for (operand, opcode) in [(4, JNE), (20, JE), (60, JNE)] {
+            assert_eq!(stub[operand - 1], opcode);
+            assert_eq!(operand + 1 + usize::from(stub[operand]), original);
+        }
+        assert_eq!(stub[35], 0xe8);
+        assert_eq!(40 + usize::from(stub[36]), service);
     }
 
     #[test]

@@ -6,16 +6,25 @@ use super::code::Test;
 use super::handles::{self, PLAIN, PORT};
 use super::page::page;
 use super::service::Service;
-use super::{objects, threads, waits};
+use super::{exceptions, objects, threads, waits};
 
 /// A hooked call of PE ntdll.
 pub struct Hook {
     /// Exported name.
     pub name: &'static str,
-    /// Runs if one of the tests asks for it, always without tests.
+    /// Runs if the stub asks for it.
     pub service: Service,
-    /// Decides in machine code whether Wine's own call runs without us.
-    pub tests: fn() -> Vec<Test>,
+    /// Machine code in the call's place.
+    pub stub: Stub,
+}
+
+/// Kinds of stubs.
+#[derive(Clone, Copy, Debug)]
+pub enum Stub {
+    /// The service; with tests, only if one of them asks for it, else Wine's own call.
+    Tested(fn() -> Vec<Test>),
+    /// [`code::second_chance`](super::code::second_chance), if the word at the address is not zero.
+    SecondChance(fn() -> u64),
 }
 
 /// Every hook.
@@ -23,37 +32,47 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         name: "NtClose",
         service: objects::close,
-        tests: known_handles,
+        stub: Stub::Tested(known_handles),
     },
     Hook {
         name: "NtDuplicateObject",
         service: objects::duplicate_object,
-        tests: Vec::new,
+        stub: Stub::Tested(Vec::new),
     },
     Hook {
         name: "NtQueryObject",
         service: objects::query_object,
-        tests: maybe_ports,
+        stub: Stub::Tested(maybe_ports),
     },
     Hook {
         name: "NtWaitForSingleObject",
         service: waits::wait_for_single_object,
-        tests: maybe_waitable,
+        stub: Stub::Tested(maybe_waitable),
     },
     Hook {
         name: "NtWaitForMultipleObjects",
         service: waits::wait_for_multiple_objects,
-        tests: any_waitable,
+        stub: Stub::Tested(any_waitable),
     },
     Hook {
         name: "NtSignalAndWaitForSingleObject",
         service: waits::signal_and_wait_for_single_object,
-        tests: any_waitable,
+        stub: Stub::Tested(any_waitable),
+    },
+    Hook {
+        name: "NtSetInformationProcess",
+        service: exceptions::set_information_process,
+        stub: Stub::Tested(Vec::new),
+    },
+    Hook {
+        name: "NtRaiseException",
+        service: exceptions::raise_exception,
+        stub: Stub::SecondChance(exceptions::has_port_address),
     },
     Hook {
         name: "NtTerminateThread",
         service: threads::terminate_thread,
-        tests: Vec::new,
+        stub: Stub::Tested(Vec::new),
     },
 ];
 

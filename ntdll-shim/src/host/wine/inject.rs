@@ -2,10 +2,11 @@
 
 use super::code::{self, SYSCALL_THUNK, Target};
 use super::exports::{Exports, Headers};
+use super::hooks::{self, Stub};
 use super::maps::Maps;
 use super::ntdll::{Abi, Absent, Ntdll};
 use super::service;
-use super::{diagnostics, hooks, names};
+use super::{diagnostics, names};
 use log::debug;
 use ntlpc_abi::CallId;
 use std::fmt;
@@ -131,14 +132,20 @@ impl Plan {
                 .ok()
                 .and_then(|bytes| bytes.try_into().ok());
             if let Some(original) = original.filter(code::is_syscall_thunk) {
-                let at = plan.add(&code::hook(
-                    target,
-                    index as u32,
-                    &(hook.tests)(),
-                    &original,
-                ));
+                let index = index as u32;
+                let stub = match hook.stub {
+                    Stub::Tested(tests) => code::hook(target, index, &tests(), &original),
+                    Stub::SecondChance(word) => {
+                        let Some(go_on) = exports.find("NtContinue") else {
+                            continue;
+                        };
+                        let go_on = image.base as u64 + u64::from(go_on);
+                        code::second_chance(target, index, word(), go_on, &original)
+                    }
+                };
+                let at = plan.add(&stub);
                 plan.hooked.push((rva, at));
-            } else {
+            } else if matches!(hook.stub, Stub::Tested(_)) {
                 let at = plan.add(&code::thunk(target, index as u32));
                 plan.exported.push((hook.name.to_owned(), at));
                 plan.exported.push((hook.name.replacen("Nt", "Zw", 1), at));

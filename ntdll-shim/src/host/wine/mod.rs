@@ -13,6 +13,7 @@
 //! | waits on waitable ports | `waits.rs`, `bridge.rs` |
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
+//! | exception port | `exceptions.rs` |
 //! | what the Wine processes of a prefix tell each other | `page.rs` |
 //!
 //! Which of the calls are served is chosen by `LPC_HOST_CALLS`: `ours` (all of them), `native` (none; Wine's own stay)
@@ -27,6 +28,7 @@
 mod bridge;
 mod code;
 mod diagnostics;
+mod exceptions;
 mod exports;
 mod handles;
 mod hooks;

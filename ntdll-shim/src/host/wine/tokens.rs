@@ -113,6 +113,20 @@ pub fn impersonate(encoded: &[u8]) -> Result<(), NtStatus> {
     .ok()
 }
 
+/// Returns whether the effective token of the calling thread holds a privilege, enabled.
+pub fn has_privilege(privilege: u32) -> bool {
+    let encoded = match thread_token() {
+        empty if empty.is_empty() => process_token(),
+        token => token,
+    };
+    decode_body::<Token>(&encoded).is_ok_and(|token| {
+        token
+            .privileges
+            .iter()
+            .any(|held| held.privilege == privilege && held.attributes & SE_PRIVILEGE_ENABLED != 0)
+    })
+}
+
 /// SID of this process's Linux user: `S-1-22-1-uid` (`docs/security.md`).
 fn own_unix_user() -> Vec<u8> {
     // SAFETY: no arguments, no memory.
@@ -290,6 +304,7 @@ const TOKEN_IMPERSONATE: u64 = 4;
 const TOKEN_IMPERSONATION: u64 = 2;
 const THREAD_IMPERSONATION_TOKEN: u64 = 5;
 const ANONYMOUS: u32 = 0;
+const SE_PRIVILEGE_ENABLED: u32 = 2;
 const TOKEN_USER: u64 = 1;
 const TOKEN_GROUPS: u64 = 2;
 const TOKEN_PRIVILEGES: u64 = 3;
