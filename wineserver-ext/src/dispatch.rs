@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use ntlpc_abi::NtStatus;
+use ntlpc_proto::attachment::{self, Attachment};
 use ntlpc_proto::frame::{Frame, encode_refusal};
 use ntlpc_proto::inspect::Inspect;
 use ntlpc_proto::object::{self, Object};
@@ -35,6 +36,9 @@ impl State {
             Port::FAMILY => self.handle_port(caller, Port::decode(frame.number, frame.body)?, fds),
             Object::FAMILY => {
                 self.handle_object(caller, Object::decode(frame.number, frame.body)?, fds)
+            }
+            Attachment::FAMILY => {
+                self.handle_attachment(caller, Attachment::decode(frame.number, frame.body)?, fds)
             }
             Inspect::FAMILY => Ok(self.handle_inspect(Inspect::decode(frame.number, frame.body)?)),
             _ => Err(Malformed::UnknownRequest(frame.number)),
@@ -93,6 +97,28 @@ impl State {
             }
             Object::ListDirectory(request) => {
                 encode::<object::ListDirectory>(self.list_directory(request))
+            }
+        })
+    }
+
+    fn handle_attachment(
+        &mut self,
+        caller: ProcessNo,
+        request: Attachment,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Reply, Malformed> {
+        Ok(match request {
+            Attachment::Attach(request) => {
+                encode::<attachment::Attach>(self.attach(caller, request, fds))
+            }
+            Attachment::AttachToken(request) => {
+                encode::<attachment::AttachToken>(self.attach_token(caller, request))
+            }
+            Attachment::Take(request) => {
+                encode::<attachment::Take>(self.take_attached(caller, request))
+            }
+            Attachment::Detach(request) => {
+                encode::<attachment::Detach>(self.detach(caller, request))
             }
         })
     }

@@ -8,6 +8,7 @@
 //! | `namespace.rs`, `security/` | names, SIDs, tokens, access checks |
 //! | `port.rs`, `holders.rs`, `sources.rs` | ports, handles to them in several processes, what they receive from |
 //! | `connection.rs`, `views.rs` | the handshake, sections at both ends |
+//! | `attachments.rs` | what travels beside messages |
 //! | `request_data.rs`, `exception.rs` | work on waiting requests, exception ports |
 //! | `rundown.rs`, `deaths.rs`, `notice.rs` | closing, dying, the server's own messages |
 //! | `objects.rs` | named objects other than ports |
@@ -17,6 +18,7 @@
 
 mod answer;
 mod arena;
+mod attachments;
 pub mod background;
 mod connection;
 mod deaths;

@@ -20,5 +20,7 @@ pub const MAX_NAME_UNITS: usize = 32_767;
 pub const HANG_UP_GRACE_MS: u64 = 200;
 /// How long a port whose descriptor was closed unannounced waits for the death of its process to be reported.
 pub const LIFETIME_GRACE_MS: u64 = 30;
+/// Items attached to messages of one connection that were not settled: one message with 512 handles and a view, and others.
+pub const MAX_ATTACHED_ITEMS: usize = 2_048;
 /// Named objects besides ports.
 pub const MAX_OBJECTS: usize = 1 << 18;

@@ -215,6 +215,7 @@ impl State {
             return;
         };
         self.release_views(&connection);
+        self.drop_bundles(id);
         let is_drained = connection
             .segment
             .lane(Direction::ToServer)

@@ -9,6 +9,7 @@ use ntlpc_abi::NtStatus;
 use ntlpc_shm::Tno;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::attachments::Bundle;
 use crate::connection::{Connection, ConnectionId};
 use crate::limits::MAX_PORTS;
 use crate::namespace::{NameSpace, ObjectId, RootPolicy};
@@ -31,6 +32,8 @@ pub struct State {
     pub(crate) objects: BTreeMap<ObjectId, NamedObject>,
     pub(crate) connections: HashMap<ConnectionId, Connection>,
     pub(crate) lifetimes: HashMap<u32, Lifetime>,
+    pub(crate) bundles: HashMap<u64, Bundle>,
+    pub(crate) next_bundle: u64,
     /// Processes that hung up and should die before the given moment.
     pub(crate) dying: Vec<(ProcessNo, Instant)>,
     /// Lifetime pipes that hung up unannounced: their process may be dying, and its threads' notices come first.
@@ -71,6 +74,8 @@ impl State {
             objects: BTreeMap::new(),
             connections: HashMap::new(),
             lifetimes: HashMap::new(),
+            bundles: HashMap::new(),
+            next_bundle: 0,
             dying: Vec::new(),
             fading: Vec::new(),
             next_process: 1,

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntdll_shim::engine::Port;
 use ntdll_shim::host::{
-    Host, MappedView, PORT_ALL_ACCESS, Personality, Root, Section as PortSection,
+    ExportedObject, Host, MappedView, PORT_ALL_ACCESS, Personality, Root, Section as PortSection,
+    object_type_code,
 };
 use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
@@ -18,7 +19,7 @@ use super::section::{Section, map_fd, placement};
 use super::table::{INHERIT, TABLE, lookup};
 use super::token::{self, Token};
 use super::wait::{Taken, Waitable, Watch, Word, WordRef};
-use super::{process, thread};
+use super::{process, pseudo_entry, thread, unpack};
 use crate::vm::{SPACE, page};
 
 /// Generic mapping of ports: lpc §3.8.
@@ -129,6 +130,9 @@ impl Object for PortObject {
         self.port.handles_closed(false);
     }
 }
+
+/// Kind of the descriptions this host writes.
+const EXPORT_KIND: u8 = 1;
 
 /// Address space kept for views whose addresses the server chooses.
 fn arena_bytes() -> usize {
@@ -274,6 +278,65 @@ impl Host for Standalone {
         // The guest may have unmapped the view itself.
         let _ = SPACE.lock().unmap_view(usize::try_from(base).unwrap_or(0));
     }
+
+    fn protect_view(&self, view: MappedView, is_writable: bool) -> Result<(), NtStatus> {
+        let protection = if is_writable {
+            page::READWRITE
+        } else {
+            page::READONLY
+        };
+        let (Ok(base), Ok(size)) = (usize::try_from(view.base), usize::try_from(view.size)) else {
+            return Err(NtStatus::INVALID_PARAMETER);
+        };
+        SPACE.lock().protect(base, size, protection).map(|_| ())
+    }
+
+    fn export_object(
+        &self,
+        handle: Handle,
+        access: Option<u32>,
+    ) -> Result<ExportedObject, NtStatus> {
+        let entry = pseudo_entry(handle)?;
+        let object_type = entry.object.object_type();
+        let code = object_type_code(object_type.name).ok_or(NtStatus::OBJECT_TYPE_MISMATCH)?;
+        let access = match access {
+            Some(access) => object_type.grant(access)?,
+            None => entry.access,
+        };
+        let packed = entry.object.pack()?;
+        let mut description = vec![EXPORT_KIND];
+        description.extend(access.to_le_bytes());
+        unpack::write(&packed, &mut description);
+        Ok(ExportedObject {
+            object_type: code,
+            access,
+            description,
+            fds: packed.fds,
+        })
+    }
+
+    fn import_object(
+        &self,
+        _sender: u32,
+        description: &[u8],
+        fds: Vec<OwnedFd>,
+        _is_last: bool,
+    ) -> Result<Handle, NtStatus> {
+        let (access, rest) = match description {
+            [EXPORT_KIND, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
+            [EXPORT_KIND, ..] | [] => return Err(NtStatus::INVALID_PARAMETER),
+            _ => return Err(NtStatus::NOT_SUPPORTED),
+        };
+        let mut fds = Some(fds);
+        let (packed, _) =
+            unpack::read(rest, &mut |_| fds.take().ok_or(NtStatus::INVALID_PARAMETER))?;
+        let object = unpack::unpack(packed)?;
+        let access = object.object_type().grant(access)?;
+        TABLE.insert(object, access, 0)
+    }
+
+    /// The descriptors lie at the server and go with the message.
+    fn forget_export(&self, _sender: u32, _description: &[u8]) {}
 
     fn effective_token(&self) -> Vec<u8> {
         token::effective().to_bytes()

@@ -68,7 +68,7 @@ pub(crate) use security::{
 };
 pub(crate) use sender::{nt_alpc_open_sender_process, nt_alpc_open_sender_thread};
 pub(crate) use transfer::nt_alpc_send_wait_receive_port;
-pub(crate) use view::{nt_alpc_create_section_view, nt_alpc_delete_section_view};
+pub(crate) use view::{nt_alpc_create_section_view, nt_alpc_delete_section_view, release_views};
 
 /// Refuses a call before any side effect, and says so once for each call.
 fn not_implemented(id: CallId) -> Result<(), NtStatus> {

@@ -1,21 +1,128 @@
-//! Views of port sections, and the VIEW attribute (alpc §2.11).
+//! Views of port sections (alpc §2.11), and those that came with messages.
 
-use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr};
+use std::collections::BTreeMap;
 
-use super::not_implemented;
+use ntlpc_abi::layout::{AlpcDataViewAttr, Layout, Word};
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_proto::port::PortKind;
+use parking_lot::Mutex;
+
+use crate::engine::{Port, PortView};
+use crate::host::{self, PORT_ALL_ACCESS};
+use crate::{guest, interrupt};
+
+/// An end of a connection: connection port, source number there, and which end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    connection_port: u64,
+    source: u32,
+    is_client: bool,
+}
+
+/// Received views of this process by address: any port of the receiving end may give them back.
+static RECEIVED: Mutex<BTreeMap<u64, End>> = Mutex::new(BTreeMap::new());
+
+impl End {
+    /// Returns whether views of this end are those of `port`: a connection port has those of all its connections.
+    fn is_of(self, port: &Port) -> bool {
+        self.connection_port == port.connection_port
+            && self.is_client == (port.kind == PortKind::Client)
+            && match (port.kind, port.existing_connection()) {
+                (PortKind::Client | PortKind::Server, Some(connection)) => {
+                    connection.source == self.source
+                }
+                _ => true,
+            }
+    }
+}
 
 pub(crate) fn nt_alpc_create_section_view(
-    _port_handle: Handle,
-    _flags: u32,
-    _view_attributes: UserPtr,
+    port_handle: Handle,
+    flags: u32,
+    view_attributes: UserPtr,
 ) -> Result<(), NtStatus> {
-    not_implemented(CallId::NtAlpcCreateSectionView)
+    let width = host::current().personality().guest;
+    if flags != 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let wanted: AlpcDataViewAttr = guest::read(view_attributes, width)?;
+    guest::probe_write(view_attributes, AlpcDataViewAttr::size(width))?;
+    if wanted.flags != 0 || !wanted.base.is_null() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let section = port.resources.section(wanted.section.0)?;
+    let mapped = host::current().map_view(&section.memory, 0, wanted.size.0, None)?;
+    let view = PortView {
+        section_id: wanted.section.0,
+        section,
+        mapped,
+    };
+    let made = AlpcDataViewAttr {
+        base: UserPtr(mapped.base),
+        size: Word(mapped.size),
+        ..wanted
+    };
+    guest::write(view_attributes, width, &made)?;
+    port.resources.add_view(view);
+    Ok(())
 }
 
 pub(crate) fn nt_alpc_delete_section_view(
-    _port_handle: Handle,
-    _flags: u32,
-    _view_base: UserPtr,
+    port_handle: Handle,
+    flags: u32,
+    view_base: UserPtr,
 ) -> Result<(), NtStatus> {
-    not_implemented(CallId::NtAlpcDeleteSectionView)
+    if flags != 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    if port.resources.remove_view(view_base.0).is_some() {
+        return Ok(());
+    }
+    release_received(&port, view_base.0)
+}
+
+/// Unmaps a received view (alpc#243).
+///
+/// # Errors
+/// `NOT_MAPPED_VIEW` for an address where none of the port's views lies.
+pub(super) fn release_received(port: &Port, base: u64) -> Result<(), NtStatus> {
+    let is_found = {
+        let _guard = interrupt::enter();
+        let mut received = RECEIVED.lock();
+        let is_found = received.get(&base).is_some_and(|end| end.is_of(port));
+        if is_found {
+            received.remove(&base);
+        }
+        is_found
+    };
+    if !is_found {
+        return Err(NtStatus::NOT_MAPPED_VIEW);
+    }
+    host::current().unmap_view(base);
+    Ok(())
+}
+
+/// Unmaps the views a port that goes away received.
+pub(crate) fn release_views(port: &Port) {
+    if !port.is_alpc {
+        return;
+    }
+    let gone: Vec<u64> = {
+        let _guard = interrupt::enter();
+        let mut received = RECEIVED.lock();
+        let gone: Vec<u64> = received
+            .iter()
+            .filter(|(_, end)| end.is_of(port))
+            .map(|(&base, _)| base)
+            .collect();
+        for base in &gone {
+            received.remove(base);
+        }
+        gone
+    };
+    for base in gone {
+        host::current().unmap_view(base);
+    }
 }

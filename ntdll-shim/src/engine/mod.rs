@@ -5,6 +5,7 @@
 //! | `port.rs` | a port object of this process and its connection |
 //! | `queue.rs` | the queue a port receives from |
 //! | `adopt.rs` | taking over a port whose handle came from another process |
+//! | `resources.rs` | sections, views, reserves, security contexts of an ALPC port |
 //! | `session.rs` | this process at the server: control calls, thread numbers, who is who |
 //! | `message.rs` | a message between capture and slot |
 //! | `send.rs` | datagrams and requests into a queue |
@@ -18,6 +19,7 @@ mod message;
 mod port;
 mod queue;
 mod receive;
+mod resources;
 mod send;
 mod session;
 mod wait;
@@ -28,6 +30,9 @@ pub use message::{Data, Incoming, Outgoing};
 pub use port::{Connection, NewPort, Port};
 pub use queue::{Outstanding, Peer, Queue};
 pub use receive::receive;
+pub use resources::{
+    PortSection, PortView, RESERVE_BIT, Reserve, Resources, SecurityContext, Sent,
+};
 pub use send::{Waiting, request, send};
 pub use session::{Me, Session, control_fd, existing_session, me, session, thread_exit};
 pub use wait::{LPC_REQUEST, wait};

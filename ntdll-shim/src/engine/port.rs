@@ -12,6 +12,7 @@ use ntlpc_shm::segment::{Direction, SELF_SOURCE, Segment};
 use parking_lot::Mutex;
 
 use super::queue::Queue;
+use super::resources::Resources;
 use super::session::{me, session};
 use crate::interrupt;
 
@@ -106,6 +107,8 @@ pub struct Port {
     pub tickets: Inbox,
     /// Addresses of the views this port keeps mapped in this process.
     pub views: Mutex<Vec<u64>>,
+    /// What an ALPC port owns under numbers of its own.
+    pub resources: Resources,
     /// Whether a server communication port was completed.
     pub is_completed: AtomicBool,
     /// The lifetime descriptor, for a host whose handles are copies of it: calls under way keep the port, too.
@@ -130,6 +133,7 @@ impl Port {
             queue: new.queue,
             tickets: new.tickets,
             views: Mutex::default(),
+            resources: Resources::default(),
             is_completed: AtomicBool::new(false),
             lifetime: Mutex::default(),
             connection: new.connection.map_or_else(OnceLock::new, OnceLock::from),
@@ -262,6 +266,7 @@ impl Port {
 impl Drop for Port {
     fn drop(&mut self) {
         self.unmap_views();
+        crate::alpc::release_views(self);
         self.give_up();
         self.forget_closed_source();
     }

@@ -34,6 +34,37 @@ pub struct Section {
     pub size: u64,
 }
 
+/// An object on its way to another process, as the host there needs it.
+#[derive(Debug)]
+pub struct ExportedObject {
+    /// Code of its type ([`object_type_code`]).
+    pub object_type: u32,
+    /// Rights a handle to it will have.
+    pub access: u32,
+    /// The host's own description, its kind first.
+    pub description: Vec<u8>,
+    /// Descriptors that belong to the description; at most [`MAX_FDS`](ntlpc_proto::frame::MAX_FDS).
+    pub fds: Vec<OwnedFd>,
+}
+
+/// Returns the code ALPC has for an object type; `None` for one whose handles messages do not carry (alpc §1.3).
+#[must_use]
+pub fn object_type_code(name: &str) -> Option<u32> {
+    Some(match name {
+        "File" => 0x1,
+        "Thread" => 0x4,
+        "Semaphore" => 0x8,
+        "Event" => 0x10,
+        "Process" => 0x20,
+        "Mutant" => 0x40,
+        "Section" => 0x80,
+        "Key" => 0x100,
+        "Token" => 0x200,
+        "Job" => 0x800,
+        _ => return None,
+    })
+}
+
 /// A directory that a name is relative to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
@@ -160,6 +191,39 @@ pub trait Host: Send + Sync {
 
     /// Unmaps a view.
     fn unmap_view(&self, base: u64);
+
+    /// Makes a view read-only, or writable again.
+    ///
+    /// # Errors
+    /// What the host's memory manager answers.
+    fn protect_view(&self, view: MappedView, is_writable: bool) -> Result<(), NtStatus>;
+
+    /// Describes the object behind a handle for another process: with `access`, or with the handle's own rights. What is
+    /// exported stays open until it is imported with `is_last`, or the export is forgotten.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`, `ACCESS_DENIED` for more rights than the object gives, `OBJECT_TYPE_MISMATCH` for a type without a
+    /// code, `NOT_SUPPORTED` for an object that cannot leave its process.
+    fn export_object(
+        &self,
+        handle: Handle,
+        access: Option<u32>,
+    ) -> Result<ExportedObject, NtStatus>;
+
+    /// Makes a handle to what process `sender` exported. `is_last` forgets the export, also in case of failure.
+    ///
+    /// # Errors
+    /// `NOT_SUPPORTED` for the export of another kind of host, `INVALID_PARAMETER` for a damaged one; what the host answers.
+    fn import_object(
+        &self,
+        sender: u32,
+        description: &[u8],
+        fds: Vec<OwnedFd>,
+        is_last: bool,
+    ) -> Result<Handle, NtStatus>;
+
+    /// Lets go of what an export keeps open in process `sender`.
+    fn forget_export(&self, sender: u32, description: &[u8]);
 
     /// Returns the calling thread's effective token, encoded as [`ntlpc_proto::process::Token`]; empty for the one the
     /// server makes from the process's credentials.

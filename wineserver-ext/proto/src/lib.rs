@@ -9,6 +9,7 @@
 //! | [`Process`](process::Process) | `process.rs` | processes, threads, their tokens, terminate and exception ports |
 //! | [`Port`](port::Port) | `port.rs` | ports, the connection handshake, handles in several processes, request data |
 //! | [`Object`](object::Object) | `object.rs` | named events, mutants, semaphores, timers, sections, directories |
+//! | [`Attachment`](attachment::Attachment) | `attachment.rs` | descriptors that travel beside a message |
 //! | [`Inspect`](inspect::Inspect) | `inspect.rs` | what `lpcctl` shows |
 //!
 //! # Using it
@@ -35,6 +36,7 @@
 //! that an older peer would misread; both ends refuse another version by name.
 #![deny(unsafe_code)]
 
+pub mod attachment;
 mod connection;
 pub mod frame;
 pub mod inspect;
@@ -60,5 +62,10 @@ pub const FAMILIES: &[(&str, u8, &[RequestInfo])] = &[
     ("Process", process::Process::FAMILY, process::Process::TABLE),
     ("Port", port::Port::FAMILY, port::Port::TABLE),
     ("Object", object::Object::FAMILY, object::Object::TABLE),
+    (
+        "Attachment",
+        attachment::Attachment::FAMILY,
+        attachment::Attachment::TABLE,
+    ),
     ("Inspect", inspect::Inspect::FAMILY, inspect::Inspect::TABLE),
 ];

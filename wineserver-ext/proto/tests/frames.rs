@@ -1,6 +1,7 @@
 //! Frames: any bytes are a request or an error, and what is encoded decodes to itself.
 
 use ntlpc_abi::NtStatus;
+use ntlpc_proto::attachment::Attachment;
 use ntlpc_proto::frame::{self, Frame};
 use ntlpc_proto::inspect::{DescribePortReply, Inspect, MessageRow, PortRow};
 use ntlpc_proto::port::{
@@ -18,6 +19,9 @@ fn decode_any(number: u16, body: &[u8]) -> Result<(), Malformed> {
             Process::decode(number, body).map(|request| drop(format!("{request:?}")))
         }
         Port::FAMILY => Port::decode(number, body).map(|request| drop(format!("{request:?}"))),
+        Attachment::FAMILY => {
+            Attachment::decode(number, body).map(|request| drop(format!("{request:?}")))
+        }
         Inspect::FAMILY => {
             Inspect::decode(number, body).map(|request| drop(format!("{request:?}")))
         }

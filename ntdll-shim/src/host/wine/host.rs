@@ -10,9 +10,9 @@ use ntlpc_proto::Bytes;
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::service::ntdll;
-use super::{handles, names, sections, tokens};
+use super::{carriers, handles, names, sections, tokens};
 use crate::engine::Port;
-use crate::host::{Host, MappedView, OwnObject, Personality, Root, Section};
+use crate::host::{ExportedObject, Host, MappedView, OwnObject, Personality, Root, Section};
 
 /// Stock Wine, this library preloaded.
 #[derive(Debug)]
@@ -128,6 +128,32 @@ impl Host for Wine {
 
     fn unmap_view(&self, base: u64) {
         sections::unmap_view(base);
+    }
+
+    fn protect_view(&self, view: MappedView, is_writable: bool) -> Result<(), NtStatus> {
+        sections::protect_view(view, is_writable)
+    }
+
+    fn export_object(
+        &self,
+        handle: Handle,
+        access: Option<u32>,
+    ) -> Result<ExportedObject, NtStatus> {
+        carriers::export(handle, access)
+    }
+
+    fn import_object(
+        &self,
+        sender: u32,
+        description: &[u8],
+        _fds: Vec<OwnedFd>,
+        is_last: bool,
+    ) -> Result<Handle, NtStatus> {
+        carriers::import(sender, description, is_last)
+    }
+
+    fn forget_export(&self, sender: u32, description: &[u8]) {
+        carriers::forget(sender, description);
     }
 
     fn effective_token(&self) -> Vec<u8> {

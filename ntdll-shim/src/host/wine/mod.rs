@@ -14,6 +14,7 @@
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
 //! | exception port | `exceptions.rs` |
+//! | handles in messages | `carriers.rs` |
 //! | what the Wine processes of a prefix tell each other | `page.rs` |
 //!
 //! Which of the calls are served is chosen by `LPC_HOST_CALLS`: `ours` (all of them), `native` (none; Wine's own stay)
@@ -26,6 +27,7 @@
 )]
 
 mod bridge;
+mod carriers;
 mod code;
 mod diagnostics;
 mod exceptions;

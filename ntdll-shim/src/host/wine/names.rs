@@ -79,6 +79,12 @@ pub fn is_of_type(handle: u64, name: &str) -> Result<bool, NtStatus> {
     Ok(name.encode_utf16().eq(type_name))
 }
 
+/// Returns the name of the type of the object behind a handle.
+pub fn type_name(handle: u64) -> Result<String, NtStatus> {
+    let name = string_information(handle, OBJECT_TYPE_INFORMATION)?;
+    Ok(String::from_utf16_lossy(&name))
+}
+
 /// Asks Wine for information that begins with a `UNICODE_STRING` whose text lies behind it.
 fn string_information(handle: u64, class: u64) -> Result<Vec<u16>, NtStatus> {
     let mut answer = [0_u64; 512];

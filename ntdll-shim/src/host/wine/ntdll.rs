@@ -56,6 +56,7 @@ functions! {
     NtMapViewOfSection,
     NtOpenDirectoryObject,
     NtOpenEvent,
+    NtOpenProcess,
     NtOpenProcessToken,
     NtOpenThreadToken,
     NtProtectVirtualMemory,

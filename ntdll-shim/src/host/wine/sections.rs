@@ -78,6 +78,31 @@ pub fn unmap_view(base: u64) {
     }
 }
 
+/// Makes a view read-only, or writable again.
+pub fn protect_view(view: MappedView, is_writable: bool) -> Result<(), NtStatus> {
+    let (mut base, mut size, mut old) = (view.base, view.size, 0_u32);
+    let protection = if is_writable {
+        PAGE_READWRITE
+    } else {
+        PAGE_READONLY
+    };
+    let ntdll = ntdll();
+    // SAFETY: process, base, size, protection, old protection; the pointers are to locals.
+    let status = unsafe {
+        ntdll.call(
+            ntdll.NtProtectVirtualMemory,
+            [
+                CURRENT_PROCESS,
+                &raw mut base as u64,
+                &raw mut size as u64,
+                protection,
+                &raw mut old as u64,
+            ],
+        )
+    };
+    NtStatus(status).ok()
+}
+
 /// A Wine handle of ours.
 struct Owned(u64);
 
@@ -135,6 +160,7 @@ impl Drop for Owned {
 const CURRENT_PROCESS: u64 = u64::MAX;
 const GENERIC_READ_WRITE: u64 = 0xC000_0000;
 const SECTION_ALL_ACCESS: u64 = 0xF_001F;
+const PAGE_READONLY: u64 = 0x02;
 const PAGE_READWRITE: u64 = 0x04;
 const SEC_COMMIT: u64 = 0x0800_0000;
 const VIEW_UNMAP: u64 = 2;

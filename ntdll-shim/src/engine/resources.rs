@@ -1,0 +1,297 @@
+//! What an ALPC port owns under numbers of its own: sections, views, reserves, security contexts (alpc §2.10–2.13).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ntlpc_abi::NtStatus;
+use ntlpc_proto::port::Qos;
+use parking_lot::Mutex;
+
+use crate::host::{self, MappedView, Section};
+use crate::interrupt;
+
+/// A section of a port.
+#[derive(Debug)]
+pub struct PortSection {
+    /// Its memory.
+    pub memory: Section,
+    /// Whether what was sent in it can no longer be changed.
+    pub is_secure: bool,
+}
+
+/// A view of a port section in the process that made it; unmapped with its last holder.
+#[derive(Debug)]
+pub struct PortView {
+    /// The section's number.
+    pub section_id: u64,
+    /// The section.
+    pub section: Arc<PortSection>,
+    /// Where it is mapped.
+    pub mapped: MappedView,
+}
+
+impl Drop for PortView {
+    fn drop(&mut self) {
+        host::current().unmap_view(self.mapped.base);
+    }
+}
+
+/// A security context: the token its messages are sent with.
+#[derive(Clone, Debug)]
+pub struct SecurityContext {
+    /// Encoded token; empty for the process's.
+    pub token: Arc<[u8]>,
+    /// What a receiver may become.
+    pub qos: Qos,
+    /// Whether it makes nobody anything any more.
+    pub is_revoked: bool,
+}
+
+/// Memory set aside for one message at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserve {
+    /// Largest `TotalLength`.
+    pub size: u32,
+    /// Whether a message that used it is not over.
+    pub is_in_use: bool,
+}
+
+/// Bit of a reserve's number, which is told from a message id by it (alpc#253).
+pub const RESERVE_BIT: u32 = 0x8000_0000;
+/// Numbers of sections and contexts look like handles: steps of four, and not 0.
+const NUMBER_STEP: u64 = 4;
+
+#[derive(Debug, Default)]
+struct Table {
+    sections: HashMap<u64, Arc<PortSection>>,
+    /// By address.
+    views: HashMap<u64, Arc<PortView>>,
+    contexts: HashMap<u64, SecurityContext>,
+    reserves: HashMap<u32, Reserve>,
+    /// Reserves in use and views that go with their message, by message id.
+    sent: HashMap<u32, Sent>,
+}
+
+/// What a message on its way holds of its sender's port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Address of a view that goes when the message is over; 0 for none.
+    pub released_view: u64,
+    /// Reserve that is free again when it is; 0 for none.
+    pub reserve: u32,
+    /// Bundle at the server; 0 for none.
+    pub bundle: u64,
+}
+
+/// The resources of one port in this process.
+#[derive(Debug, Default)]
+pub struct Resources {
+    table: Mutex<Table>,
+    last_number: AtomicU64,
+    last_reserve: AtomicU32,
+}
+
+impl Resources {
+    /// Runs `change` under the lock; nothing in it may call the guest's memory, the server or the host.
+    fn with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        let _guard = interrupt::enter();
+        change(&mut self.table.lock())
+    }
+
+    fn next_number(&self) -> u64 {
+        self.last_number.fetch_add(NUMBER_STEP, Ordering::Relaxed) + NUMBER_STEP
+    }
+
+    /// Adds a section; returns its number.
+    pub fn add_section(&self, section: PortSection) -> u64 {
+        let number = self.next_number();
+        self.with(|table| table.sections.insert(number, Arc::new(section)));
+        number
+    }
+
+    /// Returns a section.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`.
+    pub fn section(&self, number: u64) -> Result<Arc<PortSection>, NtStatus> {
+        self.with(|table| table.sections.get(&number).cloned())
+            .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// Takes a section away; its views keep the memory.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`.
+    pub fn remove_section(&self, number: u64) -> Result<(), NtStatus> {
+        self.with(|table| table.sections.remove(&number))
+            .map(drop)
+            .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// Adds a view this process made.
+    pub fn add_view(&self, view: PortView) {
+        self.with(|table| table.views.insert(view.mapped.base, Arc::new(view)));
+    }
+
+    /// Returns the view at an address.
+    #[must_use]
+    pub fn view(&self, base: u64) -> Option<Arc<PortView>> {
+        self.with(|table| table.views.get(&base).cloned())
+    }
+
+    /// Takes a view away; the caller drops it, which unmaps it.
+    #[must_use]
+    pub fn remove_view(&self, base: u64) -> Option<Arc<PortView>> {
+        self.with(|table| table.views.remove(&base))
+    }
+
+    /// Adds a security context; returns its number.
+    pub fn add_context(&self, context: SecurityContext) -> u64 {
+        let number = self.next_number();
+        self.with(|table| table.contexts.insert(number, context));
+        number
+    }
+
+    /// Returns a security context.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`.
+    pub fn context(&self, number: u64) -> Result<SecurityContext, NtStatus> {
+        self.with(|table| table.contexts.get(&number).cloned())
+            .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// Ends a security context for messages to come, and keeps its number.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`.
+    pub fn revoke_context(&self, number: u64) -> Result<(), NtStatus> {
+        self.with(|table| {
+            let context = table.contexts.get_mut(&number);
+            context.map(|context| context.is_revoked = true)
+        })
+        .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// Takes a security context away.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`.
+    pub fn remove_context(&self, number: u64) -> Result<(), NtStatus> {
+        self.with(|table| table.contexts.remove(&number))
+            .map(drop)
+            .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// Sets memory aside; returns the reserve's number.
+    pub fn add_reserve(&self, size: u32) -> u32 {
+        let number = (self.last_reserve.fetch_add(1, Ordering::Relaxed) + 1) | RESERVE_BIT;
+        let reserve = Reserve {
+            size,
+            is_in_use: false,
+        };
+        self.with(|table| table.reserves.insert(number, reserve));
+        number
+    }
+
+    /// Takes a reserve away.
+    ///
+    /// # Errors
+    /// `INVALID_HANDLE`.
+    pub fn remove_reserve(&self, number: u32) -> Result<(), NtStatus> {
+        self.with(|table| table.reserves.remove(&number))
+            .map(drop)
+            .ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// Takes a reserve for a message of `total` bytes (alpc#260, alpc#262).
+    ///
+    /// # Errors
+    /// `OBJECTID_NOT_FOUND`; `RESOURCE_IN_USE`; `BUFFER_OVERFLOW` for a longer message than it is for.
+    pub fn use_reserve(&self, number: u32, total: u32) -> Result<(), NtStatus> {
+        self.with(|table| {
+            let reserve = table.reserves.get_mut(&number);
+            let reserve = reserve.ok_or(NtStatus::OBJECTID_NOT_FOUND)?;
+            if reserve.is_in_use {
+                return Err(NtStatus::RESOURCE_IN_USE);
+            }
+            if total > reserve.size {
+                return Err(NtStatus::BUFFER_OVERFLOW);
+            }
+            reserve.is_in_use = true;
+            Ok(())
+        })
+    }
+
+    /// Gives a reserve back that no message used after all.
+    pub fn free_reserve(&self, number: u32) {
+        self.with(|table| {
+            if let Some(reserve) = table.reserves.get_mut(&number) {
+                reserve.is_in_use = false;
+            }
+        });
+    }
+
+    /// Remembers what message `id` holds until it is over.
+    pub fn message_sent(&self, id: u32, sent: Sent) {
+        if sent != Sent::default() {
+            self.with(|table| table.sent.insert(id, sent));
+        }
+    }
+
+    /// Message `id` of this port is over: answered for good, withdrawn, cancelled or lost. Returns what it held, of which the
+    /// caller ends the bundle.
+    pub fn message_over(&self, id: u32) -> Option<Sent> {
+        let (sent, view) = self.with(|table| {
+            if table.sent.is_empty() {
+                return None;
+            }
+            let sent = table.sent.remove(&id)?;
+            if let Some(reserve) = table.reserves.get_mut(&sent.reserve) {
+                reserve.is_in_use = false;
+            }
+            Some((sent, table.views.remove(&sent.released_view)))
+        })?;
+        drop(view);
+        Some(sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserve_is_busy_until_its_message_is_over() {
+        let resources = Resources::default();
+        let reserve = resources.add_reserve(100);
+        assert_ne!(reserve & RESERVE_BIT, 0);
+        assert_eq!(
+            resources.use_reserve(reserve, 101),
+            Err(NtStatus::BUFFER_OVERFLOW)
+        );
+        assert_eq!(resources.use_reserve(reserve, 100), Ok(()));
+        assert_eq!(
+            resources.use_reserve(reserve, 100),
+            Err(NtStatus::RESOURCE_IN_USE)
+        );
+        let sent = Sent {
+            reserve,
+            ..Sent::default()
+        };
+        resources.message_sent(7, sent);
+        assert_eq!(resources.message_over(8), None);
+        assert_eq!(resources.message_over(7), Some(sent));
+        assert_eq!(resources.use_reserve(reserve, 100), Ok(()));
+        assert_eq!(resources.remove_reserve(reserve), Ok(()));
+        assert_eq!(
+            resources.remove_reserve(reserve),
+            Err(NtStatus::INVALID_HANDLE)
+        );
+        assert_eq!(
+            resources.use_reserve(reserve, 1),
+            Err(NtStatus::OBJECTID_NOT_FOUND)
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! Descriptors and descriptions that travel beside messages (alpc §2.5.8).
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use ntlpc_abi::NtStatus;
+use ntlpc_proto::Bytes;
+use ntlpc_proto::attachment::{
+    Attach, AttachReply, AttachToken, AttachTokenReply, Detach, DetachReply, Take, TakeReply,
+};
+
+use crate::answer::{OutFd, Outcome, answer, answer_with};
+use crate::connection::{Connection, ConnectionId};
+use crate::limits::MAX_ATTACHED_ITEMS;
+use crate::namespace::ObjectId;
+use crate::port::Port;
+use crate::process::ProcessNo;
+use crate::security::ImpersonationLevel;
+use crate::state::State;
+
+/// What was left for the other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    connection: ConnectionId,
+    /// Process that made it, and may end it.
+    sender: ProcessNo,
+    /// By number; `None` for one that was taken for good.
+    items: Vec<Option<Item>>,
+}
+
+#[derive(Debug)]
+struct Item {
+    description: Bytes,
+    fds: Vec<Arc<OwnedFd>>,
+    is_token: bool,
+}
+
+impl State {
+    /// Adds an item to a bundle.
+    pub fn attach(
+        &mut self,
+        caller: ProcessNo,
+        request: Attach,
+        fds: Vec<OwnedFd>,
+    ) -> Outcome<Attach> {
+        let item = Item {
+            description: request.description,
+            fds: fds.into_iter().map(Arc::new).collect(),
+            is_token: false,
+        };
+        let (bundle, index) = self.add_item(caller, request.port, request.bundle, item)?;
+        answer(AttachReply { bundle, index })
+    }
+
+    /// Adds a token, made from what the caller may claim to be.
+    pub fn attach_token(
+        &mut self,
+        caller: ProcessNo,
+        request: AttachToken,
+    ) -> Outcome<AttachToken> {
+        let level = ImpersonationLevel::from_raw(request.qos.level)?;
+        let token = self
+            .token_of_process(caller, &request.token.0)?
+            .impersonation(level, request.qos.is_effective_only)?;
+        let item = Item {
+            description: token.to_bytes(),
+            fds: Vec::new(),
+            is_token: true,
+        };
+        let (bundle, index) = self.add_item(caller, request.port, request.bundle, item)?;
+        answer(AttachTokenReply { bundle, index })
+    }
+
+    fn add_item(
+        &mut self,
+        caller: ProcessNo,
+        port: ObjectId,
+        bundle: u64,
+        item: Item,
+    ) -> Result<(u64, u32), NtStatus> {
+        let port = self.held_port(caller, port)?;
+        let connection = Port::connection(port).ok_or(NtStatus::PORT_DISCONNECTED)?;
+        let count: usize = self
+            .bundles
+            .values()
+            .filter(|bundle| bundle.connection == connection)
+            .map(|bundle| bundle.items.len())
+            .sum();
+        if count >= MAX_ATTACHED_ITEMS {
+            return Err(NtStatus::INSUFFICIENT_RESOURCES);
+        }
+        let number = match bundle {
+            0 => {
+                self.next_bundle += 1;
+                let fresh = Bundle {
+                    connection,
+                    sender: caller,
+                    items: Vec::new(),
+                };
+                self.bundles.insert(self.next_bundle, fresh);
+                self.next_bundle
+            }
+            number => number,
+        };
+        let bundle = self
+            .bundles
+            .get_mut(&number)
+            .filter(|bundle| bundle.sender == caller && bundle.connection == connection)
+            .ok_or(NtStatus::INVALID_HANDLE)?;
+        bundle.items.push(Some(item));
+        Ok((number, bundle.items.len() as u32 - 1))
+    }
+
+    /// Returns an item.
+    pub fn take_attached(&mut self, caller: ProcessNo, request: Take) -> Outcome<Take> {
+        self.check_bundle(caller, request.bundle)?;
+        let gone = NtStatus::INVALID_HANDLE;
+        let bundle = self.bundles.get_mut(&request.bundle).ok_or(gone)?;
+        let slot = bundle.items.get_mut(request.index as usize);
+        let slot = slot.ok_or(gone)?;
+        let item = slot.as_ref().ok_or(gone)?;
+        let reply = TakeReply {
+            description: item.description.clone(),
+            is_token: item.is_token,
+        };
+        let fds = item.fds.iter().cloned().map(OutFd::Other).collect();
+        if request.is_last {
+            *slot = None;
+        }
+        answer_with(reply, fds)
+    }
+
+    /// Ends a bundle.
+    pub fn detach(&mut self, caller: ProcessNo, request: Detach) -> Outcome<Detach> {
+        self.check_bundle(caller, request.bundle)?;
+        let bundle = self.bundles.remove(&request.bundle);
+        let items = bundle.map(|bundle| bundle.items).unwrap_or_default();
+        let left = items
+            .into_iter()
+            .flatten()
+            .filter(|item| !item.is_token)
+            .map(|item| item.description)
+            .collect();
+        answer(DetachReply { left })
+    }
+
+    /// Ends the bundles of a connection that is gone.
+    pub(crate) fn drop_bundles(&mut self, connection: ConnectionId) {
+        self.bundles
+            .retain(|_, bundle| bundle.connection != connection);
+    }
+
+    fn check_bundle(&self, caller: ProcessNo, number: u64) -> Result<(), NtStatus> {
+        let bundle = self.bundles.get(&number).ok_or(NtStatus::INVALID_HANDLE)?;
+        let is_visible = bundle.sender == caller
+            || self
+                .connections
+                .get(&bundle.connection)
+                .is_some_and(|connection| self.is_at_an_end(caller, connection));
+        is_visible.then_some(()).ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// Returns whether a process holds the client's or the server's port, or receives for the latter.
+    fn is_at_an_end(&self, process: ProcessNo, connection: &Connection) -> bool {
+        connection.client_process == process
+            || connection.client_holders.contains(&process)
+            || connection.server_holders.contains(&process)
+            || self.held_port(process, connection.port).is_ok()
+    }
+}
