@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntdll_shim::engine::Port;
 use ntdll_shim::host::{
-    ExportedObject, Host, MappedView, PORT_ALL_ACCESS, Personality, Root, Section as PortSection,
-    object_type_code,
+    CompletionPacket, CompletionPort, ExportedObject, Host, MappedView, PORT_ALL_ACCESS,
+    Personality, Root, Section as PortSection, object_type_code,
 };
 use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
+use super::completion::{Completion, Packet};
 use super::guest;
 use super::name::Directory;
 use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use super::section::{Section, map_fd, placement};
+use super::sync::MODIFY_STATE;
 use super::table::{INHERIT, TABLE, lookup};
 use super::token::{self, Token};
 use super::wait::{Taken, Waitable, Watch, Word, WordRef};
@@ -128,6 +130,21 @@ impl Object for PortObject {
     fn last_handle_closed(&self) {
         // Threads end outside calls here: nothing they held is lost.
         self.port.handles_closed(false);
+    }
+}
+
+impl CompletionPort for Completion {
+    fn post(&self, packet: CompletionPacket) -> Result<(), NtStatus> {
+        Completion::post(
+            self,
+            Packet {
+                key: packet.key,
+                value: packet.context,
+                status: packet.status.0,
+                information: packet.information,
+            },
+        );
+        Ok(())
     }
 }
 
@@ -333,6 +350,19 @@ impl Host for Standalone {
         let object = unpack::unpack(packed)?;
         let access = object.object_type().grant(access)?;
         TABLE.insert(object, access, 0)
+    }
+
+    fn completion_port(&self, handle: Handle) -> Result<Arc<dyn CompletionPort>, NtStatus> {
+        let completion: Arc<Completion> = lookup(handle, MODIFY_STATE)?;
+        Ok(completion)
+    }
+
+    fn start_thread(&self, body: Box<dyn FnOnce() + Send>) -> Result<(), NtStatus> {
+        std::thread::Builder::new()
+            .name("ports".into())
+            .spawn(body)
+            .map(drop)
+            .map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)
     }
 
     /// The descriptors lie at the server and go with the message.

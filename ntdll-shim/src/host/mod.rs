@@ -47,6 +47,28 @@ pub struct ExportedObject {
     pub fds: Vec<OwnedFd>,
 }
 
+/// A packet for an I/O completion port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletionPacket {
+    /// Key of what completed.
+    pub key: u64,
+    /// APC context.
+    pub context: u64,
+    /// Status of the operation.
+    pub status: NtStatus,
+    /// `Information` of the operation.
+    pub information: u64,
+}
+
+/// An I/O completion port of the guest, kept open.
+pub trait CompletionPort: Send + Sync + std::fmt::Debug {
+    /// Queues a packet.
+    ///
+    /// # Errors
+    /// What the host answers.
+    fn post(&self, packet: CompletionPacket) -> Result<(), NtStatus>;
+}
+
 /// Returns the code ALPC has for an object type; `None` for one whose handles messages do not carry (alpc §1.3).
 #[must_use]
 pub fn object_type_code(name: &str) -> Option<u32> {
@@ -221,6 +243,18 @@ pub trait Host: Send + Sync {
         fds: Vec<OwnedFd>,
         is_last: bool,
     ) -> Result<Handle, NtStatus>;
+
+    /// Returns the completion port a handle names, if it grants `IO_COMPLETION_MODIFY_STATE`.
+    ///
+    /// # Errors
+    /// As [`Host::port`].
+    fn completion_port(&self, handle: Handle) -> Result<Arc<dyn CompletionPort>, NtStatus>;
+
+    /// Runs `body` on a thread of its own that may make every call of this trait and never runs guest code.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES` when no thread can be made.
+    fn start_thread(&self, body: Box<dyn FnOnce() + Send>) -> Result<(), NtStatus>;
 
     /// Lets go of what an export keeps open in process `sender`.
     fn forget_export(&self, sender: u32, description: &[u8]);

@@ -12,7 +12,8 @@ use ntlpc_shm::sys::Deadline;
 use parking_lot::Mutex;
 
 use super::handles::Known;
-use super::service::{self, ntdll};
+use super::service::ntdll;
+use super::threads;
 use crate::engine::Port;
 use crate::interrupt;
 
@@ -168,42 +169,15 @@ fn acquire(port: &Arc<Port>) -> Option<u64> {
 
 /// Starts the thread. Returns whether Wine made it.
 fn start() -> bool {
-    /// THREAD_CREATE_FLAGS_SKIP_THREAD_ATTACH.
-    const SKIP_ATTACH: u64 = 2;
-    const THREAD_ALL_ACCESS: u64 = 0x1F_FFFF;
-    let mut thread = 0_u64;
-    let ntdll = ntdll();
-    // SAFETY: pointer to a local, access, no attributes, this process, a thunk of ours that takes any argument, its
-    // argument, flags, zero bits, default stack sizes, no attribute list.
-    let status = unsafe {
-        ntdll.call(
-            ntdll.NtCreateThreadEx,
-            [
-                &raw mut thread as u64,
-                THREAD_ALL_ACCESS,
-                0,
-                u64::MAX,
-                service::bridge_thunk(),
-                0,
-                SKIP_ATTACH,
-                0,
-                0,
-                0,
-                0,
-            ],
-        )
-    };
-    if status != 0 {
-        log::warn!("no thread to wait for ports among other objects: status {status:#x}");
-        return false;
+    let started = threads::start(Box::new(run));
+    if let Err(status) = started {
+        log::warn!("no thread to wait for ports among other objects: {status}");
     }
-    // SAFETY: the handle just made.
-    unsafe { ntdll.call(ntdll.NtClose, [thread]) };
-    true
+    started.is_ok()
 }
 
 /// Body of the thread.
-pub unsafe extern "sysv64" fn run(_arguments: *mut u64) -> u32 {
+fn run() {
     let mut idle_until = Deadline::after_ns(LINGER_NS);
     loop {
         let seen = CHANGES.load(Ordering::SeqCst);
@@ -212,7 +186,7 @@ pub unsafe extern "sysv64" fn run(_arguments: *mut u64) -> u32 {
             let mut state = STATE.lock();
             if state.armed.is_empty() && idle_until.has_passed() {
                 state.is_running = false;
-                return 0;
+                return;
             }
             state
                 .armed

@@ -10,9 +10,11 @@ use ntlpc_proto::Bytes;
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::service::ntdll;
-use super::{carriers, handles, names, sections, tokens};
+use super::{carriers, completion, handles, names, sections, threads, tokens};
 use crate::engine::Port;
-use crate::host::{ExportedObject, Host, MappedView, OwnObject, Personality, Root, Section};
+use crate::host::{
+    CompletionPort, ExportedObject, Host, MappedView, OwnObject, Personality, Root, Section,
+};
 
 /// Stock Wine, this library preloaded.
 #[derive(Debug)]
@@ -150,6 +152,14 @@ impl Host for Wine {
         is_last: bool,
     ) -> Result<Handle, NtStatus> {
         carriers::import(sender, description, is_last)
+    }
+
+    fn completion_port(&self, handle: Handle) -> Result<Arc<dyn CompletionPort>, NtStatus> {
+        completion::open(handle)
+    }
+
+    fn start_thread(&self, body: Box<dyn FnOnce() + Send>) -> Result<(), NtStatus> {
+        threads::start(body)
     }
 
     fn forget_export(&self, sender: u32, description: &[u8]) {

@@ -72,7 +72,7 @@ fn inject() -> Result<Done, Refusal> {
     memory.fill(block + code_length, &directory, PAGE_READONLY)?;
 
     names::furnish(&ntdll);
-    service::start(ntdll, (block + plan.bridge) as u64);
+    service::start(ntdll, (block + plan.thread) as u64);
     let hooked = plan.place_hooks(&memory, base, block);
     let mut entry = [0; 8];
     entry[..4].copy_from_slice(&directory_rva.to_le_bytes());
@@ -98,8 +98,8 @@ struct Plan {
     exported: Vec<(String, usize)>,
     /// RVA of a thunk in the image and offset in the block of the stub that takes its place.
     hooked: Vec<(u32, usize)>,
-    /// Offset in the block of the start address of the bridge's thread.
-    bridge: usize,
+    /// Offset in the block of the start address of threads of ours.
+    thread: usize,
     /// Hooks that only an export leads to, since the thunk does not look as expected.
     degraded: Vec<&'static str>,
 }
@@ -111,7 +111,7 @@ impl Plan {
             call_names: 0,
             exported: Vec::new(),
             hooked: Vec::new(),
-            bridge: 0,
+            thread: 0,
             degraded: Vec::new(),
         };
         for (index, id) in CallId::ALL.iter().enumerate() {
@@ -152,7 +152,7 @@ impl Plan {
                 plan.degraded.push(hook.name);
             }
         }
-        plan.bridge = plan.add(&code::thunk(target, service::BRIDGE as u32));
+        plan.thread = plan.add(&code::thunk(target, service::THREAD as u32));
         plan
     }
 

@@ -14,7 +14,7 @@
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
 //! | exception port | `exceptions.rs` |
-//! | handles in messages | `carriers.rs` |
+//! | handles in messages, completion ports | `carriers.rs`, `completion.rs` |
 //! | what the Wine processes of a prefix tell each other | `page.rs` |
 //!
 //! Which of the calls are served is chosen by `LPC_HOST_CALLS`: `ours` (all of them), `native` (none; Wine's own stay)
@@ -29,6 +29,7 @@
 mod bridge;
 mod carriers;
 mod code;
+mod completion;
 mod diagnostics;
 mod exceptions;
 mod exports;

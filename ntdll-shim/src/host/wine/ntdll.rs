@@ -66,6 +66,7 @@ functions! {
     NtQueryObject,
     NtResetEvent,
     NtSetEvent,
+    NtSetIoCompletion,
     NtSetInformationProcess,
     NtSetInformationThread,
     NtSignalAndWaitForSingleObject,

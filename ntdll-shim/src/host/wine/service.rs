@@ -8,7 +8,7 @@ use ntlpc_abi::{CallId, for_each_call};
 
 use super::host::Wine;
 use super::ntdll::Ntdll;
-use super::{bridge, hooks};
+use super::{hooks, threads};
 use crate::{Fault, Slots, call, host};
 
 /// A function in Wine's table of unix calls.
@@ -22,14 +22,14 @@ macro_rules! port_calls {
 
 const PORT_CALLS: [Service; CallId::ALL.len()] = for_each_call!(port_calls);
 
-/// Index of the body of the bridge's thread.
-pub const BRIDGE: usize = PORT_CALLS.len() + hooks::HOOKS.len();
+/// Index of the body of threads of ours.
+pub const THREAD: usize = PORT_CALLS.len() + hooks::HOOKS.len();
 
-/// The services in the order of their numbers: port calls, hooks, the bridge.
-pub static TABLE: [Service; BRIDGE + 1] = {
-    let mut table: [Service; BRIDGE + 1] = [bridge::run; BRIDGE + 1];
+/// The services in the order of their numbers: port calls, hooks, threads of ours.
+pub static TABLE: [Service; THREAD + 1] = {
+    let mut table: [Service; THREAD + 1] = [threads::run; THREAD + 1];
     let mut index = 0;
-    while index < BRIDGE {
+    while index < THREAD {
         table[index] = if index < PORT_CALLS.len() {
             PORT_CALLS[index]
         } else {
@@ -41,12 +41,12 @@ pub static TABLE: [Service; BRIDGE + 1] = {
 };
 
 static NTDLL: OnceLock<Ntdll> = OnceLock::new();
-static BRIDGE_THUNK: AtomicU64 = AtomicU64::new(0);
+static THREAD_THUNK: AtomicU64 = AtomicU64::new(0);
 
 /// Makes Wine's functions known to the services and Wine the host, before any of them can be called.
-pub fn start(ntdll: Ntdll, bridge_thunk: u64) {
+pub fn start(ntdll: Ntdll, thread_thunk: u64) {
     let _ = NTDLL.set(ntdll);
-    BRIDGE_THUNK.store(bridge_thunk, Ordering::Relaxed);
+    THREAD_THUNK.store(thread_thunk, Ordering::Relaxed);
     host::install(Box::new(Wine));
 }
 
@@ -58,9 +58,9 @@ pub fn ntdll() -> &'static Ntdll {
     NTDLL.get().expect("services run after the injection")
 }
 
-/// Address of the thunk that leads to the bridge: the start address of its thread.
-pub fn bridge_thunk() -> u64 {
-    BRIDGE_THUNK.load(Ordering::Relaxed)
+/// Address of the thunk that leads to [`threads::run`]: the start address of threads of ours.
+pub fn thread_thunk() -> u64 {
+    THREAD_THUNK.load(Ordering::Relaxed)
 }
 
 unsafe extern "sysv64" fn port_call<const INDEX: usize>(arguments: *mut u64) -> u32 {

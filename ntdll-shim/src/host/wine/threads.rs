@@ -1,14 +1,64 @@
-//! The end of a thread.
+//! Threads of ours, and the end of any thread.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ntlpc_abi::ClientId;
+use ntlpc_abi::{ClientId, NtStatus};
 
 use super::handles;
-use super::service::ntdll;
+use super::service::{ntdll, thread_thunk};
 use crate::engine::{self, existing_session};
 use crate::{host, interrupt};
+
+/// Body of a thread of ours.
+type Body = Box<dyn FnOnce() + Send>;
+
+/// Runs `body` on a new thread of Wine's, made without notice to the DLLs: only such a thread may call Wine.
+pub fn start(body: Body) -> Result<(), NtStatus> {
+    /// THREAD_CREATE_FLAGS_SKIP_THREAD_ATTACH.
+    const SKIP_ATTACH: u64 = 2;
+    const THREAD_ALL_ACCESS: u64 = 0x1F_FFFF;
+    let mut thread = 0_u64;
+    let argument = Box::into_raw(Box::new(body));
+    let ntdll = ntdll();
+    // SAFETY: pointer to a local, access, no attributes, this process, a thunk of ours, its argument, flags, zero bits,
+    // default stack sizes, no attribute list.
+    let status = unsafe {
+        ntdll.call(
+            ntdll.NtCreateThreadEx,
+            [
+                &raw mut thread as u64,
+                THREAD_ALL_ACCESS,
+                0,
+                u64::MAX,
+                thread_thunk(),
+                argument as u64,
+                SKIP_ATTACH,
+                0,
+                0,
+                0,
+                0,
+            ],
+        )
+    };
+    if status != 0 {
+        // SAFETY: the pointer made above, which no thread got.
+        drop(unsafe { Box::from_raw(argument) });
+        return Err(NtStatus(status));
+    }
+    // SAFETY: the handle just made.
+    unsafe { ntdll.call(ntdll.NtClose, [thread]) };
+    Ok(())
+}
+
+/// What the thunk of [`start`] leads to.
+pub unsafe extern "sysv64" fn run(arguments: *mut u64) -> u32 {
+    // SAFETY: the first argument is what `start` gave this thread, and this thread alone.
+    let body = unsafe { Box::from_raw(*arguments as *mut Body) };
+    body();
+    engine::thread_exit();
+    0
+}
 
 /// `NtTerminateThread(Handle, Status)`.
 ///
