@@ -1,9 +1,10 @@
 //! NtAcceptConnectPort (lpc §2.6).
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ntlpc_abi::{NtStatus, UserPtr, limits};
+use ntlpc_abi::{Handle, NtStatus, UserPtr, limits};
 use ntlpc_proto::Bytes;
 use ntlpc_proto::port::{Accept, AcceptFailed, AcceptReply, PortKind, SetContext};
 use ntlpc_shm::segment::Direction;
@@ -35,20 +36,11 @@ pub(crate) fn nt_accept_connect_port(
             &mut info,
         )?;
     }
-    let server_view = view::capture_own(server_view_at)?;
+    let mut own = OwnView::capture(server_view_at)?;
     let client_view = view::capture_remote(client_view_at)?;
-    // A problem with the view is reported after what the server checks first.
-    let own = server_view.as_ref().filter(|_| accept).map(OwnView::map);
-    let view_status = match &own {
-        Some(Err(status)) => *status,
-        _ => NtStatus::SUCCESS,
-    };
-    let own = own.and_then(Result::ok);
-    let unmap_own = || {
-        if let Some(own) = &own {
-            host.unmap_view(own.mapped.base);
-        }
-    };
+    if accept {
+        own.map();
+    }
     // Steps 4–6.
     let request = Accept {
         tno: me()?.tno,
@@ -58,62 +50,30 @@ pub(crate) fn nt_accept_connect_port(
         is_accepted: accept,
         context: port_context,
         info: Bytes(info),
-        server_view: own.as_ref().map(OwnView::describe),
-        view_status,
+        server_view: own.describe(),
+        view_status: own.status(),
     };
-    let fds: Vec<BorrowedFd<'_>> = own.iter().map(|own| own.section.fd.as_fd()).collect();
-    let (reply, fds) = session()?
-        .call(&request, &fds)
-        .inspect_err(|_| unmap_own())?;
+    let (reply, fds) = session()?.call(&request, &own.fds())?;
     if !accept {
         return Ok(());
     }
     let mut fds = fds.into_iter();
-    let accepted = adopt(&reply, &mut fds).inspect_err(|_| {
-        unmap_own();
-        fail(&reply);
-    });
-    let (port, mapped) = accepted?;
-    port.views
-        .lock()
-        .extend(own.as_ref().map(|own| own.mapped.base));
-    let connection = port.existing_connection().cloned();
-    let queue = port.queue.clone();
-    let set_context = |context: u64| port.context.store(context, Ordering::Relaxed);
-    set_context(port_context);
+    let (port, client_view_mapped) = adopt(&reply, &mut fds).inspect_err(|_| fail(&reply))?;
+    own.keep(&port);
+    port.context.store(port_context, Ordering::Relaxed);
     let handle = host
         .insert_port(port.clone(), fds.next(), false)
         .inspect_err(|_| fail(&reply))?;
-    // NULL means the handle (lpc#151).
-    let context = if port_context == 0 {
-        handle.0
-    } else {
-        port_context
-    };
-    if port_context == 0 {
-        set_context(context);
-        session()?.call(
-            &SetContext {
-                port: reply.port,
-                context,
-            },
-            &[],
-        )?;
-    }
-    if let Some(connection) = connection {
-        queue.add_source(
-            &connection,
-            Direction::ToServer,
-            context,
-            Some(reply.client_process),
-        );
-    }
     let written = (|| {
-        if let (Some(own), Some(captured)) = (&own, &server_view) {
-            own.write(server_view_at, captured, reply.server_view_remote_base)?;
+        let context = settle_context(&port, port_context, handle)?;
+        if let Some(connection) = port.existing_connection() {
+            let client = Some(reply.client_process);
+            port.queue
+                .add_source(connection, Direction::ToServer, context, client);
         }
+        own.write(reply.server_view_remote_base)?;
         if let Some(captured) = client_view {
-            view::write_remote(client_view_at, captured.length, mapped)?;
+            view::write_remote(client_view_at, captured.length, client_view_mapped)?;
         }
         guest::write_word(port_handle, handle.0)
     })();
@@ -123,17 +83,27 @@ pub(crate) fn nt_accept_connect_port(
     })
 }
 
+/// Returns the port's context: what the caller gave, or the handle for NULL (lpc#151), which the server is told.
+fn settle_context(port: &Port, given: u64, handle: Handle) -> Result<u64, NtStatus> {
+    if given != 0 {
+        return Ok(given);
+    }
+    port.context.store(handle.0, Ordering::Relaxed);
+    let request = SetContext {
+        port: port.id,
+        context: handle.0,
+    };
+    session()?.call(&request, &[])?;
+    Ok(handle.0)
+}
+
 /// Makes the server communication port and maps the client's view.
 fn adopt(
     reply: &AcceptReply,
-    fds: &mut impl Iterator<Item = std::os::fd::OwnedFd>,
-) -> Result<(std::sync::Arc<Port>, Option<MappedView>), NtStatus> {
+    fds: &mut impl Iterator<Item = OwnedFd>,
+) -> Result<(Arc<Port>, Option<MappedView>), NtStatus> {
     let segment = session()?.segment(fds.next())?;
     let queue = Queue::find(reply.connection_port).ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)?;
-    let mapped = match &reply.client_view {
-        Some(view) => Some(view::map_peer(view, fds.next())?),
-        None => None,
-    };
     let connection = Connection::new(segment, Direction::ToClient, reply.source, false);
     let port = Port::new(NewPort {
         id: reply.port,
@@ -145,7 +115,7 @@ fn adopt(
         queue,
         connection: Some(connection),
     });
-    port.views.lock().extend(mapped.map(|mapped| mapped.base));
+    let mapped = view::map_peer(reply.client_view.as_ref(), fds.next(), &port)?;
     Ok((port, mapped))
 }
 

@@ -6,7 +6,6 @@
 //! 4. Wait on the segment's connect word: decided (→ 5) or this thread must end (the request is withdrawn).
 //! 5. Fetch the outcome; on success map the server's view, make the port and the handle, write everything.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use ntlpc_abi::{NtStatus, UserPtr, limits};
@@ -59,7 +58,7 @@ pub(crate) fn nt_secure_connect_port(
     let host = host::current();
     // Step 1.
     guest::probe_handle(port_handle)?;
-    let client_view = view::capture_own(client_view_at)?;
+    let mut own = OwnView::capture(client_view_at)?;
     view::capture_remote(server_view_at)?;
     if !max_message_length.is_null() {
         guest::probe_write(max_message_length, 4)?;
@@ -85,17 +84,7 @@ pub(crate) fn nt_secure_connect_port(
         host.read(info_at, &mut info)?;
     }
     // Step 2.
-    let own = client_view.as_ref().map(OwnView::map);
-    let view_status = match &own {
-        Some(Err(status)) => *status,
-        _ => NtStatus::SUCCESS,
-    };
-    let own = own.and_then(Result::ok);
-    let unmap_own = || {
-        if let Some(own) = &own {
-            host.unmap_view(own.mapped.base);
-        }
-    };
+    own.map();
     // Step 3.
     let request = Connect {
         tno: me()?.tno,
@@ -105,21 +94,18 @@ pub(crate) fn nt_secure_connect_port(
         qos,
         token: Bytes(host.effective_token()),
         required_sid: Bytes(required_sid),
-        view: own.as_ref().map(OwnView::describe),
-        view_status,
+        view: own.describe(),
+        view_status: own.status(),
         info: Bytes(info),
     };
-    let fds: Vec<BorrowedFd<'_>> = own.iter().map(|own| own.section.fd.as_fd()).collect();
     let (pending, fds) = session()?
-        .call(&request, &fds)
-        .map_err(|status| names::connect_status(status, &request.name.0))
-        .inspect_err(|_| unmap_own())?;
+        .call(&request, &own.fds())
+        .map_err(|status| names::connect_status(status, &request.name.0))?;
     let mut fds = fds.into_iter();
-    let parts = session()?
+    let (segment, tickets) = session()?
         .segment(fds.next())
         .and_then(|segment| Ok((segment, session()?.inbox(fds.next())?)))
-        .inspect_err(|_| abort(&pending));
-    let (segment, tickets) = parts.inspect_err(|_| unmap_own())?;
+        .inspect_err(|_| abort(&pending))?;
     // Step 4.
     interrupt::assert_open();
     while !segment.is_connect_done() {
@@ -127,17 +113,13 @@ pub(crate) fn nt_secure_connect_port(
             host.interrupted();
             if host.is_thread_terminating() {
                 abort(&pending);
-                unmap_own();
                 return Err(NtStatus::THREAD_IS_TERMINATING);
             }
         }
     }
     // Step 5.
-    let (outcome, mut outcome_fds) = session()?
-        .call(&ConnectResult { port: pending.port }, &[])
-        .inspect_err(|_| unmap_own())?;
+    let (outcome, mut outcome_fds) = session()?.call(&ConnectResult { port: pending.port }, &[])?;
     if !outcome.status.is_success() {
-        unmap_own();
         write_info(&outcome, info_at, info_length_at, info_length)?;
         return Err(outcome.status);
     }
@@ -152,21 +134,11 @@ pub(crate) fn nt_secure_connect_port(
         tickets,
         connection: Some(Arc::clone(&connection)),
     });
-    port.views
-        .lock()
-        .extend(own.as_ref().map(|own| own.mapped.base));
-    let server_view = match &outcome.server_view {
-        Some(view) => Some(view::map_peer(view, outcome_fds.pop())?),
-        None => None,
-    };
-    port.views
-        .lock()
-        .extend(server_view.map(|mapped| mapped.base));
+    own.keep(&port);
+    let server_view = view::map_peer(outcome.server_view.as_ref(), outcome_fds.pop(), &port)?;
     let handle = host.insert_port(port, fds.next(), false)?;
     let written = (|| {
-        if let (Some(own), Some(captured)) = (&own, &client_view) {
-            own.write(client_view_at, captured, outcome.client_view_remote_base)?;
-        }
+        own.write(outcome.client_view_remote_base)?;
         if !server_view_at.is_null() {
             // NtConnectPort leaves 0 in the length (lpc#93).
             view::write_remote(server_view_at, 0, server_view)?;
