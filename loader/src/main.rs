@@ -14,6 +14,7 @@ mod heap;
 mod image;
 mod module;
 mod ob;
+mod pool;
 mod process;
 mod resource;
 mod teb;

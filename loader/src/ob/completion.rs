@@ -18,7 +18,7 @@ pub static COMPLETION_TYPE: ObjectType = ObjectType {
 };
 
 /// One completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     /// Key of the file.
     pub key: u64,

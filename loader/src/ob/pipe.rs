@@ -124,6 +124,26 @@ pub fn accept(file: &File) -> Result<(), NtStatus> {
     file.replace_fd(client)
 }
 
+/// Takes a client that has come to an instance nobody called `ConnectNamedPipe` for: opening the other end connects it
+/// (Microsoft Learn `ConnectNamedPipe`). Returns `PIPE_LISTENING` if none has. Files without a listener pass.
+pub fn accept_pending(file: &File) -> Result<(), NtStatus> {
+    let Some(listener) = file.listener.lock().clone() else {
+        return Ok(());
+    };
+    if file.is_connected() {
+        return Ok(());
+    }
+    let now = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut fds = [PollFd::new(&listener.socket, PollFlags::IN)];
+    match poll(&mut fds, Some(&now)) {
+        Ok(count) if count > 0 => accept(file),
+        _ => Err(NtStatus::PIPE_LISTENING),
+    }
+}
+
 /// Waits for a client in the background; returns whether one is connected already.
 pub fn start_accept(file: Arc<File>, overlapped: Ptr<Overlapped>) -> Result<bool, NtStatus> {
     let listener = file

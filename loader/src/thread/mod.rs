@@ -77,6 +77,20 @@ pub fn run_main(main: impl FnOnce() -> u32) -> ! {
 /// # Errors
 /// `NO_MEMORY` or `INSUFFICIENT_RESOURCES`.
 pub fn spawn(start: Start, object: &Arc<Thread>) -> Result<(), NtStatus> {
+    spawn_running(start, object, move || {
+        Callback(start.function).call(&[start.argument]) as u32
+    })
+}
+
+/// Starts a thread as [`spawn`] does that runs `run` instead of a guest function; its result is the exit code.
+///
+/// # Errors
+/// `NO_MEMORY` or `INSUFFICIENT_RESOURCES`.
+pub fn spawn_running(
+    start: Start,
+    object: &Arc<Thread>,
+    run: impl FnOnce() -> u32 + Send + 'static,
+) -> Result<(), NtStatus> {
     let (ready, wait) = mpsc::sync_channel(1);
     let thread_object = object.clone();
     let body = move || {
@@ -92,7 +106,7 @@ pub fn spawn(start: Start, object: &Arc<Thread>) -> Result<(), NtStatus> {
             if start.is_attached {
                 module::notify_threads(NotifyReason::ThreadAttach);
             }
-            Callback(start.function).call(&[start.argument]) as u32
+            run()
         });
         match result {
             Ok(code) => finish(&thread_object, code),

@@ -228,6 +228,9 @@ fn transfer(
         Err(status) => return failed(status, Bool::FALSE),
     };
     done.write_if_some(0);
+    if let Err(status) = crate::ob::pipe::accept_pending(&file) {
+        return failed(status, Bool::FALSE);
+    }
     let Some(overlapped) = overlapped.non_null() else {
         let result = transfer_now(&file, way, buffer, length as usize, None);
         return match result {

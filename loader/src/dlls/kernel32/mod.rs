@@ -2,7 +2,7 @@
 
 mod consoleapi;
 mod create_process;
-pub mod critical_section;
+pub(crate) mod critical_section;
 pub mod errhandlingapi;
 mod fibersapi;
 pub mod fileapi;
@@ -25,6 +25,8 @@ pub mod synchapi;
 mod sysinfoapi;
 mod systemtopologyapi;
 mod threadcontext;
+mod threadpoolapiset;
+mod threadpoollegacyapiset;
 mod utilapi;
 mod volume;
 mod winnls;

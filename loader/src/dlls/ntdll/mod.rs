@@ -7,3 +7,5 @@ mod ports;
 pub mod processes;
 mod rtlexception;
 pub mod sections;
+pub mod threadpool;
+pub mod timerqueues;
