@@ -139,6 +139,11 @@ impl Record {
         }
     }
 
+    /// Writes it to the guest; a bad address raises an exception in the guest.
+    pub fn store(&self, at: u64) {
+        Ptr::<u8>::new(at).write_bytes(&self.guest_bytes());
+    }
+
     /// Returns the guest's structure.
     #[must_use]
     pub fn guest_bytes(&self) -> Vec<u8> {

@@ -4,17 +4,17 @@
 //! `winnt.h`.
 
 use ntdll_shim::classic::exception::{self as exception_port, Verdict};
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, Width};
 
-use super::context::reg;
 use super::unwind::{self, FLAG_EXCEPTION, Origins};
 use super::vectored::{self, List};
-use super::{Context, Record, flag, report};
+use super::{Context, Record, chain32, flag, report};
 use crate::export::{Callback, Guest, Ptr};
 use crate::gate::{Activation, current_activation, with_activation};
 use crate::guest_struct;
 use crate::teb::{self, host_area};
 use crate::thread::suspend;
+use crate::width;
 
 guest_struct! {
     /// `DISPATCHER_CONTEXT`.
@@ -62,7 +62,10 @@ pub fn raise(mut record: Record, mut context: Context) -> ! {
     let mut activation = Activation::of_context(&at_raise, 0);
     let is_handled = with_activation(&mut activation, || {
         vectored::call(List::Exception, &mut record, &mut context)
-            || search(&mut record, &mut context)
+            || match width() {
+                Width::X64 => search(&mut record, &mut context),
+                Width::X86 => chain32::search(&mut record, &mut context),
+            }
     });
     if is_handled {
         with_activation(&mut activation, || {
@@ -181,13 +184,7 @@ fn search(record: &mut Record, context: &mut Context) -> bool {
             };
             match call_handler(record, frame.establisher, context, dispatcher) {
                 Disposition::ContinueExecution if record.flags & flag::NONCONTINUABLE != 0 => {
-                    let nested = Record::new(
-                        NtStatus::NONCONTINUABLE_EXCEPTION.0,
-                        flag::NONCONTINUABLE,
-                        record.address,
-                        &[],
-                    );
-                    raise(nested, *context)
+                    raise_noncontinuable(NtStatus::NONCONTINUABLE_EXCEPTION, context)
                 }
                 Disposition::ContinueExecution => return true,
                 Disposition::ContinueSearch | Disposition::Nested | Disposition::Collided => {}
@@ -218,19 +215,27 @@ pub(super) fn call_handler(
         std::ptr::from_mut(context) as u64,
         at.address(),
     ]);
-    match result as u32 {
+    disposition_of(result as u32)
+        .unwrap_or_else(|| raise_noncontinuable(NtStatus::INVALID_DISPOSITION, context))
+}
+
+/// Reads what a handler returned.
+pub(super) fn disposition_of(value: u32) -> Option<Disposition> {
+    Some(match value {
         0 => Disposition::ContinueExecution,
         1 => Disposition::ContinueSearch,
         2 => Disposition::Nested,
         3 => Disposition::Collided,
-        _ => {
-            let code = NtStatus::INVALID_DISPOSITION.0;
-            raise(
-                Record::new(code, flag::NONCONTINUABLE, context.gpr[reg::RSP], &[]),
-                *context,
-            )
-        }
-    }
+        _ => return None,
+    })
+}
+
+/// Raises an exception about a wrong answer to another exception.
+pub(super) fn raise_noncontinuable(status: NtStatus, context: &Context) -> ! {
+    raise(
+        Record::new(status.0, flag::NONCONTINUABLE, context.rip, &[]),
+        *context,
+    )
 }
 
 /// Returns whether `address` is an aligned place on the calling thread's stack.

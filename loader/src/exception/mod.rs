@@ -1,12 +1,15 @@
 //! Exceptions as the guest sees them: raised by faults or by calls, dispatched to vectored and frame-based handlers,
 //! unwound through host frames.
 
+pub mod chain32;
 mod context;
 mod context32;
 mod dispatch;
 pub mod dynamic;
+pub mod jump32;
 mod report;
 mod scope;
+pub mod scope32;
 mod signal;
 pub mod unwind;
 mod unwind_ex;

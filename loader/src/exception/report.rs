@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, Width};
 
 use super::unwind::{self, Origins};
 use super::{Context, Record, reg};
-use crate::module;
+use crate::export::Ptr;
+use crate::{module, width};
 
 /// Frames printed.
 const MAX_FRAMES: usize = 32;
@@ -45,14 +46,19 @@ pub fn unhandled(record: &Record, context: &Context) {
         };
         let _ = write!(text, ", {verb} {:#x}", record.information[1]);
     }
-    let names = [
+    let names32 = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
+    let names64 = [
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
         "r13", "r14", "r15",
     ];
+    let (names, digits) = match width() {
+        Width::X64 => (&names64[..], 16),
+        Width::X86 => (&names32[..], 8),
+    };
     for (i, (name, value)) in names.iter().zip(context.gpr).enumerate() {
         let _ = write!(
             text,
-            "{}{name}={value:016x}",
+            "{}{name}={value:0digits$x}",
             if i % 4 == 0 { "\n  " } else { " " }
         );
     }
@@ -65,6 +71,30 @@ pub fn unhandled(record: &Record, context: &Context) {
 /// Returns the return addresses of a thread's guest frames, innermost first.
 #[must_use]
 pub fn stack_trace(context: &Context) -> Vec<u64> {
+    match width() {
+        Width::X64 => stack_trace64(context),
+        Width::X86 => stack_trace32(context),
+    }
+}
+
+/// Follows the chain of frame pointers, as far as the program keeps one.
+fn stack_trace32(context: &Context) -> Vec<u64> {
+    let mut trace = vec![context.rip];
+    let mut frame = context.gpr[reg::RBP];
+    while trace.len() < MAX_FRAMES {
+        let Ok([next, pc]) = Ptr::<[u32; 2]>::new(frame).try_read() else {
+            break;
+        };
+        if pc == 0 || u64::from(next) <= frame {
+            break;
+        }
+        trace.push(pc.into());
+        frame = next.into();
+    }
+    trace
+}
+
+fn stack_trace64(context: &Context) -> Vec<u64> {
     let mut walk = *context;
     let mut trace = Vec::new();
     for _ in 0..MAX_FRAMES * 2 {

@@ -431,8 +431,12 @@ impl<'a> Machine<'a> {
     #[must_use]
     pub fn context(&self) -> Context {
         let mut context = Context::new();
-        for (to, register) in context.gpr.iter_mut().zip(ORDER) {
-            *to = self.get(register);
+        let (count, mask) = match width() {
+            Width::X64 => (16, u64::MAX),
+            Width::X86 => (8, 0xffff_ffff),
+        };
+        for (to, register) in context.gpr.iter_mut().zip(ORDER).take(count) {
+            *to = self.get(register) & mask;
         }
         context.rip = self.get(libc::REG_RIP);
         context.eflags = self.get(libc::REG_EFL) as u32;

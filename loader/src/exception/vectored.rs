@@ -2,10 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ntlpc_abi::Width;
 use parking_lot::Mutex;
 
+use super::chain32::Shown;
 use super::{Context, Record};
-use crate::export::{Callback, Ptr};
+use crate::export::Callback;
+use crate::width;
 
 /// Which list a vectored handler is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +97,16 @@ pub fn call_filter(record: &mut Record, context: &mut Context) -> i32 {
 
 /// Calls a function that takes `EXCEPTION_POINTERS`. The structures lie on this thread's stack, which is the guest's.
 pub fn call_with_pointers(function: Callback, record: &mut Record, context: &mut Context) -> i32 {
+    if width() == Width::X86 {
+        let mut shown = Shown::new();
+        shown.fill(record, context);
+        let verdict = function.call(&[shown.pointers_address()]) as i32;
+        (*record, *context) = shown.read();
+        return verdict;
+    }
     let pointers = [
         std::ptr::from_mut(record) as u64,
         std::ptr::from_mut(context) as u64,
     ];
-    let at = Ptr::<u64>::new(pointers.as_ptr() as u64);
-    function.call(&[at.address()]) as i32
+    function.call(&[pointers.as_ptr() as u64]) as i32
 }

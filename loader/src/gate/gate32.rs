@@ -230,7 +230,19 @@ mod low {
     pub const RETURN: u64 = 0x10;
     /// 32-bit: where functions called by [`super::call_guest`] return to.
     pub const RETURN_STUB: u64 = 0x20;
+    /// 32-bit: calls a function with another frame pointer.
+    pub const CALL_IN_FRAME: u64 = 0x30;
+    /// 32-bit: calls a function with an argument in ecx.
+    pub const CALL_FAST: u64 = 0x50;
 }
+
+/// `push ebp; push ebx; push esi; push edi; mov ebp, [esp+24]; call [esp+20]; pop edi; pop esi; pop ebx; pop ebp; ret`
+const CALL_IN_FRAME: [u8; 17] = [
+    0x55, 0x53, 0x56, 0x57, 0x8b, 0x6c, 0x24, 0x18, 0xff, 0x54, 0x24, 0x14, 0x5f, 0x5e, 0x5b, 0x5d,
+    0xc3,
+];
+/// `mov ecx, [esp+8]; call [esp+4]; ret`
+const CALL_FAST: [u8; 9] = [0x8b, 0x4c, 0x24, 0x08, 0xff, 0x54, 0x24, 0x04, 0xc3];
 
 /// Returns the page of low code, made on first use.
 fn low_page() -> u64 {
@@ -247,6 +259,8 @@ fn low_page() -> u64 {
         &stubs::jump(lpcrun_return32 as *const () as u64),
     );
     put(low::RETURN_STUB, &far_jump(base + low::RETURN));
+    put(low::CALL_IN_FRAME, &CALL_IN_FRAME);
+    put(low::CALL_FAST, &CALL_FAST);
     low_memory::seal(base, PAGE, page::EXECUTE_READ);
     // A second thread that came here at the same time has made a page as good as this one.
     PAGE_AT.store(base as u32, Ordering::Release);
@@ -287,6 +301,16 @@ pub fn call_guest(target: u64, args: &[u64]) -> u64 {
     // SAFETY: (1) this thread runs on a guest stack with its TEB in GS and was prepared by `prepare_thread`; (2) the
     // guest preserves ebp and its stack, or has already broken its own process.
     unsafe { lpcrun_enter32(target, args.as_ptr(), args.len(), return_address()) }
+}
+
+/// Calls guest code at `target` with `frame` in ebp, as exception filters of a frame expect, and returns `eax`.
+pub fn call_in_frame(target: u64, frame: u64) -> u32 {
+    call_guest(low_page() + low::CALL_IN_FRAME, &[target, frame]) as u32
+}
+
+/// Calls guest code at `target` with `argument` in ecx.
+pub fn call_fast(target: u64, argument: u32) {
+    call_guest(low_page() + low::CALL_FAST, &[target, argument.into()]);
 }
 
 /// Continues at a 32-bit context. Abandons all frames of this thread's stack below the context's stack pointer.

@@ -104,7 +104,7 @@ pub fn open_guard(teb: u64, address: u64) -> bool {
 
 /// Closes the guard of the calling thread again: `_resetstkoflw`. Returns whether there is room.
 pub fn close_guard() -> bool {
-    let low = teb::read_u64(teb::DEALLOCATION_STACK.offset()) as usize;
+    let low = teb::read_word(teb::DEALLOCATION_STACK.offset()) as usize;
     let (at, bytes) = (low + PAGE, GUARD_BYTES as usize - PAGE);
     let here = std::ptr::from_ref(&at) as usize;
     if here < at + bytes + PAGE || sys::protect(at, bytes, libc::PROT_NONE).is_err() {

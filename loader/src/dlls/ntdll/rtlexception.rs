@@ -1,12 +1,12 @@
 //! Contexts, unwinding and raising: the exception part of `winnt.h` and ntdll.
 
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, Width};
 
 use crate::exception::unwind::{self, Origins};
-use crate::exception::{self, Context, DispatcherContext, Record, dynamic, flag};
+use crate::exception::{self, Context, DispatcherContext, Record, chain32, dynamic, flag};
 use crate::export::{Callback, Caller, Ptr};
 use crate::module;
-use crate::win_api;
+use crate::{width, win_api};
 
 /// The image bases and entries that `RtlLookupFunctionEntry` hands out for code of ours that called the guest.
 fn lookup(pc: u64, base: Ptr<usize>) -> Ptr<u8> {
@@ -97,12 +97,18 @@ win_api! {
     }
 
     /// Unwinds to a frame, running the handlers between.
-    "ntdll.dll|kernel32.dll|kernelbase.dll" stdcall fn RtlUnwind(frame: usize, target: usize, record: Ptr<u8>, value: usize, caller: Caller) {
+    "ntdll.dll|kernel32.dll|kernelbase.dll" stdcall fn RtlUnwind(frame: usize, target: usize, record: Ptr<u8>, value: usize, caller: Caller) -> usize {
         let start = Context::after_call(&caller.0.get());
         let record = record
             .non_null()
             .map_or_else(|| Record::new(NtStatus::UNWIND.0, 0, start.rip, &[]), |at| Record::load(at.address()));
-        exception::unwind(&start, frame as u64, target as u64, record, value as u64)
+        match width() {
+            Width::X64 => exception::unwind(&start, frame as u64, target as u64, record, value as u64),
+            Width::X86 => {
+                chain32::unwind(&start, frame as u64, record);
+                value
+            }
+        }
     }
 
     /// Raises the exception of a record at the caller.
