@@ -129,7 +129,7 @@ impl Object for PortObject {
     }
     fn last_handle_closed(&self) {
         // Threads end outside calls here: nothing they held is lost.
-        self.port.handles_closed(false);
+        self.port.handles_closed();
     }
 }
 

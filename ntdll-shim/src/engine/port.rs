@@ -113,6 +113,8 @@ pub struct Port {
     pub is_completed: AtomicBool,
     /// The lifetime descriptor, for a host whose handles are copies of it: calls under way keep the port, too.
     pub lifetime: Mutex<Option<OwnedFd>>,
+    /// Whether the process gave up its reference at the server.
+    is_given_up: AtomicBool,
     /// The connection; made on demand for messages a port sends to itself.
     connection: OnceLock<Arc<Connection>>,
 }
@@ -136,6 +138,7 @@ impl Port {
             resources: Resources::default(),
             is_completed: AtomicBool::new(false),
             lifetime: Mutex::default(),
+            is_given_up: AtomicBool::new(false),
             connection: new.connection.map_or_else(OnceLock::new, OnceLock::from),
         })
     }
@@ -213,15 +216,24 @@ impl Port {
     }
 
     /// The last handle of this process was closed. A connection or unconnected port ends with its handles, calls under way
-    /// on it find that out; a communication port lives until the last of them is over (lpc §3.1), unless `calls_are_lost`:
-    /// threads were ended inside calls, and what they held is never let go.
-    pub fn handles_closed(&self, calls_are_lost: bool) {
-        if matches!(self.kind, PortKind::Connection | PortKind::Unconnected) {
-            self.give_up();
-        } else if calls_are_lost {
-            self.unmap_views();
+    /// on it find that out; a communication port lives until the last of them is over (lpc §3.1).
+    pub fn handles_closed(&self) {
+        if self.ends_with_handles() {
             self.give_up();
         }
+    }
+
+    /// Returns whether the port ends with its handles, whatever calls are under way.
+    #[must_use]
+    pub fn ends_with_handles(&self) -> bool {
+        matches!(self.kind, PortKind::Connection | PortKind::Unconnected)
+    }
+
+    /// Ends the port for this process before the last reference is dropped. For hosts whose threads may be ended inside of
+    /// calls: their references are never dropped.
+    pub fn end(&self) {
+        self.unmap_views();
+        self.give_up();
     }
 
     fn unmap_views(&self) {
@@ -233,6 +245,9 @@ impl Port {
     /// Gives up the reference at the server. The lifetime descriptor goes first: the request then ends the port, unless
     /// another process has a copy.
     fn give_up(&self) {
+        if self.is_given_up.swap(true, Ordering::Relaxed) {
+            return;
+        }
         {
             let _guard = interrupt::enter();
             drop(self.lifetime.lock().take());

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use ntlpc_abi::{Handle, NtStatus};
 use parking_lot::RwLock;
 
+use super::callers;
 use super::code::HandleMap;
 use super::page::page;
 use super::service::ntdll;
@@ -56,6 +57,8 @@ pub struct Known {
     inode: u64,
     /// Value of the page's count when the inode was last seen behind the handle.
     seen: AtomicU32,
+    /// Whether the handle was closed since.
+    is_closed: AtomicBool,
 }
 
 /// Makes a handle of a port that came with `lifetime`.
@@ -89,6 +92,11 @@ pub fn insert(
 /// Returns the port a handle names, if it grants `access`.
 pub fn port(handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
     let known = find(handle.0)?;
+    callers::enter(known.port.id);
+    if known.is_closed.load(Ordering::SeqCst) {
+        callers::leave();
+        return Err(NtStatus::INVALID_HANDLE);
+    }
     if known.access & access == access {
         Ok(known.port.clone())
     } else {
@@ -151,24 +159,20 @@ pub fn close(handle: u64) -> u32 {
     status
 }
 
-/// Whether a thread of this process was ended from outside, perhaps inside a call: its frames keep their references.
-static CALLS_ARE_LOST: AtomicBool = AtomicBool::new(false);
-
-/// A thread of this process was ended by another.
-pub fn note_lost_calls() {
-    CALLS_ARE_LOST.store(true, Ordering::Relaxed);
-}
-
 /// A handle that is closed: tells the port if it was the last one of this process.
 #[derive(Debug)]
 pub struct Closed(pub Arc<Known>);
 
 impl Drop for Closed {
     fn drop(&mut self) {
+        // Before `callers` is asked: a call that begins now sees it, or is seen there.
+        self.0.is_closed.store(true, Ordering::SeqCst);
         if port_of_inode(self.0.inode).is_none() {
-            self.0
-                .port
-                .handles_closed(CALLS_ARE_LOST.load(Ordering::Relaxed));
+            if self.0.port.ends_with_handles() {
+                self.0.port.end();
+            } else {
+                callers::end(&self.0.port);
+            }
         }
     }
 }
@@ -253,6 +257,7 @@ fn remember(handle: u64, port: Arc<Port>, access: u32, inode: u64) -> Arc<Known>
         access,
         inode,
         seen,
+        is_closed: AtomicBool::new(false),
     });
     let at = index(handle);
     let replaced = {

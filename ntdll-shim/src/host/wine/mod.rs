@@ -10,6 +10,7 @@
 //! |---|---|
 //! | port handles, and what is known of each | `handles.rs` |
 //! | close, duplicate, query | `objects.rs` |
+//! | which calls are under way | `callers.rs` |
 //! | waits on waitable ports | `waits.rs`, `bridge.rs` |
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
@@ -27,6 +28,7 @@
 )]
 
 mod bridge;
+mod callers;
 mod carriers;
 mod code;
 mod completion;

@@ -8,7 +8,7 @@ use ntlpc_abi::{CallId, for_each_call};
 
 use super::host::Wine;
 use super::ntdll::Ntdll;
-use super::{hooks, threads};
+use super::{callers, hooks, threads};
 use crate::{Fault, Slots, call, host};
 
 /// A function in Wine's table of unix calls.
@@ -72,6 +72,7 @@ unsafe extern "sysv64" fn port_call<const INDEX: usize>(arguments: *mut u64) -> 
     // writes to them while the call runs.
     let slots = unsafe { std::slice::from_raw_parts(arguments, count) };
     let outcome = call(id, Slots(slots));
+    callers::leave();
     if helper.is_none() {
         return outcome.unwrap_or_default() as u32;
     }

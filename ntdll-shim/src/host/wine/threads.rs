@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ntlpc_abi::{ClientId, NtStatus};
 
-use super::handles;
+use super::callers;
 use super::service::{ntdll, thread_thunk};
 use crate::engine::{self, existing_session};
 use crate::{host, interrupt};
@@ -71,6 +71,7 @@ pub unsafe extern "sysv64" fn terminate_thread(arguments: *mut u64) -> u32 {
     let all = unsafe { *arguments.cast::<[u64; 2]>() };
     let victim = if matches!(all[0], CURRENT_THREAD | 0) {
         engine::thread_exit();
+        callers::ended(host::current().client_id().thread);
         None
     } else {
         client_id(all[0]).filter(|&id| is_alive(id))
@@ -79,12 +80,12 @@ pub unsafe extern "sysv64" fn terminate_thread(arguments: *mut u64) -> u32 {
     // SAFETY: the caller's own arguments.
     let status = unsafe { ntdll.call(ntdll.NtTerminateThread, all) };
     if let (0, Some(victim)) = (status, victim) {
-        if victim.process == host::current().client_id().process {
-            handles::note_lost_calls();
-        }
         let deadline = Instant::now() + PATIENCE;
         while is_alive(victim) && Instant::now() < deadline {
             sleep(PAUSE);
+        }
+        if victim.process == host::current().client_id().process {
+            callers::ended(victim.thread);
         }
     }
     status

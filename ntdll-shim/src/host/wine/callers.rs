@@ -1,0 +1,141 @@
+//! Which threads are inside a call on a port.
+//!
+//! A communication port lives until the calls on it are over (lpc §3.1), but the frames of a thread ended by
+//! TerminateThread never let go of theirs. So a port ends with its last handle unless a live thread is listed here; then
+//! with the last such call.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use ntlpc_abi::ClientId;
+use parking_lot::Mutex;
+
+use crate::engine::{Port, existing_session};
+use crate::{host, interrupt};
+
+/// One thread.
+#[derive(Debug)]
+struct Slot {
+    /// Its NT id; 0 for a free slot.
+    thread: AtomicU32,
+    /// Number of the port its call is on; 0 outside of calls.
+    port: AtomicU64,
+}
+
+/// Every slot ever made; those of threads that ended are used again. Lock order: nothing is locked inside.
+static SLOTS: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
+
+/// Ports without handles that some thread was inside a call on.
+static LINGERING: Mutex<Vec<Arc<Port>>> = Mutex::new(Vec::new());
+static IS_ANY_LINGERING: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static MINE: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+}
+
+/// The call of this thread is on a port.
+pub fn enter(port: u64) {
+    let slot = MINE.get().unwrap_or_else(claim);
+    // SeqCst, as the load in `is_used`: a close sees the call or the call finds the handle closed.
+    slot.port.store(port, Ordering::SeqCst);
+}
+
+/// The call of this thread is over.
+pub fn leave() {
+    if let Some(slot) = MINE.get() {
+        slot.port.store(0, Ordering::SeqCst);
+    }
+    if IS_ANY_LINGERING.load(Ordering::SeqCst) {
+        end_lingering();
+    }
+}
+
+/// A thread of this process has ended.
+pub fn ended(thread: u32) {
+    {
+        let _guard = interrupt::enter();
+        for slot in SLOTS.lock().iter() {
+            if slot.thread.load(Ordering::Relaxed) == thread {
+                slot.port.store(0, Ordering::Relaxed);
+                slot.thread.store(0, Ordering::Release);
+            }
+        }
+    }
+    end_lingering();
+}
+
+/// The last handle of this process on a port is closed: the port ends, once no live thread is inside a call on it.
+pub fn end(port: &Arc<Port>) {
+    if is_used(port.id) {
+        {
+            let _guard = interrupt::enter();
+            LINGERING.lock().push(port.clone());
+        }
+        IS_ANY_LINGERING.store(true, Ordering::SeqCst);
+        // The call may have ended before the flag was set.
+        end_lingering();
+    } else {
+        port.end();
+    }
+}
+
+#[cold]
+fn claim() -> &'static Slot {
+    let thread = host::current().client_id().thread;
+    let _guard = interrupt::enter();
+    let mut slots = SLOTS.lock();
+    let free = slots
+        .iter()
+        .find(|slot| matches!(slot.thread.load(Ordering::Acquire), id if id == 0 || id == thread))
+        .copied();
+    let slot = free.unwrap_or_else(|| {
+        let slot: &'static Slot = Box::leak(Box::new(Slot {
+            thread: AtomicU32::new(0),
+            port: AtomicU64::new(0),
+        }));
+        slots.push(slot);
+        slot
+    });
+    slot.thread.store(thread, Ordering::Relaxed);
+    MINE.set(Some(slot));
+    slot
+}
+
+/// Returns whether a live thread of this process is inside a call on a port.
+fn is_used(port: u64) -> bool {
+    let inside: Vec<u32> = {
+        let _guard = interrupt::enter();
+        let slots = SLOTS.lock();
+        let inside = slots
+            .iter()
+            .filter(|slot| slot.port.load(Ordering::SeqCst) == port);
+        inside
+            .map(|slot| slot.thread.load(Ordering::Relaxed))
+            .collect()
+    };
+    let process = host::current().client_id().process;
+    inside.into_iter().any(|thread| {
+        existing_session()
+            .is_some_and(|session| session.check_alive(ClientId { process, thread }).is_ok())
+    })
+}
+
+/// Ends the lingering ports that nobody uses any more.
+#[cold]
+fn end_lingering() {
+    let lingering = {
+        let _guard = interrupt::enter();
+        std::mem::take(&mut *LINGERING.lock())
+    };
+    let (used, unused): (Vec<_>, Vec<_>) = lingering.into_iter().partition(|port| is_used(port.id));
+    {
+        let _guard = interrupt::enter();
+        let mut lingering = LINGERING.lock();
+        lingering.extend(used);
+        IS_ANY_LINGERING.store(!lingering.is_empty(), Ordering::SeqCst);
+    }
+    for port in unused {
+        port.end();
+    }
+}
