@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::process::{self, Program, paths};
+use crate::ob::path;
+use crate::process::{self, Program};
 use crate::trace::{self, Filter};
 use crate::{module, wine_host};
 
@@ -92,10 +93,10 @@ fn print(text: &str) -> ! {
 
 fn convert_path(to_unix: bool, path: &str) -> String {
     if to_unix {
-        return paths::to_unix(path).display().to_string();
+        return path::to_unix(path).display().to_string();
     }
     let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-    paths::to_windows(&absolute)
+    path::to_windows(&absolute)
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String> {
@@ -229,7 +230,7 @@ fn find_program(name: &str) -> PathBuf {
     if given.exists() {
         return given.to_owned();
     }
-    let converted = paths::to_unix(name);
+    let converted = path::to_unix(name);
     if converted.exists() {
         return converted;
     }

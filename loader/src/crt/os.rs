@@ -209,7 +209,7 @@ pub fn duplicate(handle: Handle, inherit: bool) -> Result<Handle, u32> {
 
 /// Returns the Linux path of a guest's path.
 pub fn unix_path(path: &[u16]) -> PathBuf {
-    process::paths::to_unix(&String::from_utf16_lossy(path))
+    crate::ob::path::to_unix(&String::from_utf16_lossy(path))
 }
 
 /// Returns the Win32 error for an error of Linux.
@@ -240,7 +240,7 @@ pub fn matching_names(pattern: &[u16]) -> Vec<Vec<u16>> {
     let directory_len = pattern.rfind(['/', '\\', ':']).map_or(0, |index| index + 1);
     let (directory, mask) = pattern.split_at(directory_len);
     let directory = if directory.is_empty() { "." } else { directory };
-    let Ok(entries) = std::fs::read_dir(process::paths::to_unix(directory)) else {
+    let Ok(entries) = std::fs::read_dir(crate::ob::path::to_unix(directory)) else {
         return Vec::new();
     };
     let mask: Vec<char> = mask.chars().collect();

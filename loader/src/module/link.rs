@@ -10,7 +10,8 @@ use super::{MODULES, Module, SearchFlags, apiset, builtin, ldr, lock, proc_addre
 use crate::export::Callback;
 use crate::gate::stubs;
 use crate::image::{self, Directory, Exports, ImageError, Imports, Mapped};
-use crate::process::{self, paths};
+use crate::ob::path;
+use crate::process;
 use ntlpc_abi::{NtStatus, Width};
 
 /// Why a module cannot be had.
@@ -246,7 +247,7 @@ fn insert_image(mapped: &Mapped, file: &Path) -> u64 {
     insert(Module {
         key: name.to_ascii_lowercase(),
         name,
-        path: paths::to_windows(file),
+        path: path::to_windows(file),
         view: mapped.view,
         references: mapped.headers.is_dll.then_some(1),
         headers: Some(mapped.headers.clone()),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::process::paths;
+use crate::ob::path;
 
 /// `LOAD_LIBRARY_*` choices that matter to the search.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +28,7 @@ pub fn key_of(name: &str) -> String {
 #[must_use]
 pub fn find_file(name: &str, program_directory: &Path) -> Option<PathBuf> {
     if name.contains(['\\', '/']) {
-        let path = paths::to_unix(name);
+        let path = path::to_unix(name);
         let directory = path.parent()?;
         return find_in(directory, &key_of(path.file_name()?.to_str()?));
     }

@@ -57,6 +57,28 @@ pub fn to_windows(path: &Path) -> String {
     }
 }
 
+/// Returns the Linux path of a Windows path. A relative one stays relative, and so does a Linux path; what names no file
+/// becomes a name that does not exist.
+#[must_use]
+pub fn to_unix(path: &str) -> PathBuf {
+    let is_prefixed = ["//?/", "/??/", "\\\\?\\", "\\??\\"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix));
+    if path.starts_with('/') && !is_prefixed {
+        return PathBuf::from(path);
+    }
+    let has_drive = path.as_bytes().get(1) == Some(&b':');
+    if !has_drive && !path.starts_with('\\') {
+        return PathBuf::from(path.replace('\\', "/"));
+    }
+    match resolve(&path.replace('/', "\\"), "Z:\\") {
+        Ok(Target::File(found)) => found,
+        Ok(Target::Null) => PathBuf::from("/dev/null"),
+        Ok(Target::Console) => PathBuf::from("/dev/tty"),
+        Ok(Target::Pipe(_)) | Err(_) => PathBuf::from(path),
+    }
+}
+
 /// Bytes of a file name: UTF-16 of the guest as UTF-8; lone surrogates come from bytes that are not UTF-8.
 fn os_string(text: &str) -> OsString {
     OsString::from_vec(text.as_bytes().to_vec())
@@ -204,6 +226,16 @@ mod tests {
         assert_eq!(full("Z:q"), "Z:\\work\\dir\\q");
         assert_eq!(full("nul"), "\\\\.\\nul");
         assert_eq!(full("..\\..\\..\\.."), "Z:\\");
+    }
+
+    #[test]
+    fn drives_are_told_apart() {
+        assert_eq!(to_unix("Z:\\etc\\hosts"), Path::new("/etc/hosts"));
+        assert_eq!(to_unix("\\\\?\\z:\\etc"), Path::new("/etc"));
+        assert_eq!(to_unix("C:\\x\\y"), drive_c().join("x/y"));
+        assert_eq!(to_unix("a\\b"), Path::new("a/b"));
+        assert_eq!(to_unix("/a b/c"), Path::new("/a b/c"));
+        assert_eq!(to_windows(&to_unix("C:\\x\\y")), "C:\\x\\y");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use parking_lot::Mutex;
 
 use super::Registry;
 use super::item::Item;
-use crate::export::Callback;
 
 /// Clean-up groups by what the guest knows them by.
 pub static GROUPS: Registry<Arc<Group>> = Registry::new();

@@ -21,7 +21,6 @@ use std::sync::{Arc, LazyLock, Once};
 use ntlpc_abi::{Handle, NtStatus};
 use parking_lot::Mutex;
 
-use crate::export::Callback;
 use crate::ob::futex::{self, Sleep, Woken, now_ns};
 use crate::ob::thread::Thread;
 use crate::thread::{self, Start};
@@ -371,6 +370,7 @@ impl AtReturn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::Callback;
 
     #[test]
     fn cancelling_takes_back_only_the_items_own_jobs() {

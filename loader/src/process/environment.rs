@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::paths;
+use crate::ob::path;
 
 /// Variables whose value is a list of paths or one path, translated both ways.
 const PATH_LISTS: &[&str] = &["PATH"];
@@ -68,10 +68,10 @@ pub fn to_unix(block: &[u16]) -> Vec<(OsString, OsString)> {
 /// Variables every Windows process has.
 fn defaults() -> Vec<(&'static str, String)> {
     let temp = std::env::var_os("TMPDIR").unwrap_or_else(|| "/tmp".into());
-    let temp = paths::to_windows(Path::new(&temp));
+    let temp = path::to_windows(Path::new(&temp));
     let user = std::env::var("USER").unwrap_or_else(|_| "user".into());
     let home = std::env::var_os("HOME")
-        .map_or_else(|| "Z:\\".into(), |home| paths::to_windows(Path::new(&home)));
+        .map_or_else(|| "Z:\\".into(), |home| path::to_windows(Path::new(&home)));
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let architecture = match crate::width() {
         ntlpc_abi::Width::X64 => "AMD64",
@@ -111,7 +111,7 @@ fn lossy(value: &OsStr) -> String {
 fn list_to_windows(value: &OsStr) -> String {
     let mut parts: Vec<String> = std::env::split_paths(value)
         .filter(|p| !p.as_os_str().is_empty())
-        .map(|p| paths::to_windows(&p))
+        .map(|p| path::to_windows(&p))
         .collect();
     if !parts
         .iter()
@@ -126,7 +126,7 @@ fn list_to_unix(value: &str) -> OsString {
     let parts = value
         .split(';')
         .filter(|p| !p.is_empty() && !p.eq_ignore_ascii_case("c:\\windows\\system32"));
-    std::env::join_paths(parts.map(paths::to_unix)).unwrap_or_default()
+    std::env::join_paths(parts.map(path::to_unix)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ pub mod command_line;
 pub mod environment;
 pub mod kuser;
 pub mod load_config;
-pub mod paths;
 pub mod peb;
 pub mod strings;
 

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::Width;
 
-use super::{command_line, environment, kuser, paths, peb};
+use super::{command_line, environment, kuser, peb};
 use crate::export::Callback;
 use crate::gate::{ActivationPtr, probe32, signals, stubs};
 use crate::image::ImageError;
 use crate::module::{self, NotifyReason};
+use crate::ob::path;
 use crate::{exception, thread};
 
 /// Exit code for a program that is not there.
@@ -54,7 +55,7 @@ pub fn run(program: &Program) -> ! {
     if let Err(error) = kuser::map() {
         log::warn!("no KUSER_SHARED_DATA: {error}");
     }
-    let image_path = paths::to_windows(
+    let image_path = path::to_windows(
         &std::fs::canonicalize(&program.path).unwrap_or_else(|_| program.path.clone()),
     );
     let joined = command_line::join(&program.name, &program.arguments);
@@ -65,7 +66,7 @@ pub fn run(program: &Program) -> ! {
         &peb::Startup {
             image_path: &image_path,
             command_line: program.command_line.as_deref().unwrap_or(&joined),
-            directory: &paths::to_windows(&directory),
+            directory: &path::to_windows(&directory),
             environment: &environment::block(std::env::vars_os()),
         },
     );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use crate::dlls::ntdll::objects::timeout;
-use crate::export::{Bool, Callback, Guest, Ptr};
+use crate::export::{Bool, Callback, Ptr};
 use crate::ob::object::access::SYNCHRONIZE;
 use crate::ob::table::lookup_any;
 use crate::ob::wait::deadline;
