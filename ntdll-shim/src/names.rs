@@ -22,12 +22,7 @@ pub(crate) fn create_port(
     mut request: CreatePort,
     root: Handle,
 ) -> Result<(CreatePortReply, Vec<OwnedFd>), NtStatus> {
-    if root != Handle::NULL {
-        match host::current().directory(root)? {
-            Root::Object(id) => request.root = id,
-            Root::Path(path) => request.name.0 = below(path, &request.name.0)?,
-        }
-    }
+    request.root = resolve(root, &mut request.name)?;
     let path = &request.name.0;
     if !path.is_empty() && host::current().own_object(path).is_some() {
         return Err(NtStatus::OBJECT_NAME_COLLISION);
@@ -39,6 +34,24 @@ pub(crate) fn create_port(
             session.call(&request, &[])
         }
         result => result,
+    }
+}
+
+/// Resolves a name relative to the directory `root`, or NULL: returns the server's number of the directory it is relative to,
+/// 0 if it is absolute now.
+///
+/// # Errors
+/// Handle errors, `OBJECT_PATH_SYNTAX_BAD`.
+pub(crate) fn resolve(root: Handle, name: &mut Name) -> Result<u64, NtStatus> {
+    if root == Handle::NULL {
+        return Ok(0);
+    }
+    match host::current().directory(root)? {
+        Root::Object(id) => Ok(id),
+        Root::Path(path) => {
+            name.0 = below(path, &name.0)?;
+            Ok(0)
+        }
     }
 }
 

@@ -4,22 +4,25 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use ntlpc_abi::{NtStatus, limits};
+use ntlpc_abi::{NtStatus, Width, limits};
+use ntlpc_proto::Bytes;
 use ntlpc_proto::port::{
-    Accept, AcceptFailed, AcceptFailedReply, AcceptReply, Complete, CompleteReply, Connect,
-    ConnectAbort, ConnectAbortReply, ConnectReply, ConnectResult, ConnectResultReply, PortKind,
+    Accept, AcceptFailed, AcceptFailedReply, AcceptReply, AlpcMessage, AlpcPort, Complete,
+    CompleteReply, Connect, ConnectAbort, ConnectAbortReply, ConnectReply, ConnectResult,
+    ConnectResultReply, PortKind,
 };
-use ntlpc_proto::{Bytes, Name};
 use ntlpc_shm::Tno;
 use ntlpc_shm::inbox::Inbox;
-use ntlpc_shm::segment::Segment;
+use ntlpc_shm::segment::{Connecting, Direction, EndAttributes, Segment};
 
 use crate::answer::{OutFd, Outcome, answer, answer_with, no_room};
-use crate::namespace::{ObjectId, ObjectKind};
-use crate::notice::{CONNECTION_REQUEST, Notice, SystemSource};
-use crate::port::{NewEnd, Source};
+use crate::namespace::{CASE_INSENSITIVE, ObjectId, ObjectKind};
+use crate::notice::{CANCELED, CONNECTION_REPLY, CONNECTION_REQUEST, Notice, SystemSource};
+use crate::port::{NewEnd, Port, Source};
 use crate::process::ProcessNo;
-use crate::security::{ImpersonationLevel, PORT_CONNECT, PORT_MAPPING, Sid, Token};
+use crate::security::{
+    ImpersonationLevel, PORT_CONNECT, PORT_MAPPING, SecurityDescriptor, Sid, Token,
+};
 use crate::state::State;
 use crate::views::SharedView;
 
@@ -86,6 +89,16 @@ pub struct Connection {
     pub server_view: Option<SharedView>,
     /// The server's own messages to the client.
     pub client_system: Option<SystemSource>,
+    /// Whether an ALPC call connected.
+    pub is_alpc: bool,
+    /// Whether the connecting thread waits for the outcome.
+    pub waits: bool,
+    /// Whether the client disconnected or closed its port: it sends nothing more.
+    pub is_client_gone: bool,
+    /// Thread that accepted.
+    pub acceptor: Tno,
+    /// What an ALPC accept says besides the information.
+    pub answer: AlpcMessage,
 }
 
 impl Connection {
@@ -94,6 +107,58 @@ impl Connection {
             info.truncate(room);
         }
         self.info = info;
+    }
+
+    /// Returns whether the outcome is queued at the client's port instead of waited for.
+    #[must_use]
+    pub fn is_alpc_async(&self) -> bool {
+        self.is_alpc && !self.waits
+    }
+
+    /// Queues a notice at the client's port. A full queue loses it with one log line: its receiver stopped reading.
+    pub(crate) fn post_to_client(&mut self, notice: &Notice<'_>) {
+        if self.client_system.is_none() {
+            self.client_system = SystemSource::new().ok();
+        }
+        let inbox = self.segment.client_inbox();
+        let posted = self
+            .client_system
+            .as_ref()
+            .map(|system| system.post_numbered(&self.inbox, &inbox, notice));
+        if !matches!(posted, Some(Ok(_))) {
+            log::warn!(
+                "a client's port has too many unread notices: type {} is lost",
+                notice.message_type
+            );
+        }
+    }
+
+    /// Lets everybody who waits at the client's port look at it again.
+    pub(crate) fn wake_client(&self) {
+        let inbox = self.segment.client_inbox();
+        inbox.signal();
+        inbox.wake_all();
+    }
+
+    /// Both ends have their ports: the client may send, and learns of it.
+    fn complete(&mut self) {
+        self.phase = Phase::Completed;
+        self.segment.finish_connect(Connecting::Accepted);
+        if self.is_alpc_async() {
+            let info = std::mem::take(&mut self.info);
+            let body_len = u16::try_from(self.answer.body_len).unwrap_or(u16::MAX);
+            let notice = Notice {
+                message_type: CONNECTION_REPLY,
+                subject: self.acceptor,
+                context: 0,
+                source: 0,
+                view_size: 0,
+                data: &info,
+                id: Some(self.message_id),
+                body_len,
+            };
+            self.post_to_client(&notice);
+        }
     }
 }
 
@@ -112,18 +177,24 @@ impl State {
             bytes => Some(Sid::parse(bytes)?.canonical(self.owner_uid)),
         };
         let token = self.effective_token(caller, request.tno, &request.token.0)?;
-        let id = self.find_connection_port(&request.name, &token)?;
+        let id = self.find_connection_port(&request, &token)?;
         let port = self.ports.get(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
         let receiving = port.receiving().ok_or(NtStatus::INVALID_PORT_HANDLE)?;
         if required_sid.is_some_and(|sid| sid != receiving.server_sid) {
             return Err(NtStatus::SERVER_SID_MISMATCH);
         }
+        self.check_server(port.creator, &request.server_security.0)?;
         let level = ImpersonationLevel::from_raw(request.qos.level)?;
         let static_token = match request.qos.is_dynamic {
             true => None,
             false => Some(token.impersonation(level, request.qos.is_effective_only)?),
         };
         request.view_status.ok()?;
+        if request.is_alpc
+            && request.message.body_len + header_len(self.process(caller)?.width) > port.max_message
+        {
+            return Err(NtStatus::PORT_MESSAGE_TOO_LONG);
+        }
         self.check_port_room()?;
         let (max_message, max_info, creator) = (port.max_message, port.max_info, port.creator);
         let mut info = request.info.0;
@@ -137,6 +208,11 @@ impl State {
         let segment =
             Segment::create().map_err(|error| no_room("cannot create a segment", &error))?;
         let inbox = receiving.inbox.clone();
+        let attributes = end_attributes(request.is_alpc, &request.alpc);
+        segment.set_attributes(Direction::ToClient, attributes);
+        if attributes.flags & ALPC_WAITABLE != 0 {
+            segment.client_inbox().set_waitable();
+        }
         let connection_id = self.allocate_connection_id();
         let client_port = self.names.allocate_id();
         let mut out = vec![
@@ -157,6 +233,8 @@ impl State {
             source,
             view_size: client_view.as_ref().map_or(0, |view| view.size),
             data: &info,
+            id: None,
+            body_len: u16::try_from(request.message.body_len).unwrap_or(u16::MAX),
         };
         let message_id = receiving
             .system
@@ -188,11 +266,17 @@ impl State {
             client_view,
             server_view: None,
             client_system: None,
+            is_alpc: request.is_alpc,
+            waits: request.waits,
+            is_client_gone: false,
+            acceptor: 0,
+            answer: AlpcMessage::default(),
         };
         self.connections.insert(connection_id, connection);
         let end = NewEnd {
             id: client_port,
             kind: PortKind::Client,
+            is_alpc: request.is_alpc,
             connection: connection_id,
             holder,
         };
@@ -208,9 +292,11 @@ impl State {
     }
 
     /// Looks a connection port up by name and checks that `token` may connect (lpc §2.3 steps 8–11).
-    fn find_connection_port(&self, name: &Name, token: &Token) -> Result<ObjectId, NtStatus> {
-        // Case-sensitive on every component: lpc §3.8.
-        let found = self.names.open(&name.0, None, 0)?;
+    fn find_connection_port(&self, request: &Connect, token: &Token) -> Result<ObjectId, NtStatus> {
+        // Classic connects are case-sensitive on every component: lpc §3.8.
+        let root = (request.root != 0).then_some(request.root);
+        let attributes = request.attributes & CASE_INSENSITIVE;
+        let found = self.names.open(&request.name.0, root, attributes)?;
         if !matches!(found.kind, ObjectKind::Port | ObjectKind::WaitablePort) {
             return Err(NtStatus::OBJECT_TYPE_MISMATCH);
         }
@@ -265,6 +351,9 @@ impl State {
             ),
         };
         let client_thread = connection.client_thread;
+        let message = std::mem::take(&mut connection.answer);
+        let acceptor = self.threads.get(connection.acceptor);
+        let (pid, tid) = acceptor.map_or((0, 0), |thread| (thread.nt_pid, thread.nt_tid));
         if status == NtStatus::PORT_CONNECTION_REFUSED {
             self.drop_hold(caller, request.port, client_thread);
         }
@@ -274,6 +363,9 @@ impl State {
                 info,
                 client_view_remote_base,
                 server_view,
+                message,
+                pid,
+                tid,
             },
             fds,
         )
@@ -301,21 +393,13 @@ impl State {
         request: Accept,
         fds: Vec<OwnedFd>,
     ) -> Outcome<Accept> {
-        self.bury_if_dead(request.pid, request.tid);
-        let client_thread = self.threads.by_client_id(request.pid, request.tid)?.tno;
-        let pending = self.connections.iter().find(|(_, connection)| {
-            connection.client_thread == client_thread
-                && connection.message_id == request.message_id
-                && connection.phase == Phase::Pending
-        });
-        let (&id, connection) = pending.ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)?;
-        let port = self
-            .ports
-            .get(&connection.port)
-            .ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)?;
-        if port.creator != caller {
-            return Err(NtStatus::REPLY_MESSAGE_MISMATCH);
-        }
+        let id = match request.port {
+            0 => self.classic_request(caller, &request)?,
+            port => self.alpc_request(caller, port, request.message_id)?,
+        };
+        let gone = NtStatus::REPLY_MESSAGE_MISMATCH;
+        let port = self.connections.get(&id).map(|connection| connection.port);
+        let port = port.and_then(|port| self.ports.get(&port)).ok_or(gone)?;
         let maxima = (port.max_message, port.max_info);
         // From here on the request is consumed: a failure refuses the client.
         let outcome = match request.is_accepted {
@@ -329,6 +413,62 @@ impl State {
             self.refuse(id, Vec::new());
         }
         outcome
+    }
+
+    /// Finds the pending request a classic accept names (lpc §2.6 step 4).
+    fn classic_request(
+        &mut self,
+        caller: ProcessNo,
+        request: &Accept,
+    ) -> Result<ConnectionId, NtStatus> {
+        self.bury_if_dead(request.pid, request.tid);
+        let client_thread = self.threads.by_client_id(request.pid, request.tid)?.tno;
+        let pending = self.connections.iter().find(|(_, connection)| {
+            connection.client_thread == client_thread
+                && connection.message_id == request.message_id
+                && connection.phase == Phase::Pending
+        });
+        let (&id, connection) = pending.ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)?;
+        let port = self.ports.get(&connection.port);
+        port.filter(|port| port.creator == caller)
+            .map(|_| id)
+            .ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)
+    }
+
+    /// Finds the pending request of a connection port by its id alone (alpc §2.4b).
+    fn alpc_request(
+        &mut self,
+        caller: ProcessNo,
+        port: ObjectId,
+        message_id: u32,
+    ) -> Result<ConnectionId, NtStatus> {
+        self.held_port(caller, port)?;
+        let find = |state: &State| {
+            let mut connections = state.connections.iter();
+            let found = connections.find(|(_, connection)| {
+                connection.port == port
+                    && connection.message_id == message_id
+                    && connection.phase == Phase::Pending
+            });
+            found.map(|(&id, connection)| (id, connection.client_thread))
+        };
+        if let Some(client) = find(self).and_then(|(_, client)| self.threads.get(client)) {
+            let (pid, tid) = (client.nt_pid, client.nt_tid);
+            self.bury_if_dead(pid, tid);
+        }
+        if let Some((id, _)) = find(self).filter(|&(id, _)| {
+            self.connections
+                .get(&id)
+                .is_some_and(|connection| !connection.is_client_gone)
+        }) {
+            return Ok(id);
+        }
+        let receiving = self.ports.get_mut(&port).and_then(Port::receiving_mut);
+        let receiving = receiving.ok_or(NtStatus::INVALID_PARAMETER)?;
+        Err(match receiving.take_withdrawn(message_id) {
+            true => NtStatus::REQUEST_CANCELED,
+            false => NtStatus::INVALID_MESSAGE,
+        })
     }
 
     fn accept_pending(
@@ -377,10 +517,19 @@ impl State {
         let holder = self.new_holder(caller, server_port, &mut out)?;
         let connection = self.connections.get_mut(&id).ok_or(gone)?;
         connection.phase = Phase::Accepted;
+        connection.acceptor = request.tno;
+        connection.answer = request.message;
+        let attributes = end_attributes(request.port != 0, &request.alpc);
+        connection
+            .segment
+            .set_attributes(Direction::ToServer, attributes);
         connection.server_port = Some(server_port);
         connection.server_holders.insert(caller);
         connection.context = request.context;
         connection.set_info(request.info.0);
+        if request.port != 0 {
+            connection.complete();
+        }
         let reply = AcceptReply {
             port: server_port,
             connection_port: connection.port,
@@ -393,6 +542,7 @@ impl State {
         let end = NewEnd {
             id: server_port,
             kind: PortKind::Server,
+            is_alpc: request.port != 0,
             connection: id,
             holder,
         };
@@ -408,8 +558,47 @@ impl State {
             connection.phase = Phase::Refused;
             connection.set_info(info);
             connection.segment.close();
-            connection.segment.finish_connect();
+            connection.segment.finish_connect(Connecting::Refused);
+            if connection.is_alpc {
+                connection.wake_client();
+            }
         }
+    }
+
+    /// The listener of a pending asynchronous connect is gone: its client is told by one message (alpc#95).
+    pub(crate) fn cancel_pending(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.phase = Phase::Refused;
+        let notice = Notice {
+            message_type: CANCELED,
+            subject: connection.client_thread,
+            context: 0,
+            source: 0,
+            view_size: 0,
+            data: &[],
+            id: Some(connection.message_id),
+            body_len: 0,
+        };
+        connection.post_to_client(&notice);
+        connection.segment.close();
+        connection.segment.finish_connect(Connecting::ListenerGone);
+        connection.wake_client();
+    }
+
+    /// Checks that the process that made a port may be connected to, as the client's descriptor says (alpc §2.4).
+    fn check_server(&self, server: ProcessNo, descriptor: &[u8]) -> Result<(), NtStatus> {
+        if descriptor.is_empty() {
+            return Ok(());
+        }
+        let token = &self.process(server)?.token;
+        let descriptor = SecurityDescriptor::parse(descriptor, token.default_dacl())?;
+        descriptor
+            .canonical(self.owner_uid)
+            .check(token, PORT_CONNECT, PORT_MAPPING)
+            .map(|_| ())
+            .map_err(|_| NtStatus::SERVER_SID_MISMATCH)
     }
 
     /// Refuses a connection whose acceptor could not finish.
@@ -443,8 +632,7 @@ impl State {
             }
             Some(connection) => {
                 if connection.phase == Phase::Accepted {
-                    connection.phase = Phase::Completed;
-                    connection.segment.finish_connect();
+                    connection.complete();
                 }
                 answer(CompleteReply {})
             }
@@ -452,4 +640,25 @@ impl State {
             None => answer(CompleteReply {}),
         }
     }
+}
+
+/// `ALPC_PORTFLG_WAITABLE_PORT`.
+const ALPC_WAITABLE: u32 = 0x4_0000;
+/// `ALPC_PORTFLG_ALLOW_LPC_REQUESTS`.
+const ALPC_ALLOW_REQUESTS: u32 = 0x2_0000;
+
+/// What an end says of its port: classic ports take whatever is sent.
+fn end_attributes(is_alpc: bool, alpc: &AlpcPort) -> EndAttributes {
+    EndAttributes {
+        flags: if is_alpc {
+            alpc.flags
+        } else {
+            ALPC_ALLOW_REQUESTS
+        },
+        object_types: alpc.object_types,
+    }
+}
+
+fn header_len(width: Width) -> u32 {
+    limits::header(width) as u32
 }

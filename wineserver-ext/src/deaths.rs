@@ -10,7 +10,7 @@ use ntlpc_shm::{Tno, rundown};
 
 use crate::connection::Phase;
 use crate::namespace::ObjectId;
-use crate::notice::{CLIENT_DIED, Notice, SystemSource};
+use crate::notice::{CLIENT_DIED, Notice};
 use crate::port::{Lingering, Port, Role, Source};
 use crate::process::ProcessNo;
 use crate::state::State;
@@ -38,6 +38,8 @@ impl State {
             source: 0,
             view_size: 0,
             data: &data,
+            id: None,
+            body_len: 0,
         };
         let Some(entry) = self.ports.get(&port) else {
             return;
@@ -60,21 +62,7 @@ impl State {
                 else {
                     return;
                 };
-                if connection.client_system.is_none() {
-                    connection.client_system = SystemSource::new().ok();
-                }
-                if let Some(system) = &connection.client_system {
-                    let posted = system.post_numbered(
-                        &connection.inbox,
-                        &connection.segment.client_inbox(),
-                        &notice,
-                    );
-                    if posted.is_err() {
-                        log::warn!(
-                            "port {port} has too many unread notices: type {CLIENT_DIED} is lost"
-                        );
-                    }
-                }
+                connection.post_to_client(&notice);
             }
         }
     }

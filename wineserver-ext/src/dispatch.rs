@@ -141,6 +141,12 @@ impl State {
                 encode::<port::ConnectAbort>(self.connect_abort(caller, request))
             }
             Port::Accept(request) => encode::<port::Accept>(self.accept(caller, request, fds)),
+            Port::Disconnect(request) => {
+                encode::<port::Disconnect>(self.disconnect(caller, request))
+            }
+            Port::PostCanceled(request) => {
+                encode::<port::PostCanceled>(self.post_canceled(caller, request))
+            }
             Port::AcceptFailed(request) => {
                 encode::<port::AcceptFailed>(self.accept_failed(caller, request))
             }

@@ -110,6 +110,7 @@ impl State {
             connection_port: port.id,
             source: SYSTEM_SOURCE,
             context: 0,
+            alpc: port.alpc.clone(),
         };
         let mut fds = match &port.role {
             Role::Receiving(receiving) => {

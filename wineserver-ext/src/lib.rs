@@ -22,6 +22,7 @@ mod attachments;
 pub mod background;
 mod connection;
 mod deaths;
+mod disconnect;
 mod dispatch;
 mod exception;
 mod holders;

@@ -8,7 +8,8 @@ use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::lane::{Cursor, Full};
 use ntlpc_shm::notice;
 pub use ntlpc_shm::notice::Notice;
-use ntlpc_shm::segment::Segment;
+use ntlpc_shm::segment::{Direction, Segment};
+use ntlpc_shm::slot::Kind;
 
 use crate::answer::OutFd;
 
@@ -18,6 +19,10 @@ pub const PORT_CLOSED: u16 = 5;
 pub const CLIENT_DIED: u16 = 6;
 /// LPC_CONNECTION_REQUEST.
 pub const CONNECTION_REQUEST: u16 = 10;
+/// LPC_CONNECTION_REPLY (alpc §1.1).
+pub const CONNECTION_REPLY: u16 = 11;
+/// LPC_CANCELED.
+pub const CANCELED: u16 = 12;
 
 /// The source of the server's own messages in one inbox.
 #[derive(Debug)]
@@ -45,6 +50,19 @@ impl SystemSource {
     #[must_use]
     pub fn out_fd(&self) -> OutFd {
         OutFd::Memory(Arc::clone(self.segment.mapping()))
+    }
+
+    /// Takes a notice back that nobody has received; returns whether it was there.
+    #[must_use]
+    pub fn withdraw(&self, message_id: u32) -> bool {
+        let lane = self.segment.lane(Direction::ToServer);
+        let mut is_withdrawn = false;
+        lane.for_each_used(|slot| {
+            if slot.state().kind == Kind::Ready && slot.header().message_id == message_id {
+                is_withdrawn |= lane.withdraw(&slot, SERVER);
+            }
+        });
+        is_withdrawn
     }
 
     /// Queues a notice in `inbox`; returns its MessageId.

@@ -1,12 +1,13 @@
 //! Port objects: what they are and how they are created.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ntlpc_abi::{NtStatus, limits};
 use ntlpc_proto::Name;
 use ntlpc_proto::port::{
-    CreatePort, CreatePortReply, PortKind, QueryPort, QueryPortReply, SetContext, SetContextReply,
+    AlpcPort, CreatePort, CreatePortReply, PortKind, QueryPort, QueryPortReply, SetContext,
+    SetContextReply,
 };
 use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::segment::{FIRST_CONNECTION, Segment};
@@ -31,6 +32,8 @@ pub struct Port {
     pub is_waitable: bool,
     /// Whether an ALPC call made it.
     pub is_alpc: bool,
+    /// Its attributes, of a receiving ALPC port.
+    pub alpc: AlpcPort,
     /// Largest TotalLength of a message.
     pub max_message: u32,
     /// MaxConnectionInfoLength as given.
@@ -71,6 +74,7 @@ pub struct Holder {
 pub(crate) struct NewEnd {
     pub(crate) id: ObjectId,
     pub(crate) kind: PortKind,
+    pub(crate) is_alpc: bool,
     pub(crate) connection: ConnectionId,
     pub(crate) holder: Holder,
 }
@@ -99,6 +103,8 @@ pub struct Receiving {
     pub is_closed: bool,
     /// User SID of the creator's primary token (lpc §2.3 step 12).
     pub server_sid: Sid,
+    /// Connection requests whose client went away after they were received: accepting one says so once (alpc#61).
+    withdrawn: VecDeque<u32>,
 }
 
 /// One source of an inbox.
@@ -190,7 +196,27 @@ impl Port {
     }
 }
 
+/// So many withdrawn connection requests are remembered.
+const MAX_WITHDRAWN: usize = 1024;
+
 impl Receiving {
+    /// A client of an ALPC port gave its connection request up: it is taken off the queue, or remembered.
+    pub fn withdraw_request(&mut self, message_id: u32) {
+        if self.system.withdraw(message_id) {
+            return;
+        }
+        if self.withdrawn.len() >= MAX_WITHDRAWN {
+            self.withdrawn.pop_front();
+        }
+        self.withdrawn.push_back(message_id);
+    }
+
+    /// Returns whether a connection request was withdrawn, and forgets it.
+    pub fn take_withdrawn(&mut self, message_id: u32) -> bool {
+        let at = self.withdrawn.iter().position(|&id| id == message_id);
+        at.and_then(|at| self.withdrawn.remove(at)).is_some()
+    }
+
     /// Chooses a source number for a new connection, as long unused as possible.
     ///
     /// Returns `STATUS_INSUFFICIENT_RESOURCES` if all are in use.
@@ -292,6 +318,7 @@ impl State {
             },
             is_waitable: request.is_waitable,
             is_alpc: request.is_alpc,
+            alpc: request.alpc,
             max_message: request.max_message,
             max_info: request.max_info,
             name,
@@ -308,6 +335,7 @@ impl State {
                 next_source: FIRST_CONNECTION,
                 is_closed: false,
                 server_sid,
+                withdrawn: VecDeque::new(),
             }),
         };
         log::debug!(
@@ -336,7 +364,8 @@ impl State {
             id: end.id,
             kind: end.kind,
             is_waitable: false,
-            is_alpc: false,
+            is_alpc: end.is_alpc,
+            alpc: AlpcPort::default(),
             max_message: limits.0,
             max_info: limits.1,
             name: Name::default(),

@@ -74,6 +74,10 @@ impl State {
         if std::mem::replace(&mut receiving.is_closed, true) {
             return self.free_receiving_if_unused(id);
         }
+        if port.is_alpc {
+            // Who waits there learns it now (alpc#161), whatever connections are left.
+            receiving.inbox.close();
+        }
         rundown::purge(
             &receiving.system.segment().lane(Direction::ToServer),
             SERVER,
@@ -100,6 +104,7 @@ impl State {
             return;
         };
         match connection.phase {
+            Phase::Pending if connection.is_alpc_async() => self.cancel_pending(id),
             Phase::Pending => self.refuse(id, Vec::new()),
             // Purged requesters wait on until their peer dies (lpc §3.5).
             _ => drop(rundown::purge(
@@ -154,7 +159,7 @@ impl State {
         let port = connection.port;
         connection.segment.close();
         lose_all(&connection.segment);
-        connection.segment.client_inbox().wake_all();
+        connection.wake_client();
         connection.inbox.wake_all();
         self.remove_if_dead(connection_id);
         self.free_receiving_if_unused(port);
@@ -176,18 +181,41 @@ impl State {
         let Some(connection_id) = self.ports.remove(&id).and_then(|port| port.connection()) else {
             return;
         };
-        let created = self
-            .processes
-            .get(&process)
-            .map(|process| process.create_time);
         let Some(connection) = self.connections.get_mut(&connection_id) else {
             return;
         };
         connection.client_port = None;
+        self.end_client(connection_id, process, closer);
+        let Some(connection) = self.connections.get(&connection_id) else {
+            return;
+        };
+        let port = connection.port;
+        self.remove_if_dead(connection_id);
+        self.free_receiving_if_unused(port);
+    }
+
+    /// The client's end of a connection sends nothing more: PORT_CLOSED, if a completed server end is there.
+    pub(crate) fn end_client(&mut self, id: ConnectionId, process: ProcessNo, closer: Tno) {
+        let created = self
+            .processes
+            .get(&process)
+            .map(|process| process.create_time);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         connection.segment.close();
+        lose_all(&connection.segment);
+        if std::mem::replace(&mut connection.is_client_gone, true) {
+            return;
+        }
         let (port, source, context) = (connection.port, connection.source, connection.context);
         let is_noticed = connection.phase == Phase::Completed && connection.server_port.is_some();
-        lose_all(&connection.segment);
+        let request = (connection.phase == Phase::Pending).then_some(connection.message_id);
+        if let Some(port) = self.ports.get_mut(&port).filter(|port| port.is_alpc)
+            && let (Some(request), Some(receiving)) = (request, port.receiving_mut())
+        {
+            receiving.withdraw_request(request);
+        }
         if is_noticed {
             let notice = Notice {
                 message_type: PORT_CLOSED,
@@ -196,14 +224,14 @@ impl State {
                 source,
                 view_size: 0,
                 data: &created.unwrap_or_default().to_le_bytes(),
+                id: None,
+                body_len: 0,
             };
             self.post(port, &notice);
         }
-        if let Some(connection) = self.connections.get(&connection_id) {
+        if let Some(connection) = self.connections.get(&id) {
             connection.inbox.wake_all();
         }
-        self.remove_if_dead(connection_id);
-        self.free_receiving_if_unused(port);
     }
 
     /// Removes a connection without ends; what it still has queued stays receivable.
@@ -275,7 +303,7 @@ impl State {
     }
 }
 
-fn lose_all(segment: &Segment) {
+pub(crate) fn lose_all(segment: &Segment) {
     rundown::lose_waits(&segment.lane(Direction::ToServer));
     rundown::lose_waits(&segment.lane(Direction::ToClient));
 }

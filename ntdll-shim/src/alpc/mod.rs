@@ -3,7 +3,9 @@
 //! | file | topic |
 //! |---|---|
 //! | `create.rs`, `connect.rs`, `accept.rs`, `disconnect.rs` | ports and connections |
-//! | `transfer.rs` | NtAlpcSendWaitReceivePort |
+//! | `port.rs`, `object.rs` | what is said of a port and of its name |
+//! | `transfer.rs`, `message.rs` | NtAlpcSendWaitReceivePort and the header of its messages |
+//! | `frame.rs` | message attributes on their way: a row for each, to capture and to deliver |
 //! | `cancel.rs` | NtAlpcCancelMessage |
 //! | `information.rs`, `message_information.rs` | what can be asked and set |
 //! | `section.rs`, `view.rs` | port sections, views and the VIEW attribute |
@@ -22,10 +24,14 @@ mod cancel;
 mod connect;
 mod create;
 mod disconnect;
+mod frame;
 mod impersonate;
 mod information;
 mod list_user;
+mod message;
 mod message_information;
+mod object;
+mod port;
 mod reserve;
 mod section;
 mod security;

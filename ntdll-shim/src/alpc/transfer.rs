@@ -1,18 +1,254 @@
-//! NtAlpcSendWaitReceivePort (alpc §2.5).
+//! NtAlpcSendWaitReceivePort (alpc §2.5): the one call messages go by.
+//!
+//! | send | receive | SYNC | what happens |
+//! |---|---|---|---|
+//! | yes | no | no | sends |
+//! | no | yes | no | receives the next message |
+//! | yes | yes | no | sends, then receives the next message |
+//! | yes | yes | yes | sends, and receives the answer to that |
 
-use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::not_implemented;
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_proto::port::PortKind;
+use ntlpc_shm::segment::{Connecting, Direction};
+use ntlpc_shm::sys::Deadline;
+
+use super::frame::{Receiving, Sending};
+use super::message::{Buffer, LPC_CANCELED, LPC_DATAGRAM, LPC_REPLY, LPC_REQUEST, Message};
+use super::port::{ALLOW_LPC_REQUESTS, WAITABLE_PORT};
+use crate::engine::{self, Data, Incoming, Port, Received, Waiting, me};
+use crate::{guest, host};
+
+/// `ALPC_MSGFLG_RELEASE_MESSAGE`: the last word on the message.
+const RELEASE_MESSAGE: u32 = 0x1_0000;
+/// `ALPC_MSGFLG_SYNC_REQUEST`; of a connect, `ALPC_SYNC_CONNECTION`.
+pub(super) const SYNC_REQUEST: u32 = 0x2_0000;
+/// Not for programs.
+const INTERNAL: u32 = 0x100_0000;
+/// Older flags, without effect (alpc#112).
+const IGNORED: u32 = 0xFFFF;
 
 pub(crate) fn nt_alpc_send_wait_receive_port(
-    _port_handle: Handle,
-    _flags: u32,
-    _send_message: UserPtr,
-    _send_message_attributes: UserPtr,
-    _receive_message: UserPtr,
-    _buffer_length: UserPtr,
-    _receive_message_attributes: UserPtr,
-    _timeout: UserPtr,
+    port_handle: Handle,
+    flags: u32,
+    send_message: UserPtr,
+    send_message_attributes: UserPtr,
+    receive_message: UserPtr,
+    buffer_length: UserPtr,
+    receive_message_attributes: UserPtr,
+    timeout: UserPtr,
 ) -> Result<(), NtStatus> {
-    not_implemented(CallId::NtAlpcSendWaitReceivePort)
+    // The order is that of alpc §2.5.1. Steps 1–3.
+    let flags = flags & !IGNORED;
+    if flags & INTERNAL != 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let is_sync = flags & SYNC_REQUEST != 0;
+    if is_sync && (send_message.is_null() || flags & RELEASE_MESSAGE != 0) {
+        return Err(NtStatus::INVALID_PARAMETER_2);
+    }
+    if is_sync && receive_message.is_null() {
+        return Err(NtStatus::LPC_RECEIVE_BUFFER_EXPECTED);
+    }
+    // Step 4.
+    let message = match send_message.is_null() {
+        true => None,
+        false => Some(Message::capture(send_message)?),
+    };
+    let receive = match receive_message.is_null() {
+        true => None,
+        false => Some(Receive {
+            buffer: Buffer::capture(receive_message, buffer_length)?,
+            attributes: Receiving::capture(receive_message_attributes)?,
+            deadline: guest::timeout(timeout)?,
+        }),
+    };
+    // Steps 5 and 6.
+    let port = host::current().port(port_handle, 0)?;
+    if message.is_none() && receive.is_none() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    engine::with_buffer(|data| {
+        if let Some(message) = message {
+            let kind = match flags & (SYNC_REQUEST | RELEASE_MESSAGE) {
+                0 => Kind::Open,
+                SYNC_REQUEST => Kind::Sync,
+                _ => Kind::Last,
+            };
+            let sent = send(&port, message, kind, send_message_attributes, data)?;
+            if let (Some(sent), Some(receive)) = (sent, &receive) {
+                return receive.answer(&port, sent, data);
+            }
+        }
+        match receive {
+            Some(receive) => receive.next(&port, data),
+            None => Ok(()),
+        }
+    })
+}
+
+/// What a sender wants of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The last word: a datagram or a final reply.
+    Last,
+    /// A request answered by a message, or a reply that is not the last word.
+    Open,
+    /// A request or callback whose answer is waited for.
+    Sync,
+}
+
+/// A request whose answer is waited for.
+struct Sent {
+    waiting: Waiting,
+    message_context: u64,
+}
+
+/// Sends a message (steps 7–17).
+fn send(
+    port: &Arc<Port>,
+    mut message: Message,
+    kind: Kind,
+    attributes: UserPtr,
+    data: &mut Data,
+) -> Result<Option<Sent>, NtStatus> {
+    message.check_lengths()?;
+    message.check_fits(port.max_message)?;
+    check_connection(port)?;
+    let name = message.name();
+    if name.id == 0 {
+        check_new(port)?;
+    }
+    message.read_data(data)?;
+    let sending = Sending::capture(port, attributes)?;
+    let message_context = sending.message_context;
+    let outgoing = |message_type| message.outgoing(message_type, data, sending.record());
+    let is_reply = name.id != 0;
+    let waiting = match (is_reply, kind) {
+        (false, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM)).map(|_| None)?,
+        (false, Kind::Open) => {
+            engine::ask(port, &outgoing(LPC_REQUEST), message_context).map(|_| None)?
+        }
+        (false, Kind::Sync) => engine::request(port, &outgoing(LPC_REQUEST)).map(Some)?,
+        (true, Kind::Last) => {
+            engine::answer(port, name, &outgoing(LPC_REPLY), false, 0).map(|()| None)?
+        }
+        (true, Kind::Open) => {
+            engine::answer(port, name, &outgoing(LPC_REQUEST), true, message_context)
+                .map(|()| None)?
+        }
+        (true, Kind::Sync) => {
+            engine::call_back_by_name(port, name, &outgoing(LPC_REQUEST)).map(Some)?
+        }
+    };
+    sending.commit()?;
+    Ok(waiting.map(|waiting| Sent {
+        waiting,
+        message_context,
+    }))
+}
+
+/// Checks that a communication port's connection takes messages (steps 10–12).
+fn check_connection(port: &Port) -> Result<(), NtStatus> {
+    let Some(connection) = port.existing_connection() else {
+        return Ok(());
+    };
+    let segment = &connection.segment;
+    if port.kind == PortKind::Client {
+        match segment.connecting() {
+            Connecting::Accepted => {}
+            Connecting::Refused => return Err(NtStatus::PORT_CONNECTION_REFUSED),
+            Connecting::ListenerGone => return Err(NtStatus::PORT_DISCONNECTED),
+            Connecting::Pending if segment.is_closed() => return Err(NtStatus::PORT_DISCONNECTED),
+            Connecting::Pending => return Err(NtStatus::LPC_REQUESTS_NOT_ALLOWED),
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a new message has somewhere to go and is taken there (steps 13, 16).
+fn check_new(port: &Port) -> Result<(), NtStatus> {
+    match port.kind {
+        PortKind::Connection | PortKind::Unconnected => Err(NtStatus::LPC_INVALID_CONNECTION_USAGE),
+        PortKind::Client => Ok(()),
+        PortKind::Server => {
+            let segment = &port.connection()?.segment;
+            let peer = segment.attributes(Direction::ToClient);
+            if peer.flags & ALLOW_LPC_REQUESTS == 0 && !segment.is_closed() {
+                return Err(NtStatus::LPC_REQUESTS_NOT_ALLOWED);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Where a received message goes.
+struct Receive {
+    buffer: Buffer,
+    attributes: Receiving,
+    deadline: Option<Deadline>,
+}
+
+impl Receive {
+    /// Receives the next message of the port (alpc §2.5.4).
+    fn next(&self, port: &Arc<Port>, data: &mut Data) -> Result<(), NtStatus> {
+        match engine::receive_within(port, self.deadline, self.buffer.room(), data)? {
+            Received::Nothing => Err(NtStatus::TIMEOUT),
+            Received::TooLong(body_len) => self.too_long(body_len),
+            Received::Message(incoming) => self.deliver(port, &incoming, data),
+        }
+    }
+
+    /// Waits for the answer to a request (alpc §2.5.5).
+    fn answer(&self, port: &Arc<Port>, sent: Sent, data: &mut Data) -> Result<(), NtStatus> {
+        let id = sent.waiting.id;
+        match engine::wait(port, sent.waiting, self.deadline, data) {
+            Ok(incoming) => {
+                let incoming = Incoming {
+                    context: port.context(),
+                    cookie: sent.message_context,
+                    ..incoming
+                };
+                if i64::from(incoming.body_len) > self.buffer.room() {
+                    let body_len = incoming.body_len;
+                    engine::keep(&port.queue, incoming, std::mem::take(data));
+                    return self.too_long(body_len);
+                }
+                self.deliver(port, &incoming, data)
+            }
+            Err(NtStatus::LPC_REPLY_LOST) => Err(NtStatus::PORT_DISCONNECTED),
+            Err(NtStatus::REQUEST_CANCELED) => self.cancelled(port, id, sent.message_context),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// The request was cancelled: a port that takes messages is told by one (alpc#183, alpc#184; open question 1).
+    fn cancelled(&self, port: &Arc<Port>, id: u32, cookie: u64) -> Result<(), NtStatus> {
+        port.queue.state.lock().remember_cancelled(id);
+        if port.attributes().flags & (ALLOW_LPC_REQUESTS | WAITABLE_PORT) == 0 {
+            self.buffer.clear()?;
+            return Err(NtStatus::MESSAGE_LOST);
+        }
+        let incoming = Incoming {
+            message_type: LPC_CANCELED,
+            client_id: me()?.id,
+            message_id: id,
+            cookie,
+            ..Incoming::default()
+        };
+        self.deliver(port, &incoming, &[])
+    }
+
+    fn too_long(&self, body_len: u16) -> Result<(), NtStatus> {
+        self.buffer.write_length(body_len)?;
+        Err(NtStatus::BUFFER_TOO_SMALL)
+    }
+
+    fn deliver(&self, port: &Arc<Port>, incoming: &Incoming, data: &[u8]) -> Result<(), NtStatus> {
+        port.sequence.fetch_add(1, Relaxed);
+        self.buffer.deliver(incoming, data)?;
+        self.attributes.deliver(port, incoming)
+    }
 }

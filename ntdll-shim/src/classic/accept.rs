@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use ntlpc_abi::{Handle, NtStatus, UserPtr, limits};
 use ntlpc_proto::Bytes;
 use ntlpc_proto::port::{Accept, AcceptFailed, AcceptReply, PortKind, SetContext};
-use ntlpc_shm::segment::Direction;
+use ntlpc_shm::segment::{Direction, EndAttributes};
 
 use super::message::{Message, width};
 use super::view::{self, OwnView};
@@ -52,6 +52,7 @@ pub(crate) fn nt_accept_connect_port(
         info: Bytes(info),
         server_view: own.describe(),
         view_status: own.status(),
+        ..Accept::default()
     };
     let (reply, fds) = session()?.call(&request, &own.fds())?;
     if !accept {
@@ -109,6 +110,7 @@ fn adopt(
         id: reply.port,
         kind: PortKind::Server,
         is_alpc: false,
+        attributes: EndAttributes::default(),
         connection_port: reply.connection_port,
         max_message: reply.max_message,
         tickets: queue.inbox.clone(),

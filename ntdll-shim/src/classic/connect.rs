@@ -13,7 +13,7 @@ use ntlpc_proto::port::{
     Connect, ConnectAbort, ConnectReply, ConnectResult, ConnectResultReply, PortKind,
 };
 use ntlpc_proto::{Bytes, Name};
-use ntlpc_shm::segment::Direction;
+use ntlpc_shm::segment::{Direction, EndAttributes};
 use ntlpc_shm::sys::Woken;
 
 use super::message::width;
@@ -89,14 +89,14 @@ pub(crate) fn nt_secure_connect_port(
     let request = Connect {
         tno: me()?.tno,
         name: Name(name),
-        is_alpc: false,
-        flags: 0,
+        waits: true,
         qos,
         token: Bytes(host.effective_token()),
         required_sid: Bytes(required_sid),
         view: own.describe(),
         view_status: own.status(),
         info: Bytes(info),
+        ..Connect::default()
     };
     let (pending, fds) = session()?
         .call(&request, &own.fds())
@@ -128,9 +128,10 @@ pub(crate) fn nt_secure_connect_port(
         id: pending.port,
         kind: PortKind::Client,
         is_alpc: false,
+        attributes: EndAttributes::default(),
         connection_port: 0,
         max_message: pending.max_message,
-        queue: Queue::of_client_port(pending.port, &connection, pending.server_process),
+        queue: Queue::of_client_port(pending.port, &connection, false, pending.server_process),
         tickets,
         connection: Some(Arc::clone(&connection)),
     });

@@ -1,8 +1,9 @@
 //! NtCreatePort, NtCreateWaitablePort (lpc §2.1, §2.2).
 
 use ntlpc_abi::{NtStatus, UserPtr, limits};
-use ntlpc_proto::port::{CreatePort, PortKind};
+use ntlpc_proto::port::{AlpcPort, CreatePort, PortKind};
 use ntlpc_proto::{Bytes, Name};
+use ntlpc_shm::segment::EndAttributes;
 
 use super::message::width;
 use crate::engine::{NewPort, Port, Queue, me, session};
@@ -55,7 +56,7 @@ fn create(
         tno: me()?.tno,
         is_waitable,
         is_alpc: false,
-        flags: 0,
+        alpc: AlpcPort::default(),
         max_message,
         max_info,
         root: 0,
@@ -69,7 +70,7 @@ fn create(
     let mut fds = fds.into_iter();
     let inbox = session.inbox(fds.next())?;
     let system = session.segment(fds.next())?;
-    let queue = Queue::of_connection_port(reply.port, inbox.clone(), Some(system));
+    let queue = Queue::of_connection_port(reply.port, inbox.clone(), false, Some(system));
     let port = Port::new(NewPort {
         id: reply.port,
         kind: if is_named {
@@ -78,6 +79,7 @@ fn create(
             PortKind::Unconnected
         },
         is_alpc: false,
+        attributes: EndAttributes::default(),
         connection_port: reply.port,
         max_message,
         queue,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use ntlpc_abi::{Handle, NtStatus, Width};
 use ntlpc_proto::port::PortKind;
 use ntlpc_proto::process::{OpenExceptionPort, SetExceptionPort};
-use ntlpc_shm::segment::Direction;
+use ntlpc_shm::segment::{Direction, EndAttributes};
 
 use super::message::width;
 use crate::engine::{self, Connection, Data, NewPort, Outgoing, Port, Queue, session};
@@ -47,9 +47,10 @@ fn exception_port() -> Result<Arc<Port>, NtStatus> {
         id: reply.port,
         kind: PortKind::Client,
         is_alpc: false,
+        attributes: EndAttributes::default(),
         connection_port: reply.port,
         max_message: reply.max_message,
-        queue: Queue::of_client_port(reply.port, &connection, 0),
+        queue: Queue::of_client_port(reply.port, &connection, false, 0),
         tickets,
         connection: Some(connection),
     });
@@ -111,6 +112,8 @@ fn raise(record: &[u8]) -> Result<NtStatus, NtStatus> {
         data_info: 0,
         flags: 0,
         data: &data,
+        callback_id: 0,
+        record: &[],
     };
     let waiting = engine::request(&port, &message)?;
     let mut reply = Data::new();

@@ -2,7 +2,7 @@
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use super::message::{LPC_CONNECTION_REQUEST, deliver, probe_receive, with_buffer};
+use super::message::{LPC_CONNECTION_REQUEST, deliver, probe_receive};
 use crate::engine::{self};
 use crate::host;
 
@@ -12,7 +12,7 @@ pub(crate) fn nt_listen_port(
 ) -> Result<(), NtStatus> {
     probe_receive(connection_request)?;
     let port = host::current().port(port_handle, 0)?;
-    with_buffer(|data| {
+    engine::with_buffer(|data| {
         loop {
             if let Some(incoming) = engine::receive(&port, None, data)?
                 && incoming.message_type == LPC_CONNECTION_REQUEST

@@ -1,7 +1,5 @@
 //! `PORT_MESSAGE` between guest buffers and the engine (lpc §1.1, §2.0.4–2.0.9).
 
-use std::cell::Cell;
-
 use ntlpc_abi::layout::{Layout, PortDataInformation, PortMessage, Word};
 use ntlpc_abi::limits;
 use ntlpc_abi::{NtStatus, UserPtr, Width};
@@ -139,7 +137,9 @@ impl Message {
             } else {
                 0
             },
+            callback_id: 0,
             data,
+            record: &[],
         }
     }
 }
@@ -182,16 +182,4 @@ pub(super) fn deliver(at: UserPtr, incoming: &Incoming, data: &[u8]) -> Result<(
         return Ok(());
     }
     host::current().write(at.offset(usize::from(header)), data)
-}
-
-thread_local! {
-    static SPARE: Cell<Data> = const { Cell::new(Data::new()) };
-}
-
-/// Runs `work` with a buffer of this thread, so that a message costs no allocation.
-pub(super) fn with_buffer<T>(work: impl FnOnce(&mut Data) -> T) -> T {
-    let mut buffer = SPARE.take();
-    let result = work(&mut buffer);
-    SPARE.set(buffer);
-    result
 }

@@ -3,7 +3,7 @@
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use ntlpc_shm::sys::Deadline;
 
-use super::message::{deliver, probe_receive, with_buffer};
+use super::message::{deliver, probe_receive};
 use super::reply;
 use crate::{engine, guest, host};
 
@@ -45,7 +45,7 @@ fn reply_wait_receive(
     probe_receive(receive)?;
     let deadline: Option<Deadline> = guest::timeout(timeout)?;
     let port = host::current().port(port_handle, 0)?;
-    with_buffer(|data| {
+    engine::with_buffer(|data| {
         // Step 2: a failing reply receives nothing (lpc#155).
         if let Some(message) = &message {
             reply::send(&port, message, data)?;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use super::message::{LPC_REPLY, Message, deliver, probe_receive, with_buffer};
+use super::message::{LPC_REPLY, Message, deliver, probe_receive};
 use crate::engine::{self, Data, Port};
 use crate::host;
 
 pub(crate) fn nt_reply_port(port_handle: Handle, reply: UserPtr) -> Result<(), NtStatus> {
     let message = capture(reply)?;
     let port = host::current().port(port_handle, 0)?;
-    with_buffer(|data| send(&port, &message, data))
+    engine::with_buffer(|data| send(&port, &message, data))
 }
 
 /// Captures a reply (lpc §2.0.6 a–c).
@@ -43,7 +43,7 @@ pub(crate) fn nt_reply_wait_reply_port(
     probe_receive(reply)?;
     let port = host::current().port(port_handle, 0)?;
     message.check_fits(&port)?;
-    with_buffer(|data| {
+    engine::with_buffer(|data| {
         message.read_data(0, data)?;
         let outgoing = message.outgoing(LPC_REPLY, false, data);
         let waiting = engine::reply_and_wait(&port, message.target(), &outgoing)?;

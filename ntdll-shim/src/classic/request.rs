@@ -3,7 +3,7 @@
 use ntlpc_abi::layout::PortMessage;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use super::message::{LPC_DATAGRAM, Message, deliver, probe_receive, with_buffer};
+use super::message::{LPC_DATAGRAM, Message, deliver, probe_receive};
 use crate::engine::{self, LPC_REQUEST, call_back};
 use crate::host;
 
@@ -17,7 +17,7 @@ pub(crate) fn nt_request_port(port_handle: Handle, request: UserPtr) -> Result<(
     message.check_lengths()?;
     let port = host::current().port(port_handle, 0)?;
     message.check_fits(&port)?;
-    with_buffer(|data| {
+    engine::with_buffer(|data| {
         message.read_data(0, data)?;
         engine::send(&port, &message.outgoing(LPC_DATAGRAM, false, data)).map(|_| ())
     })
@@ -42,7 +42,7 @@ pub(crate) fn nt_request_wait_reply_port(
     message.check_lengths()?;
     let port = host::current().port(port_handle, 0)?;
     message.check_fits(&port)?;
-    with_buffer(|data| {
+    engine::with_buffer(|data| {
         message.read_data(data_info_end, data)?;
         let outgoing = message.outgoing(LPC_REQUEST, true, data);
         let waiting = if is_callback {

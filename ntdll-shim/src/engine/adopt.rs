@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::{AdoptPort, AdoptPortReply, PortKind};
-use ntlpc_shm::segment::Direction;
+use ntlpc_shm::segment::{Direction, EndAttributes};
 
 use super::{Connection, NewPort, Port, Queue, session};
 
@@ -39,11 +39,16 @@ fn adopted(
     let lifetime = fds.next();
     let (queue, connection) = match reply.kind {
         PortKind::Connection | PortKind::Unconnected => (
-            Queue::of_connection_port(reply.port, inbox.clone(), Some(segment)),
+            Queue::of_connection_port(reply.port, inbox.clone(), reply.is_alpc, Some(segment)),
             None,
         ),
         PortKind::Server => {
-            let queue = Queue::of_connection_port(reply.connection_port, inbox.clone(), None);
+            let queue = Queue::of_connection_port(
+                reply.connection_port,
+                inbox.clone(),
+                reply.is_alpc,
+                None,
+            );
             let connection = Connection::new(segment, Direction::ToClient, reply.source, false);
             queue.add_source(&connection, Direction::ToServer, reply.context, None);
             (queue, Some(connection))
@@ -51,7 +56,7 @@ fn adopted(
         PortKind::Client => {
             let connection = Connection::new(segment, Direction::ToServer, reply.source, false);
             (
-                Queue::of_client_port(reply.port, &connection, UNKNOWN_PROCESS),
+                Queue::of_client_port(reply.port, &connection, reply.is_alpc, UNKNOWN_PROCESS),
                 Some(connection),
             )
         }
@@ -60,6 +65,10 @@ fn adopted(
         id: reply.port,
         kind: reply.kind,
         is_alpc: reply.is_alpc,
+        attributes: EndAttributes {
+            flags: reply.alpc.flags,
+            object_types: reply.alpc.object_types,
+        },
         connection_port: reply.connection_port,
         max_message: reply.max_message,
         queue,

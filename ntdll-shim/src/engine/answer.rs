@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_proto::port::PortKind;
+use ntlpc_shm::SERVER;
 use ntlpc_shm::segment::{Direction, SELF_SOURCE};
-use ntlpc_shm::slot::{Answer, CROWDED, Kind, Slot};
+use ntlpc_shm::slot::{ANSWER_CONTINUES, Answer, CONTINUES, CROWDED, Kind, Slot};
 use ntlpc_shm::sys;
 use ntlpc_shm::turn::{Filling, Phase};
 
+use super::converse::answer_conversation;
 use super::message::Outgoing;
 use super::port::Port;
 use super::queue::Outstanding;
-use super::send::Waiting;
+use super::send::{Expects, Waiting};
 use super::session::{Me, me, session};
 use super::wait::take_called_back;
 use crate::interrupt;
@@ -37,6 +39,15 @@ pub fn reply(port: &Port, to: To, message: &Outgoing<'_>) -> Result<(), NtStatus
     let me = me()?;
     let _guard = interrupt::enter();
     let target = find(port, to, me)?;
+    if target.conversation.is_some() {
+        answer_conversation(port, to, &target, message, Expects::Nothing).map_err(|status| {
+            match status {
+                NtStatus::NO_MEMORY | NtStatus::PORT_DISCONNECTED => status,
+                _ => not_waiting(to, me),
+            }
+        })?;
+        return Ok(());
+    }
     deliver(port, to, me, &target, message, &Extra::default())?;
     if let Some(waiting) = take_called_back(to.message_id) {
         waiting.release();
@@ -90,6 +101,16 @@ pub fn call_back(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting,
     let me = me()?;
     let _guard = interrupt::enter();
     let target = find(port, to, me)?;
+    call_back_at(port, to, me, &target, message)
+}
+
+pub(super) fn call_back_at(
+    port: &Port,
+    to: To,
+    me: Me,
+    target: &Outstanding,
+    message: &Outgoing<'_>,
+) -> Result<Waiting, NtStatus> {
     let waiting = Waiting::without_message(
         &target.connection,
         target.direction.opposite(),
@@ -102,8 +123,9 @@ pub fn call_back(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting,
         waiter: waiting.slot + 1,
         callback_id: next_callback_id(),
         keeps_request: true,
+        continues: false,
     };
-    match deliver(port, to, me, &target, message, &extra) {
+    match deliver(port, to, me, target, message, &extra) {
         Ok(()) => Ok(waiting),
         Err(status) => {
             abandon(&waiting);
@@ -129,7 +151,7 @@ fn abandon(waiting: &Waiting) {
 }
 
 /// Callback ids only distinguish levels of nesting for the programs; matching uses id and thread (lpc §3.4).
-fn next_callback_id() -> u32 {
+pub(super) fn next_callback_id() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     loop {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -141,12 +163,15 @@ fn next_callback_id() -> u32 {
 
 /// What an answer says besides its message.
 #[derive(Clone, Copy, Debug, Default)]
-struct Extra {
+pub(super) struct Extra {
     /// Slot the answerer waits in, plus one.
-    waiter: u32,
-    callback_id: u32,
+    pub waiter: u32,
+    /// Callback id to deliver.
+    pub callback_id: u32,
     /// The request stays outstanding: its data must not be overwritten.
-    keeps_request: bool,
+    pub keeps_request: bool,
+    /// The requester owes an answer in its turn.
+    pub continues: bool,
 }
 
 /// Finds the wait that `to` names, as far as `port` may answer it.
@@ -170,7 +195,7 @@ fn find(port: &Port, to: To, me: Me) -> Result<Outstanding, NtStatus> {
 
 /// A server communication port answers its own client and requests made on the connection port itself, not a sibling's
 /// client (lpc#114).
-fn may_answer(port: &Port, target: &Outstanding) -> bool {
+pub(super) fn may_answer(port: &Port, target: &Outstanding) -> bool {
     port.kind != PortKind::Server
         || target.connection.source == SELF_SOURCE
         || port
@@ -180,7 +205,7 @@ fn may_answer(port: &Port, target: &Outstanding) -> bool {
 
 /// Looks for a wait that this process did not receive: another process did, or the requester itself answers.
 #[cold]
-fn search(port: &Port, to: To) -> Option<Outstanding> {
+pub(super) fn search(port: &Port, to: To) -> Option<Outstanding> {
     let mut connections: Vec<_> = port.existing_connection().into_iter().cloned().collect();
     for (_, source) in port.queue.state.lock().receiver.sources() {
         connections.extend(source.peer.connection.clone());
@@ -191,25 +216,36 @@ fn search(port: &Port, to: To) -> Option<Outstanding> {
             let mut found = None;
             connection.segment.lane(direction).for_each_used(|slot| {
                 let turn = slot.turn();
-                if turn.who != to.message_id || !matches!(turn.phase, Phase::Wait | Phase::Armed) {
+                let (state, header) = (slot.state(), slot.header());
+                let is_awaited =
+                    turn.who == to.message_id && matches!(turn.phase, Phase::Wait | Phase::Armed);
+                let is_conversation = header.message_id == to.message_id
+                    && header.flags & CONTINUES != 0
+                    && state.owner == SERVER
+                    && direction == connection.outgoing.opposite();
+                if !is_awaited && !is_conversation {
                     return;
                 }
-                let waiter = session.thread(slot.header().sender);
+                let waiter = session.thread(header.sender);
                 let is_him = waiter.is_some_and(|thread| {
                     ClientId {
                         process: thread.process,
                         thread: thread.thread,
                     } == to.client_id
                 });
-                if is_him && slot.state().kind == Kind::Held {
-                    found = Some(slot.index());
+                if is_him && state.kind == Kind::Held {
+                    let conversation = is_conversation.then_some(state.generation);
+                    found = Some((slot.index(), conversation, header));
                 }
             });
-            if let Some(slot) = found {
+            if let Some((slot, conversation, header)) = found {
                 return Some(Outstanding {
                     connection,
                     direction,
                     slot,
+                    conversation,
+                    callback_id: header.callback_id,
+                    sender: header.sender,
                 });
             }
         }
@@ -217,7 +253,7 @@ fn search(port: &Port, to: To) -> Option<Outstanding> {
     None
 }
 
-fn not_waiting(to: To, me: Me) -> NtStatus {
+pub(super) fn not_waiting(to: To, me: Me) -> NtStatus {
     if to.client_id == me.id {
         return NtStatus::REPLY_MESSAGE_MISMATCH;
     }
@@ -227,7 +263,7 @@ fn not_waiting(to: To, me: Me) -> NtStatus {
     }
 }
 
-fn deliver(
+pub(super) fn deliver(
     port: &Port,
     to: To,
     me: Me,
@@ -274,7 +310,8 @@ fn deliver(
         slot: 0,
         waiter: extra.waiter,
         cpu: sys::current_cpu(),
-        flags: if is_crowded { CROWDED } else { 0 },
+        flags: if is_crowded { CROWDED } else { 0 }
+            | if extra.continues { ANSWER_CONTINUES } else { 0 },
     };
     filling
         .deliver(&answer, side.as_ref())
@@ -291,7 +328,8 @@ fn place<'a>(
     me: Me,
 ) -> Result<Option<Slot<'a>>, NtStatus> {
     let slot = filling.slot();
-    if !extra.keeps_request && message.data.len() <= slot.capacity() {
+    let fits = message.record.is_empty() && message.data.len() <= slot.capacity();
+    if fits && !extra.keeps_request && !extra.continues {
         slot.write(0, message.data);
         return Ok(None);
     }
@@ -299,9 +337,14 @@ fn place<'a>(
     let lane = target.connection.segment.lane(direction);
     let cursor = target.connection.cursor(direction);
     let side = lane
-        .allocate(cursor, message.data.len(), me.tno)
+        .allocate(cursor, message.payload_len(), me.tno)
         .map_err(|_| NtStatus::NO_MEMORY)?;
-    side.write(0, message.data);
+    let message = Outgoing {
+        flags: if extra.continues { CONTINUES } else { 0 },
+        ..*message
+    };
+    message.fill(&side, me.tno);
+    side.set_message_id(slot.header().message_id);
     Ok(Some(side))
 }
 
@@ -318,6 +361,9 @@ impl Outstanding {
     /// Returns whether its requester still waits for message `id`.
     #[must_use]
     pub(super) fn is_awaited(&self, id: u32) -> bool {
+        if let Some(generation) = self.conversation {
+            return self.slot().is_conversation(generation);
+        }
         let turn = self.slot().turn();
         turn.who == id && matches!(turn.phase, Phase::Wait | Phase::Armed)
     }

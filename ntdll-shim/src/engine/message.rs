@@ -1,7 +1,9 @@
 //! A message between the guest's buffer and a slot: host memory, NT-neutral lengths.
 
+use std::cell::Cell;
+
 use ntlpc_abi::{ClientId, NtStatus};
-use ntlpc_shm::slot::{Header, Slot};
+use ntlpc_shm::slot::{CONTINUES, Header, Slot, WANTS_REPLY};
 use ntlpc_shm::sys;
 
 /// A captured message on its way out.
@@ -17,20 +19,50 @@ pub struct Outgoing<'a> {
     pub data_info: u16,
     /// Header flags of `ntlpc_shm::slot`.
     pub flags: u16,
+    /// Callback id; 0 for none.
+    pub callback_id: u32,
     /// Data, rounded up as it was read from the guest; at least `data_len` bytes.
     pub data: &'a [u8],
+    /// What goes with the message besides its data: a record of the personality; empty for none.
+    pub record: &'a [u8],
 }
 
+/// Where a record lies behind `len` bytes of data: never at 0, which says that there is none.
+fn record_offset(len: usize) -> usize {
+    len.next_multiple_of(RECORD_ALIGNMENT).max(RECORD_ALIGNMENT)
+}
+
+/// Records begin with their length, at a multiple of this.
+const RECORD_ALIGNMENT: usize = 8;
+
 impl Outgoing<'_> {
+    /// Returns how much room the message takes.
+    pub(super) fn payload_len(&self) -> usize {
+        if self.record.is_empty() {
+            self.data.len()
+        } else {
+            record_offset(self.data.len()) + RECORD_ALIGNMENT + self.record.len()
+        }
+    }
+
     /// Fills a slot this thread is writing.
     pub(super) fn fill(&self, slot: &Slot<'_>, sender: ntlpc_shm::Tno) {
+        let mut attributes = 0;
+        if !self.record.is_empty() {
+            let at = record_offset(self.data.len());
+            slot.write(at, &(self.record.len() as u64).to_le_bytes());
+            slot.write(at + RECORD_ALIGNMENT, self.record);
+            attributes = at as u32;
+        }
         slot.set_header(&Header {
+            callback_id: self.callback_id,
             data_len: self.data_len,
             body_len: self.body_len,
             message_type: self.message_type,
             data_info: self.data_info,
             flags: self.flags,
             cpu: sys::current_cpu(),
+            attributes,
             sender,
             ..Header::default()
         });
@@ -38,8 +70,26 @@ impl Outgoing<'_> {
     }
 }
 
+/// Reads the record that `attributes` of a header names; empty if there is none or it is damaged.
+pub(super) fn read_record(slot: &Slot<'_>, attributes: u32) -> Vec<u8> {
+    let at = attributes as usize;
+    let room = slot.capacity().saturating_sub(at + RECORD_ALIGNMENT);
+    if at == 0 || room == 0 {
+        return Vec::new();
+    }
+    let mut len = [0; RECORD_ALIGNMENT];
+    slot.read(at, &mut len);
+    let len = u64::from_le_bytes(len);
+    if len > room as u64 {
+        return Vec::new();
+    }
+    let mut record = vec![0; len as usize];
+    slot.read(at + RECORD_ALIGNMENT, &mut record);
+    record
+}
+
 /// Why a message was delivered, and from where.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Incoming {
     /// Message type.
     pub message_type: u16,
@@ -61,6 +111,20 @@ pub struct Incoming {
     pub view_size: u64,
     /// PortContext.
     pub context: u64,
+    /// What came with the message besides its data.
+    pub record: Vec<u8>,
+    /// Source number it came by; 0 for the server's own messages and for answers to waits.
+    pub source: u32,
+    /// What this end remembers of the conversation the message belongs to; 0 for nothing.
+    pub cookie: u64,
+}
+
+impl Incoming {
+    /// Returns whether the sender waits for an answer or expects one.
+    #[must_use]
+    pub fn wants_answer(&self) -> bool {
+        self.flags & (WANTS_REPLY | CONTINUES) != 0
+    }
 }
 
 /// Data of an incoming message, as long as it was written: `DataLength` rounded up to 4 (lpc §1.10).
@@ -83,4 +147,16 @@ pub(super) fn read_data(
     data.resize(len, 0);
     slot.read(0, data);
     Ok(())
+}
+
+thread_local! {
+    static SPARE: Cell<Data> = const { Cell::new(Data::new()) };
+}
+
+/// Runs `work` with a buffer of this thread, so that a message costs no allocation.
+pub fn with_buffer<T>(work: impl FnOnce(&mut Data) -> T) -> T {
+    let mut buffer = SPARE.take();
+    let result = work(&mut buffer);
+    SPARE.set(buffer);
+    result
 }

@@ -11,10 +11,12 @@
 //! | `send.rs` | datagrams and requests into a queue |
 //! | `wait.rs` | waiting for the answer to a request |
 //! | `answer.rs` | replies, callbacks, reply-and-wait |
+//! | `converse.rs` | answers by message id, conversations without a waiting thread |
 //! | `receive.rs` | taking the next message of a queue |
 
 mod adopt;
 mod answer;
+mod converse;
 mod message;
 mod port;
 mod queue;
@@ -26,13 +28,14 @@ mod wait;
 
 pub use adopt::{adopt, adopt_by_lifetime};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
-pub use message::{Data, Incoming, Outgoing};
+pub use converse::{Name, answer, call_back_by_name};
+pub use message::{Data, Incoming, Outgoing, with_buffer};
 pub use port::{Connection, NewPort, Port};
-pub use queue::{Outstanding, Peer, Queue};
-pub use receive::receive;
+pub use queue::{Cookie, Outstanding, Peer, Queue};
+pub use receive::{Received, keep, receive, receive_within};
 pub use resources::{
     PortSection, PortView, RESERVE_BIT, Reserve, Resources, SecurityContext, Sent,
 };
-pub use send::{Waiting, request, send};
+pub use send::{Waiting, ask, request, send};
 pub use session::{Me, Session, control_fd, existing_session, me, session, thread_exit};
 pub use wait::{LPC_REQUEST, wait};

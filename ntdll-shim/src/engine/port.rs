@@ -1,14 +1,14 @@
 //! A port object as one process holds it.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::{ClosePort, OpenSelf, PortKind};
 use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::lane::Cursor;
-use ntlpc_shm::segment::{Direction, SELF_SOURCE, Segment};
+use ntlpc_shm::segment::{Direction, EndAttributes, SELF_SOURCE, Segment};
 use parking_lot::Mutex;
 
 use super::queue::Queue;
@@ -71,6 +71,8 @@ pub struct NewPort {
     pub kind: PortKind,
     /// Whether an ALPC call made it.
     pub is_alpc: bool,
+    /// Its attributes, of a receiving ALPC port; communication ports have them in their connection.
+    pub attributes: EndAttributes,
     /// The server's number of its connection port; its own for a connection or unconnected port.
     pub connection_port: u64,
     /// Largest `TotalLength`, as given by the creator of the connection port.
@@ -101,6 +103,10 @@ pub struct Port {
     pub max_message: u32,
     /// PortContext of a server communication port.
     pub context: AtomicU64,
+    /// Messages received on it.
+    pub sequence: AtomicU32,
+    /// Attributes of a receiving ALPC port.
+    attributes: Mutex<EndAttributes>,
     /// Queue that receives on this port look at.
     pub queue: Arc<Queue>,
     /// Inbox of the connection port.
@@ -127,7 +133,10 @@ impl Port {
         Arc::new(Port {
             id: new.id,
             kind: new.kind,
-            is_waitable: is_listening && new.queue.inbox.is_waitable(),
+            is_waitable: (is_listening || new.is_alpc && new.kind == PortKind::Client)
+                && new.queue.inbox.is_waitable(),
+            sequence: AtomicU32::new(0),
+            attributes: Mutex::new(new.attributes),
             is_alpc: new.is_alpc,
             connection_port: new.connection_port,
             max_message: new.max_message,
@@ -170,12 +179,50 @@ impl Port {
         self.connection.get()
     }
 
+    /// Returns the attributes of an ALPC port: a communication port's are where the other end sees them.
+    #[must_use]
+    pub fn attributes(&self) -> EndAttributes {
+        match self.own_end() {
+            Some((segment, direction)) => segment.attributes(direction),
+            None => *self.attributes.lock(),
+        }
+    }
+
+    /// Sets the attributes of an ALPC port.
+    pub fn set_attributes(&self, attributes: EndAttributes) {
+        match self.own_end() {
+            Some((segment, direction)) => segment.set_attributes(direction, attributes),
+            None => *self.attributes.lock() = attributes,
+        }
+    }
+
+    /// Returns the segment of a communication port and the direction it receives in.
+    fn own_end(&self) -> Option<(&Segment, Direction)> {
+        let connection = self.connection.get()?;
+        let is_end = matches!(self.kind, PortKind::Client | PortKind::Server);
+        is_end.then(|| (&connection.segment, connection.outgoing.opposite()))
+    }
+
     /// Returns the inbox and the source number a message sent on this port arrives at.
     #[must_use]
     pub fn destination(&self, connection: &Connection) -> (Inbox, u32) {
-        match connection.outgoing {
+        self.end_of(connection, connection.outgoing)
+    }
+
+    /// Returns the inbox and the source number at the end of a lane of one of this port's connections.
+    pub(super) fn end_of(&self, connection: &Connection, direction: Direction) -> (Inbox, u32) {
+        match direction {
             Direction::ToServer => (self.tickets.clone(), connection.source),
             Direction::ToClient => (connection.segment.client_inbox(), SELF_SOURCE),
+        }
+    }
+
+    /// Returns the source number messages of a connection have in the queue this port receives from.
+    #[must_use]
+    pub(super) fn receives_as(&self, connection: &Connection) -> u32 {
+        match connection.outgoing {
+            Direction::ToServer => SELF_SOURCE,
+            Direction::ToClient => connection.source,
         }
     }
 

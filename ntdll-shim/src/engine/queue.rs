@@ -1,15 +1,17 @@
 //! The queue behind a port that receives, as one process sees it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::sync::{Arc, Weak};
 
 use ntlpc_abi::ClientId;
+use ntlpc_shm::Tno;
 use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::receive::Receiver;
 use ntlpc_shm::segment::{Direction, SELF_SOURCE, SYSTEM_SOURCE, Segment};
 use parking_lot::Mutex;
 
+use super::message::{Data, Incoming};
 use super::port::Connection;
 use crate::interrupt;
 
@@ -24,15 +26,39 @@ pub struct Peer {
     pub connection: Option<Arc<Connection>>,
 }
 
-/// A request that was delivered and not answered: where its requester waits.
+/// A request that was delivered and not answered: where its requester waits, or which slot stands for the conversation.
 #[derive(Clone, Debug)]
 pub struct Outstanding {
     /// The connection it came by.
     pub connection: Arc<Connection>,
-    /// Lane of the slot the requester waits in.
+    /// Lane of the slot.
     pub direction: Direction,
     /// That slot.
     pub slot: u32,
+    /// Generation of a slot in which nobody waits: the answer is a message of its own.
+    pub conversation: Option<u32>,
+    /// Callback id it was delivered with.
+    pub callback_id: u32,
+    /// Who sent it.
+    pub sender: Tno,
+}
+
+/// A message that was taken and did not fit its receiver's buffer, or was made by this process for itself.
+#[derive(Debug)]
+pub struct Kept {
+    /// The message.
+    pub incoming: Incoming,
+    /// Its data.
+    pub data: Data,
+}
+
+/// What an end of a conversation remembers for itself while the other works on it.
+#[derive(Clone, Debug)]
+pub struct Cookie {
+    /// The value.
+    pub value: u64,
+    /// Generation of the conversation's connection, to forget it with that.
+    pub source: u32,
 }
 
 /// The private side of a queue.
@@ -40,8 +66,14 @@ pub struct Outstanding {
 pub struct QueueState {
     /// Its order over all sources.
     pub receiver: Receiver<Peer>,
-    /// Unanswered requests by message id and waiting thread.
-    pub outstanding: HashMap<(u32, ClientId), Outstanding>,
+    /// Unanswered requests by message id and sending thread.
+    pub outstanding: BTreeMap<(u32, ClientId), Outstanding>,
+    /// Taken messages to deliver before any other, oldest first.
+    pub kept: VecDeque<Kept>,
+    /// Cookies of messages this port's ends sent, by message id.
+    pub cookies: HashMap<u32, Cookie>,
+    /// Ids of cancelled messages, oldest first.
+    cancelled: VecDeque<u32>,
     last_source: u32,
     /// Messages since two in a row came from different sources.
     run: u32,
@@ -53,6 +85,8 @@ pub struct QueueState {
 const LONELY_RUN: u32 = 40_000;
 /// Requests a queue remembers before it forgets those whose requester is gone.
 const MANY_OUTSTANDING: usize = 4096;
+/// Cancelled ids a queue remembers.
+const MANY_CANCELLED: usize = 1024;
 
 impl QueueState {
     /// Takes note of a message from `source`.
@@ -82,9 +116,38 @@ impl QueueState {
         self.outstanding.insert((id, client), outstanding);
     }
 
+    /// Remembers that a message was cancelled: only its id lives on.
+    pub fn remember_cancelled(&mut self, id: u32) {
+        if self.cancelled.len() >= MANY_CANCELLED {
+            self.cancelled.pop_front();
+        }
+        self.cancelled.push_back(id);
+        self.cookies.remove(&id);
+    }
+
+    /// Returns whether a message was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self, id: u32) -> bool {
+        self.cancelled.contains(&id)
+    }
+
+    /// Returns the delivered requests of an id; usually one.
+    pub fn outstanding_of(&self, id: u32) -> impl Iterator<Item = (ClientId, &Outstanding)> {
+        let (first, last) = (
+            ClientId::default(),
+            ClientId {
+                process: u32::MAX,
+                thread: u32::MAX,
+            },
+        );
+        let range = self.outstanding.range((id, first)..=(id, last));
+        range.map(|(&(_, client), outstanding)| (client, outstanding))
+    }
+
     /// Forgets a connection that ended.
     pub fn forget(&mut self, source: u32) {
         self.receiver.remove(source);
+        self.cookies.retain(|_, cookie| cookie.source != source);
         self.outstanding
             .retain(|_, outstanding| outstanding.connection.source != source);
     }
@@ -97,6 +160,10 @@ pub struct Queue {
     pub port: u64,
     /// Its shared side.
     pub inbox: Inbox,
+    /// Whether an ALPC call made the receiving port.
+    pub is_alpc: bool,
+    /// The connection of a client communication port.
+    client_segment: Option<Segment>,
     /// Its private side; one lock for the threads of this process.
     pub state: Mutex<QueueState>,
     /// Whether a thread of this process spins for the next message.
@@ -108,10 +175,18 @@ pub struct Queue {
 static QUEUES: Mutex<Option<HashMap<u64, Weak<Queue>>>> = Mutex::new(None);
 
 impl Queue {
-    fn new(port: u64, inbox: Inbox, state: QueueState) -> Queue {
+    fn new(
+        port: u64,
+        inbox: Inbox,
+        is_alpc: bool,
+        client_segment: Option<Segment>,
+        state: QueueState,
+    ) -> Queue {
         Queue {
             port,
             inbox,
+            is_alpc,
+            client_segment,
             state: Mutex::new(state),
             is_spinning: AtomicBool::new(false),
             peer_cpu: AtomicU16::new(u16::MAX),
@@ -119,7 +194,12 @@ impl Queue {
     }
 
     /// Returns the queue of the connection port numbered `port`, made on first use.
-    pub fn of_connection_port(port: u64, inbox: Inbox, system: Option<Segment>) -> Arc<Queue> {
+    pub fn of_connection_port(
+        port: u64,
+        inbox: Inbox,
+        is_alpc: bool,
+        system: Option<Segment>,
+    ) -> Arc<Queue> {
         let _guard = interrupt::enter();
         let mut queues = QUEUES.lock();
         let queues = queues.get_or_insert_default();
@@ -128,7 +208,13 @@ impl Queue {
             .get(&port)
             .and_then(Weak::upgrade)
             .unwrap_or_else(|| {
-                let queue = Arc::new(Queue::new(port, inbox, QueueState::default()));
+                let queue = Arc::new(Queue::new(
+                    port,
+                    inbox,
+                    is_alpc,
+                    None,
+                    QueueState::default(),
+                ));
                 queues.insert(port, Arc::downgrade(&queue));
                 queue
             });
@@ -150,7 +236,12 @@ impl Queue {
 
     /// Makes the queue of a client communication port whose server's process is numbered `server`.
     #[must_use]
-    pub fn of_client_port(port: u64, connection: &Arc<Connection>, server: u32) -> Arc<Queue> {
+    pub fn of_client_port(
+        port: u64,
+        connection: &Arc<Connection>,
+        is_alpc: bool,
+        server: u32,
+    ) -> Arc<Queue> {
         let peer = Peer {
             context: 0,
             processes: vec![server],
@@ -163,7 +254,15 @@ impl Queue {
             Direction::ToClient,
             peer,
         );
-        Arc::new(Queue::new(port, connection.segment.client_inbox(), state))
+        let inbox = connection.segment.client_inbox();
+        let segment = Some(connection.segment.clone());
+        Arc::new(Queue::new(port, inbox, is_alpc, segment, state))
+    }
+
+    /// Returns whether nothing will come any more: the receiving port was closed, or the connection of a client's port ended.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.inbox.is_closed() || self.client_segment.as_ref().is_some_and(Segment::is_closed)
     }
 
     /// Adds the connection that arrives as its source number in `direction`, unless it is known. `process` is the number of

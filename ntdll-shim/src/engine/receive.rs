@@ -3,7 +3,8 @@
 //! 1. Take the oldest visible message; add sources this process has not seen.
 //! 2. Nothing there: a port whose other end is gone is disconnected, a poll is over.
 //! 3. Spin, if the last message came from another CPU and no other thread spins here.
-//! 4. Claim a receiver record, declare to sleep, look once more, sleep until chosen (→ 1), interrupted or timed out.
+//! 4. Claim a receiver record, declare to sleep, look once more, sleep until chosen (→ 1), interrupted or timed out. Who
+//!    receives from one connection alone sleeps on that lane's bell, which wakes everybody there.
 //! 5. Who was chosen and leaves without a message wakes another receiver.
 
 use std::sync::Arc;
@@ -12,23 +13,26 @@ use std::time::Duration;
 
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_proto::port::{CheckSender, OpenSource, PortKind};
-use ntlpc_shm::Tno;
 use ntlpc_shm::receive::{Found, Taken};
-use ntlpc_shm::segment::{Direction, SYSTEM_SOURCE};
-use ntlpc_shm::slot::{Kind, WANTS_REPLY};
+use ntlpc_shm::segment::{Connecting, Direction, SYSTEM_SOURCE};
+use ntlpc_shm::slot::{CONTINUES, Kind, WANTS_REPLY};
 use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
+use ntlpc_shm::{SERVER, Tno};
 
-use super::message::{Data, Incoming, read_data};
+use super::message::{Data, Incoming, read_data, read_record};
 use super::port::{Connection, Port};
-use super::queue::{Outstanding, Queue, QueueState};
+use super::queue::{Cookie, Kept, Outstanding, Queue, QueueState};
 use super::session::{Me, me, session};
 use super::wait::LPC_REQUEST;
 use crate::{host, interrupt};
 
 /// Types a sender may give its own messages (lpc §1.9).
 const LPC_DATAGRAM: u16 = 3;
+const LPC_REPLY: u16 = 2;
 const LPC_PORT_CLOSED: u16 = 5;
+/// A message whose sender or receiver went away (alpc §1.1).
+const LPC_CANCELED: u16 = 12;
 
 /// How long a thread that found every receiver record taken sleeps before it looks again.
 const NO_RECORD_PAUSE: Duration = Duration::from_millis(20);
@@ -46,20 +50,53 @@ pub fn receive(
     deadline: Option<Deadline>,
     data: &mut Data,
 ) -> Result<Option<Incoming>, NtStatus> {
+    match receive_within(port, deadline, i64::MAX, data)? {
+        Received::Message(incoming) => Ok(Some(incoming)),
+        Received::TooLong(_) | Received::Nothing => Ok(None),
+    }
+}
+
+/// What a receive brought.
+#[derive(Debug)]
+pub enum Received {
+    /// A message.
+    Message(Incoming),
+    /// A message with this `TotalLength` less the header, more than there is room for. It is the next one received.
+    TooLong(u16),
+    /// The deadline passed.
+    Nothing,
+}
+
+/// Receives the next message on `port` if its `TotalLength` less the header is at most `room` bytes (alpc §2.5.4). An ALPC
+/// server communication port receives its own client's messages only.
+///
+/// # Errors
+/// As [`receive`]; `PORT_CLOSED`, `PORT_CONNECTION_REFUSED`, `UNSUCCESSFUL` on an ALPC port that ended.
+pub fn receive_within(
+    port: &Port,
+    deadline: Option<Deadline>,
+    room: i64,
+    data: &mut Data,
+) -> Result<Received, NtStatus> {
     let me = me()?;
     let queue = &port.queue;
+    let wanted = Wanted {
+        source: own_source(port),
+        room,
+    };
     interrupt::assert_open();
     let mut was_chosen = false;
     loop {
         // Step 1.
-        if let Some(incoming) = take(queue, me, data)? {
-            return Ok(Some(incoming));
+        match take(queue, me, wanted, data)? {
+            Received::Nothing => {}
+            received => return Ok(received),
         }
         // Step 2.
-        let ends = if is_disconnected(port) {
-            Some(Err(NtStatus::PORT_DISCONNECTED))
+        let ends = if let Some(status) = ended(port) {
+            Some(Err(status))
         } else if deadline.is_some_and(Deadline::has_passed) {
-            Some(Ok(None))
+            Some(Ok(Received::Nothing))
         } else if host::current().is_thread_terminating() {
             Some(Err(NtStatus::THREAD_IS_TERMINATING))
         } else {
@@ -72,10 +109,48 @@ pub fn receive(
             return end;
         }
         // Steps 3 and 4.
-        if !spin(queue) {
+        if let (Some(_), Some(connection)) = (wanted.source, port.existing_connection()) {
+            sleep_on_lane(connection, deadline);
+        } else if !spin(queue) {
             was_chosen = sleep(queue, me.tno, deadline);
         }
     }
+}
+
+/// What a receiver takes.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// The one source it takes from; `None` for all.
+    source: Option<u32>,
+    /// Most bytes.
+    room: i64,
+}
+
+/// Returns the source an ALPC server communication port receives from alone (alpc §2.5.3).
+fn own_source(port: &Port) -> Option<u32> {
+    let is_own = port.is_alpc && port.kind == PortKind::Server;
+    port.existing_connection()
+        .filter(|_| is_own)
+        .map(|connection| connection.source)
+}
+
+/// Returns why nothing more will come to `port`, if that is so.
+fn ended(port: &Port) -> Option<NtStatus> {
+    if !is_disconnected(port) {
+        return None;
+    }
+    if !port.is_alpc {
+        return Some(NtStatus::PORT_DISCONNECTED);
+    }
+    Some(match (port.kind, port.existing_connection()) {
+        (PortKind::Connection | PortKind::Unconnected, _) => NtStatus::PORT_CLOSED,
+        (PortKind::Client, Some(connection)) => match connection.segment.connecting() {
+            Connecting::Refused => NtStatus::PORT_CONNECTION_REFUSED,
+            Connecting::ListenerGone => NtStatus::UNSUCCESSFUL,
+            Connecting::Pending | Connecting::Accepted => NtStatus::PORT_DISCONNECTED,
+        },
+        _ => NtStatus::PORT_DISCONNECTED,
+    })
 }
 
 /// A client's port ends with its connection; a server's port drains its connection port's queue first (lpc#163).
@@ -124,6 +199,18 @@ fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
     queue.inbox.disarm(record)
 }
 
+/// Sleeps until the lane of one connection may have changed.
+fn sleep_on_lane(connection: &Connection, deadline: Option<Deadline>) {
+    let segment = &connection.segment;
+    segment.arm_lane();
+    if segment.lane(Direction::ToServer).map().is_empty()
+        && !segment.is_closed()
+        && segment.wait_lane(deadline) == Woken::Signal
+    {
+        host::current().interrupted();
+    }
+}
+
 /// What a taken message needs outside of the queue's lock.
 struct Claimed {
     taken: Taken,
@@ -134,19 +221,28 @@ struct Claimed {
     sender: ClientId,
 }
 
-fn take(queue: &Queue, me: Me, data: &mut Data) -> Result<Option<Incoming>, NtStatus> {
+fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Received, NtStatus> {
     loop {
         let _guard = interrupt::enter();
         let mut state = queue.state.lock();
-        let taken = match state.receiver.take(&queue.inbox, me.tno) {
+        if let Some(received) = take_kept(&mut state, wanted, data) {
+            drop(state);
+            settle_signal(queue);
+            return Ok(received);
+        }
+        let found = match wanted.source {
+            Some(source) => match state.receiver.take_from(&queue.inbox, me.tno, source) {
+                Some(taken) => Found::Message(taken),
+                None => return Ok(Received::Nothing),
+            },
+            None => state.receiver.take(&queue.inbox, me.tno),
+        };
+        let taken = match found {
             Found::Message(taken) => taken,
             Found::Nothing => {
                 drop(state);
-                if queue.inbox.is_waitable() {
-                    queue.inbox.clear_signal();
-                    host::current().port_signal_changed(queue.port, queue.inbox.is_signalled());
-                }
-                return Ok(None);
+                settle_signal(queue);
+                return Ok(Received::Nothing);
             }
             Found::Unknown(source) => {
                 drop(state);
@@ -157,7 +253,7 @@ fn take(queue: &Queue, me: Me, data: &mut Data) -> Result<Option<Incoming>, NtSt
         let claimed = claim(queue, &mut state, taken);
         let has_more = state.receiver.is_crowded();
         let incoming = match claimed {
-            Some(claimed) => accept(state, me, claimed, data),
+            Some(claimed) => accept(queue, state, me, claimed, data),
             None => {
                 drop_message(&state, taken, me.tno);
                 None
@@ -166,15 +262,61 @@ fn take(queue: &Queue, me: Me, data: &mut Data) -> Result<Option<Incoming>, NtSt
         if has_more && queue.inbox.has_sleepers() {
             queue.inbox.wake_one();
         }
-        if incoming.is_some() {
-            queue.peer_cpu.store(taken.header.cpu, Relaxed);
-            if queue.inbox.is_waitable() && queue.inbox.sources().is_empty() {
-                queue.inbox.clear_signal();
-                host::current().port_signal_changed(queue.port, queue.inbox.is_signalled());
-            }
-            return Ok(incoming);
+        let Some(incoming) = incoming else {
+            continue;
+        };
+        queue.peer_cpu.store(taken.header.cpu, Relaxed);
+        if i64::from(incoming.body_len) > wanted.room {
+            let body_len = incoming.body_len;
+            keep(queue, incoming, std::mem::take(data));
+            return Ok(Received::TooLong(body_len));
         }
+        settle_signal(queue);
+        return Ok(Received::Message(incoming));
     }
+}
+
+/// Takes the oldest kept message.
+fn take_kept(state: &mut QueueState, wanted: Wanted, data: &mut Data) -> Option<Received> {
+    let is_wanted = |kept: &Kept| {
+        wanted
+            .source
+            .is_none_or(|source| kept.incoming.source == source)
+    };
+    let at = state.kept.iter().position(is_wanted)?;
+    let body_len = state.kept[at].incoming.body_len;
+    if i64::from(body_len) > wanted.room {
+        return Some(Received::TooLong(body_len));
+    }
+    let kept = state.kept.remove(at)?;
+    *data = kept.data;
+    Some(Received::Message(kept.incoming))
+}
+
+/// Keeps a message for the next receiver of this process.
+pub fn keep(queue: &Queue, incoming: Incoming, data: Data) {
+    {
+        let _guard = interrupt::enter();
+        let mut state = queue.state.lock();
+        state.kept.push_back(Kept { incoming, data });
+    }
+    queue.inbox.signal();
+    queue.inbox.wake_one();
+}
+
+/// A waitable port whose queue looks empty is not signalled any more, unless nothing will ever come to it.
+fn settle_signal(queue: &Queue) {
+    if !queue.inbox.is_waitable() || !queue.inbox.sources().is_empty() {
+        return;
+    }
+    if queue.is_ended() || !queue.state.lock().kept.is_empty() {
+        return;
+    }
+    queue.inbox.clear_signal();
+    if queue.is_ended() {
+        queue.inbox.signal();
+    }
+    host::current().port_signal_changed(queue.port, queue.inbox.is_signalled());
 }
 
 /// Finds out who sent a taken message; `None` if it is forged.
@@ -223,6 +365,7 @@ fn claim(queue: &Queue, state: &mut QueueState, taken: Taken) -> Option<Claimed>
 
 /// Copies a claimed message and settles its slot. `None` if a peer wrote impossible lengths or types.
 fn accept(
+    queue: &Queue,
     mut state: parking_lot::MutexGuard<'_, QueueState>,
     me: Me,
     claimed: Claimed,
@@ -236,35 +379,61 @@ fn accept(
         context,
         sender,
     } = claimed;
-    let header = taken.header;
+    let mut header = taken.header;
     let is_system = taken.source == SYSTEM_SOURCE;
     let wants_reply = header.flags & WANTS_REPLY != 0;
+    let continues = header.flags & CONTINUES != 0 && !is_system;
     let is_allowed = is_system
         || match &connection {
             Some(connection) if connection.is_kernel => true,
+            _ if wants_reply || continues => header.message_type == LPC_REQUEST,
             _ => {
-                header.message_type
-                    == if wants_reply {
-                        LPC_REQUEST
-                    } else {
-                        LPC_DATAGRAM
-                    }
+                header.message_type == LPC_DATAGRAM
+                    || queue.is_alpc && header.message_type == LPC_REPLY
             }
         };
     let lane = segment.lane(direction);
     let slot = lane.slot(taken.slot)?;
-    if let (true, Some(connection)) = (wants_reply && is_allowed, connection) {
+    // What a client left behind that went away is known by its end alone (alpc#201).
+    let is_cancelled = queue.is_alpc
+        && !is_system
+        && direction == Direction::ToServer
+        && segment.is_closed()
+        && !segment.takes_datagrams();
+    if is_cancelled {
+        header.message_type = LPC_CANCELED;
+        header.flags = 0;
+        header.data_len = 0;
+        header.body_len = 0;
+        header.attributes = 0;
+    }
+    let is_kept = is_allowed && !is_cancelled;
+    if let (true, Some(connection)) = ((wants_reply || continues) && is_kept, connection) {
         let outstanding = Outstanding {
             connection,
             direction,
             slot: taken.slot,
+            conversation: continues.then(|| slot.state().generation),
+            callback_id: header.callback_id,
+            sender: header.sender,
         };
         state.remember(header.message_id, sender, outstanding);
     }
+    let cookie = if queue.is_alpc {
+        end_of_wait(&mut state, &taken, header.message_type)
+    } else {
+        0
+    };
     drop(state);
+    let record = match is_system {
+        true => Vec::new(),
+        false => read_record(&slot, header.attributes),
+    };
     let copied = read_data(&slot, header.data_len, header.body_len, data);
     if wants_reply {
         lane.hold(&slot, me.tno, header.sender);
+    } else if continues && is_kept {
+        lane.hold(&slot, me.tno, SERVER);
     } else {
         lane.free(&slot, Kind::Taken, me.tno, None);
     }
@@ -284,10 +453,31 @@ fn accept(
         flags: header.flags,
         client_id: sender,
         message_id: header.message_id,
-        callback_id: 0,
+        callback_id: if is_system { 0 } else { header.callback_id },
         view_size: header.view_size,
         context,
+        record,
+        source: taken.source,
+        cookie,
     })
+}
+
+/// Returns what this end remembers of the conversation a message belongs to, and forgets it with the last word.
+fn end_of_wait(state: &mut QueueState, taken: &Taken, message_type: u16) -> u64 {
+    let id = taken.header.message_id;
+    let is_system = taken.source == SYSTEM_SOURCE;
+    let is_own = |cookie: &Cookie| is_system || cookie.source == taken.source;
+    let value = state
+        .cookies
+        .get(&id)
+        .filter(|cookie| is_own(cookie))
+        .map_or(0, |cookie| cookie.value);
+    match message_type {
+        LPC_CANCELED if is_system => state.remember_cancelled(id),
+        LPC_REPLY if value != 0 => drop(state.cookies.remove(&id)),
+        _ => {}
+    }
+    value
 }
 
 fn drop_message(state: &QueueState, taken: Taken, me: Tno) {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ntlpc_abi::NtStatus;
 use ntlpc_shm::segment::Direction;
-use ntlpc_shm::slot::{Kind, Slot, WANTS_REPLY};
+use ntlpc_shm::slot::{CONTINUES, Kind, Slot, WANTS_REPLY};
 
 use super::message::Outgoing;
 use super::port::{Connection, Port};
+use super::queue::Cookie;
 use super::session::{Me, me};
 use crate::interrupt;
 
@@ -22,23 +23,46 @@ pub struct Waiting {
     pub id: u32,
 }
 
+/// What a sender expects of its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// Nothing: a datagram, or the last word of a conversation.
+    Nothing,
+    /// An answer that is a message of its own.
+    Message,
+    /// An answer the calling thread waits for.
+    Answer,
+}
+
 /// Queues a datagram at the other end of `port` (lpc §2.8 steps 5–6). Returns its message id.
 ///
 /// # Errors
 /// `PORT_DISCONNECTED`, `NO_MEMORY` when the queue is full.
 pub fn send(port: &Port, message: &Outgoing<'_>) -> Result<u32, NtStatus> {
-    let me = me()?;
     let connection = port.connection()?;
+    let path = (connection, connection.outgoing);
+    post(port, path, None, message, Expects::Nothing).map(|posted| posted.id)
+}
+
+/// Queues a request at the other end of `port` whose answer will be a message there (alpc §2.5.3). Returns its message id.
+/// `cookie` is remembered for that answer; 0 is none.
+///
+/// # Errors
+/// As [`send`].
+pub fn ask(port: &Port, message: &Outgoing<'_>, cookie: u64) -> Result<u32, NtStatus> {
+    let connection = port.connection()?;
+    let path = (connection, connection.outgoing);
+    // Locked, the answer cannot be received before the cookie is there.
     let _guard = interrupt::enter();
-    let lane = connection.segment.lane(connection.outgoing);
-    let slot = prepare(connection, message, me)?;
-    let (inbox, source) = port.destination(connection);
-    let id = lane.publish(&slot, &port.tickets, &inbox, source, me.tno, false);
-    // The server closes first and sweeps afterwards; this thread publishes first and looks afterwards.
-    if connection.segment.is_closed() && lane.withdraw(&slot, me.tno) {
-        return Err(NtStatus::PORT_DISCONNECTED);
+    let state = (cookie != 0).then(|| port.queue.state.lock());
+    let id = post(port, path, None, message, Expects::Message)?.id;
+    if let Some(mut state) = state {
+        let cookie = Cookie {
+            value: cookie,
+            source: port.receives_as(connection),
+        };
+        state.cookies.insert(id, cookie);
     }
-    port.signal_peer(&inbox);
     Ok(id)
 }
 
@@ -47,46 +71,64 @@ pub fn send(port: &Port, message: &Outgoing<'_>) -> Result<u32, NtStatus> {
 /// # Errors
 /// `PORT_DISCONNECTED`, `NO_MEMORY` when the queue is full.
 pub fn request(port: &Port, message: &Outgoing<'_>) -> Result<Waiting, NtStatus> {
-    let me = me()?;
     let connection = port.connection()?;
+    let path = (connection, connection.outgoing);
+    post(port, path, None, message, Expects::Answer)
+}
+
+/// Queues a message in a lane of a connection of `port`, in the conversation `id` or a new one.
+///
+/// Only with [`Expects::Answer`] has the result a wait that was begun.
+pub(super) fn post(
+    port: &Port,
+    (connection, direction): (&Arc<Connection>, Direction),
+    id: Option<u32>,
+    message: &Outgoing<'_>,
+    expects: Expects,
+) -> Result<Waiting, NtStatus> {
+    let me = me()?;
     let _guard = interrupt::enter();
-    let lane = connection.segment.lane(connection.outgoing);
     let message = Outgoing {
-        flags: message.flags | WANTS_REPLY,
+        flags: message.flags
+            | match expects {
+                Expects::Nothing => 0,
+                Expects::Message => CONTINUES,
+                Expects::Answer => WANTS_REPLY,
+            },
         ..*message
     };
-    let slot = prepare(connection, &message, me)?;
-    let (inbox, source) = port.destination(connection);
-    let id = lane.publish(&slot, &port.tickets, &inbox, source, me.tno, true);
+    let segment = &connection.segment;
+    let lane = segment.lane(direction);
+    let is_refused = || {
+        let takes = expects == Expects::Nothing && direction == Direction::ToServer;
+        segment.is_closed() && !(takes && segment.takes_datagrams())
+    };
+    if is_refused() {
+        return Err(NtStatus::PORT_DISCONNECTED);
+    }
+    let slot = lane
+        .allocate(connection.cursor(direction), message.payload_len(), me.tno)
+        .map_err(|_| NtStatus::NO_MEMORY)?;
+    message.fill(&slot, me.tno);
+    let (inbox, source) = port.end_of(connection, direction);
+    let waits = expects == Expects::Answer;
+    let id = lane.publish_as(&slot, id, (&port.tickets, &inbox), source, me.tno, waits);
+    if direction == Direction::ToServer {
+        segment.ring_lane();
+    }
     let waiting = Waiting {
         connection: Arc::clone(connection),
-        direction: connection.outgoing,
+        direction,
         slot: slot.index(),
         me,
         id,
     };
-    if connection.segment.is_closed() && slot.end_wait().is_ok() && lane.withdraw(&slot, me.tno) {
+    // The server closes first and sweeps afterwards; this thread publishes first and looks afterwards.
+    if is_refused() && (!waits || slot.end_wait().is_ok()) && lane.withdraw(&slot, me.tno) {
         return Err(NtStatus::PORT_DISCONNECTED);
     }
     port.signal_peer(&inbox);
     Ok(waiting)
-}
-
-fn prepare<'a>(
-    connection: &'a Connection,
-    message: &Outgoing<'_>,
-    me: Me,
-) -> Result<Slot<'a>, NtStatus> {
-    if connection.segment.is_closed() {
-        return Err(NtStatus::PORT_DISCONNECTED);
-    }
-    let lane = connection.segment.lane(connection.outgoing);
-    let cursor = connection.cursor(connection.outgoing);
-    let slot = lane
-        .allocate(cursor, message.data.len(), me.tno)
-        .map_err(|_| NtStatus::NO_MEMORY)?;
-    message.fill(&slot, me.tno);
-    Ok(slot)
 }
 
 impl Waiting {
@@ -113,7 +155,9 @@ impl Waiting {
             body_len: 0,
             data_info: 0,
             flags: WANTS_REPLY,
+            callback_id: 0,
             data: &[],
+            record: &[],
         };
         empty.fill(&slot, me.tno);
         slot.set_message_id(id);

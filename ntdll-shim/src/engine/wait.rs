@@ -10,12 +10,13 @@ use std::cell::RefCell;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ntlpc_abi::{ClientId, NtStatus};
-use ntlpc_shm::slot::{Answer, CROWDED, Kind};
+use ntlpc_shm::SERVER;
+use ntlpc_shm::slot::{ANSWER_CONTINUES, Answer, CONTINUES, CROWDED, Kind, WANTS_REPLY};
 use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::turn::Phase;
 
-use super::message::{Data, Incoming, read_data};
+use super::message::{Data, Incoming, read_data, read_record};
 use super::port::Port;
 use super::queue::Outstanding;
 use super::send::Waiting;
@@ -138,42 +139,68 @@ fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, N
     }
     slot.reset_turn();
     let client_id = sender_of(&waiting, &answer);
-    if let (Some(waiter), Some(id)) = (waiter, client_id) {
-        let outstanding = Outstanding {
-            connection: waiting.connection.clone(),
-            direction: waiting.direction.opposite(),
-            slot: waiter.index(),
-        };
-        port.queue
-            .state
-            .lock()
-            .remember(waiting.id, id, outstanding);
+    let outstanding = |slot: u32, conversation: Option<u32>| Outstanding {
+        connection: waiting.connection.clone(),
+        direction: waiting.direction.opposite(),
+        slot,
+        conversation,
+        callback_id: answer.callback_id,
+        sender: answer.sender,
+    };
+    let (record, conversation) = match &result {
+        Ok(copied) => (copied.record.clone(), copied.conversation),
+        Err(_) => (Vec::new(), None),
+    };
+    let owed = match (waiter, conversation) {
+        (Some(waiter), _) => Some(outstanding(waiter.index(), None)),
+        (None, Some((slot, generation))) => Some(outstanding(slot, Some(generation))),
+        (None, None) => None,
+    };
+    if let (Some(owed), Some(id)) = (owed, client_id) {
+        port.queue.state.lock().remember(waiting.id, id, owed);
     }
+    let is_request = answer.message_type == LPC_REQUEST;
+    // A classic reply carries the waiting thread's own id, a callback that of the thread that calls back (lpc §2.0.4).
+    let names_sender = is_request || port.is_alpc;
     let incoming = Incoming {
         message_type: answer.message_type,
         data_len: answer.data_len,
         body_len: answer.body_len,
         data_info: answer.data_info,
-        flags: 0,
-        // A reply carries the waiting thread's own id, a callback that of the thread that calls back (lpc §2.0.4).
-        client_id: client_id
-            .filter(|_| answer.message_type == LPC_REQUEST)
-            .unwrap_or(waiting.me.id),
+        flags: if conversation.is_some() {
+            CONTINUES
+        } else if waiter.is_some() {
+            WANTS_REPLY
+        } else {
+            0
+        },
+        client_id: client_id.filter(|_| names_sender).unwrap_or(waiting.me.id),
         message_id: waiting.id,
         callback_id: answer.callback_id,
         view_size: 0,
         context: 0,
+        record,
+        source: 0,
+        cookie: 0,
     };
-    if answer.message_type == LPC_REQUEST && result.is_ok() {
+    // A classic thread waits for its reply again when it answered a callback; an ALPC one does not (alpc#170).
+    if is_request && result.is_ok() && !port.is_alpc {
         CALLED_BACK.with_borrow_mut(|list| list.push(waiting));
     } else {
         waiting.release();
     }
-    result.map(|()| incoming)
+    result.map(|_| incoming)
 }
 
-/// Copies the answer's data out of the slot it names and frees a slot of the other lane.
-fn copy_answer(waiting: &Waiting, answer: &Answer, data: &mut Data) -> Result<(), NtStatus> {
+/// What came with an answer besides its data.
+struct Copied {
+    record: Vec<u8>,
+    /// Slot and generation that stand for the conversation from now on.
+    conversation: Option<(u32, u32)>,
+}
+
+/// Copies the answer's data out of the slot it names and frees a slot of the other lane, unless the conversation goes on.
+fn copy_answer(waiting: &Waiting, answer: &Answer, data: &mut Data) -> Result<Copied, NtStatus> {
     let damaged = |_| {
         log::warn!(
             "connection {}: the answer to message {} is damaged",
@@ -183,7 +210,11 @@ fn copy_answer(waiting: &Waiting, answer: &Answer, data: &mut Data) -> Result<()
         NtStatus::LPC_REPLY_LOST
     };
     let Some(index) = answer.slot.checked_sub(1) else {
-        return read_data(&waiting.slot(), answer.data_len, answer.body_len, data).map_err(damaged);
+        read_data(&waiting.slot(), answer.data_len, answer.body_len, data).map_err(damaged)?;
+        return Ok(Copied {
+            record: Vec::new(),
+            conversation: None,
+        });
     };
     let other = waiting
         .connection
@@ -194,9 +225,21 @@ fn copy_answer(waiting: &Waiting, answer: &Answer, data: &mut Data) -> Result<()
         state.kind == Kind::Held && state.owner == waiting.me.tno
     });
     let side = side.ok_or(NtStatus::UNSUCCESSFUL).map_err(damaged)?;
-    let result = read_data(&side, answer.data_len, answer.body_len, data).map_err(damaged);
-    other.free(&side, Kind::Held, waiting.me.tno, None);
-    result
+    let read = read_data(&side, answer.data_len, answer.body_len, data).map_err(damaged);
+    let record = read_record(&side, side.header().attributes);
+    let mut conversation = None;
+    if answer.flags & ANSWER_CONTINUES != 0 && read.is_ok() {
+        let held = side.state();
+        if side.advance(held, Kind::Held, SERVER) {
+            conversation = Some((index, held.generation));
+        }
+    } else {
+        other.free(&side, Kind::Held, waiting.me.tno, None);
+    }
+    read.map(|()| Copied {
+        record,
+        conversation,
+    })
 }
 
 /// Returns who answered, if the thread table knows.

@@ -16,11 +16,11 @@ use crate::wire::{Malformed, Reader, Wire};
 /// First four bytes of every frame: `NTLC`.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"NTLC");
 /// Version of the declarations. Grows with every change an older peer would misread.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Size of the header in bytes.
 pub const HEADER_BYTES: usize = 12;
 /// Largest frame in bytes, header included.
-pub const MAX_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 72 * 1024;
 /// Most descriptors one frame may carry.
 pub const MAX_FDS: usize = 8;
 /// Largest run of bytes one [`ReadData`](crate::port::ReadData) or [`WriteData`](crate::port::WriteData) moves.

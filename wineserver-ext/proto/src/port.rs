@@ -19,6 +19,20 @@ wire_enum! {
 }
 
 wire_struct! {
+    /// What an ALPC call says of the port it makes (alpc §1.3); all zero from classic calls.
+    AlpcPort {
+        /// `ALPC_PORTFLG_` flags.
+        flags: u32,
+        /// Object types it accepts.
+        object_types: u32,
+    }
+    /// The message of an ALPC connect or accept (alpc §2.3).
+    AlpcMessage {
+        /// `TotalLength` less the header.
+        body_len: u32,
+        /// Attribute record; empty = none.
+        attributes: Bytes,
+    }
     /// Quality of service of a connection (lpc §1.2).
     Qos {
         /// `SECURITY_IMPERSONATION_LEVEL`, 0 to 3.
@@ -64,8 +78,8 @@ requests! {
         is_waitable: bool,
         /// Whether the port was made by an ALPC call.
         is_alpc: bool,
-        /// `ALPC_PORTFLG_` flags; 0 for classic ports.
-        flags: u32,
+        /// Attributes of an ALPC port.
+        alpc: AlpcPort,
         /// MaxMessageLength as given.
         max_message: u32,
         /// MaxConnectionInfoLength as given.
@@ -90,21 +104,32 @@ requests! {
     2 Connect {
         /// Connecting thread.
         tno: u32,
-        /// Absolute name of the connection port.
+        /// Directory object the name is relative to; 0 = absolute.
+        root: u64,
+        /// Name of the connection port.
         name: Name,
+        /// `OBJ_CASE_INSENSITIVE` or 0.
+        attributes: u32,
         /// Whether the caller is an ALPC call.
         is_alpc: bool,
-        /// Connection flags; 0 for classic calls.
-        flags: u32,
+        /// Whether the caller waits for the outcome; if not, the answer is queued at its port (alpc §2.3).
+        waits: bool,
+        /// Attributes of an ALPC port.
+        alpc: AlpcPort,
+        /// The message of an ALPC connect.
+        message: AlpcMessage,
         /// Quality of service.
         qos: Qos,
         /// Effective token; empty = the thread's or process's token.
         token: Bytes,
         /// SID the server's user must have; empty = any.
         required_sid: Bytes,
+        /// Self-relative security descriptor that must grant the server PORT_CONNECT (alpc §2.4); empty = none.
+        server_security: Bytes,
         /// Client view, mapped by the caller at `base`; its section is the request's descriptor.
         view: Option<View>,
-        /// What the host found wrong with the view; answered at step 14, after everything that is checked earlier.
+        /// What the host found wrong with the view, or with the message of an ALPC connect; answered at step 14, after
+        /// everything that is checked earlier.
         view_status: NtStatus,
         /// Connection information.
         info: Bytes,
@@ -134,6 +159,12 @@ requests! {
         client_view_remote_base: u64,
         /// The server's view; `base` is its address in the calling process.
         server_view: Option<View>,
+        /// The message of an ALPC accept.
+        message: AlpcMessage,
+        /// ClientId.UniqueProcess of the acceptor.
+        pid: u32,
+        /// ClientId.UniqueThread of the acceptor.
+        tid: u32,
     } with ["server section?"];
 
     /// Gives up a connection whose caller cannot wait any longer.
@@ -162,6 +193,13 @@ requests! {
         server_view: Option<View>,
         /// What the host found wrong with the view; answered after step 6, and the client is refused.
         view_status: NtStatus,
+        /// The connection port an ALPC call names; 0 from classic calls. Its connection is complete at once, and
+        /// `STATUS_INVALID_MESSAGE` and `STATUS_REQUEST_CANCELED` are its refusals (alpc §2.4b).
+        port: u64,
+        /// Attributes of an ALPC port.
+        alpc: AlpcPort,
+        /// The message of an ALPC accept.
+        message: AlpcMessage,
     } with ["section?"] => AcceptReply {
         /// The server communication port; 0 if refused.
         port: u64,
@@ -243,6 +281,8 @@ requests! {
         source: u32,
         /// PortContext of a server port.
         context: u64,
+        /// Attributes of an ALPC connection port.
+        alpc: AlpcPort,
     } with ["inbox", "segment: the connection's, or the system segment", "lifetime?"];
 
     /// Opens the segment of the requests a port sends to itself, source 1 of its inbox.
@@ -353,4 +393,26 @@ requests! {
         /// Thread the message claims to be from.
         tno: u32,
     } => CheckSenderReply {};
+
+    /// Ends the connection of a communication port that stays open (alpc §2.6). `STATUS_PORT_DISCONNECTED` if it has ended.
+    20 Disconnect {
+        /// The communication port.
+        port: u64,
+        /// Disconnecting thread, the ClientId of an LPC_PORT_CLOSED.
+        tno: u32,
+    } => DisconnectReply {};
+
+    /// Queues an LPC_CANCELED at the end of a connection that sent message `id` (alpc §2.7).
+    21 PostCanceled {
+        /// The connection's port at the end that cancels, or the connection port.
+        port: u64,
+        /// Source number of the connection.
+        source: u32,
+        /// The message.
+        id: u32,
+        /// Whether the client sent it.
+        is_clients: bool,
+        /// Sender of the message, the ClientId of the notice.
+        tno: u32,
+    } => PostCanceledReply {};
 }

@@ -314,6 +314,18 @@ impl Inbox {
         self.mem.futex_address(self.at + SIGNAL)
     }
 
+    /// Server: makes the port waitable, before anybody else has it.
+    pub fn set_waitable(&self) {
+        self.w32(FLAGS).fetch_or(WAITABLE, SeqCst);
+    }
+
+    /// Signals a waitable port although nothing may be queued: its end is to be seen.
+    pub fn signal(&self) {
+        if self.is_waitable() {
+            self.set_signal();
+        }
+    }
+
     /// Returns whether the port is waitable.
     #[must_use]
     #[inline]

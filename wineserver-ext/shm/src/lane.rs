@@ -253,7 +253,21 @@ impl<'a> Lane<'a> {
         me: Tno,
         wait: bool,
     ) -> u32 {
-        let (ticket, id) = tickets.draw_ticket();
+        self.publish_as(slot, None, (tickets, inbox), source, me, wait)
+    }
+
+    /// As [`Lane::publish`], in the conversation `id` that another message began.
+    pub fn publish_as(
+        &self,
+        slot: &Slot<'_>,
+        id: Option<u32>,
+        (tickets, inbox): (&Inbox, &Inbox),
+        source: u32,
+        me: Tno,
+        wait: bool,
+    ) -> u32 {
+        let (ticket, own_id) = tickets.draw_ticket();
+        let id = id.unwrap_or(own_id);
         slot.set_ticket(ticket);
         slot.set_message_id(id);
         if wait {

@@ -25,6 +25,10 @@ pub struct Notice<'a> {
     pub view_size: u64,
     /// The data.
     pub data: &'a [u8],
+    /// Message id, if the notice belongs to an earlier message.
+    pub id: Option<u32>,
+    /// `TotalLength` less the header, if it is more than the data.
+    pub body_len: u16,
 }
 
 /// Queues `notice` and rings; returns its message id. Receivers find `source` in [`Header::attributes`].
@@ -58,7 +62,7 @@ pub fn post_numbered(
     let slot = lane.allocate(cursor, len, server)?;
     slot.set_header(&Header {
         data_len,
-        body_len: data_len,
+        body_len: data_len.max(notice.body_len),
         message_type: notice.message_type,
         cpu: sys::current_cpu(),
         attributes: notice.source,
@@ -68,5 +72,6 @@ pub fn post_numbered(
         ..Header::default()
     });
     slot.write(0, notice.data);
-    Ok(lane.publish(&slot, tickets, inbox, SYSTEM_SOURCE, server, false))
+    let inboxes = (tickets, inbox);
+    Ok(lane.publish_as(&slot, notice.id, inboxes, SYSTEM_SOURCE, server, false))
 }

@@ -131,6 +131,28 @@ impl<P> Receiver<P> {
         self.take_looking::<true>(inbox, me)
     }
 
+    /// Claims the oldest visible message of one source alone. It may be younger than those of others.
+    pub fn take_from(&mut self, inbox: &Inbox, me: Tno, number: u32) -> Option<Taken> {
+        let this = self.looks + 1;
+        let source = self.sources.get_mut(number as usize)?.as_mut()?;
+        source.look(inbox, number, &mut self.heap, this);
+        let mut renewed = 0;
+        while renewed < 2 * PATIENCE {
+            let oldest = self
+                .heap
+                .iter()
+                .filter(|Reverse(entry)| entry.1 == number)
+                .map(|Reverse(entry)| *entry)
+                .min()?;
+            self.heap.retain(|Reverse(entry)| *entry != oldest);
+            let (_, _, index, generation, _) = oldest;
+            if let Some(taken) = self.claim(inbox, me, (number, index, generation), &mut renewed) {
+                return Some(taken);
+            }
+        }
+        None
+    }
+
     /// As [`Receiver::take`] with one look only: what the models show to be wrong.
     #[cfg(feature = "model")]
     pub fn take_looking_once(&mut self, inbox: &Inbox, me: Tno) -> Found {

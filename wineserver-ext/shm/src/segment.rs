@@ -3,8 +3,10 @@
 //! | offset | field |
 //! |---:|---|
 //! | 0x000 | magic, version: fixed by the server, checked at mapping |
-//! | 0x010 | state: OPEN or CLOSED; written by the server, read at every send |
-//! | 0x014 | connect word: PENDING, PENDING and sleeping, DONE |
+//! | 0x010 | state: OPEN, CLOSED, or closed by the server's end; written by the server, read at every send |
+//! | 0x014 | connect word: PENDING, PENDING and sleeping, or what became of the request |
+//! | 0x018, 0x020 | flags of the port and object types it accepts, of the server's end; the same of the client's |
+//! | 0x028 | receivers that look at the lane to the server alone: their sleep word |
 //! | 0x040 | ready root of the lane to the server |
 //! | 0x080 | ready root of the lane to the client |
 //! | 0x0C0, 0x100 | high-water marks and full bits of the two lanes |
@@ -30,10 +32,13 @@ use crate::sys::{Deadline, Woken};
 
 /// "ntlpcseg". Bump the version when any layout of this crate changes.
 const MAGIC: u64 = 0x6765_7363_706C_746E;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 const STATE: usize = 0x10;
 const CONNECT: usize = 0x14;
+const SERVER_END: usize = 0x18;
+const CLIENT_END: usize = 0x20;
+const LANE_BELL: usize = 0x28;
 const CLIENT_INBOX: usize = 0x200;
 const CLIENT_TREE: usize = 0x3100;
 const SLOTS: usize = 0x5000;
@@ -65,10 +70,35 @@ const TO_CLIENT: lane::Layout = lane::Layout {
 
 const OPEN: u32 = 0;
 const CLOSED: u32 = 1;
+const CLOSED_BY_SERVER: u32 = 2;
 
 const PENDING: u32 = 0;
 const PENDING_ASLEEP: u32 = 1;
-const DONE: u32 = 2;
+const ACCEPTED: u32 = 2;
+const REFUSED: u32 = 3;
+const LISTENER_GONE: u32 = 4;
+
+/// What became of a connection request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connecting {
+    /// Nothing yet.
+    Pending,
+    /// It was accepted and completed.
+    Accepted,
+    /// It was refused.
+    Refused,
+    /// The connection port was closed before.
+    ListenerGone,
+}
+
+/// What an end of a connection says of its port: ALPC's port attributes that matter to the other end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndAttributes {
+    /// Flags of the port.
+    pub flags: u32,
+    /// Object types it accepts.
+    pub object_types: u32,
+}
 
 /// Direction of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,28 +193,105 @@ impl Segment {
     /// Server: closes the connection. It then sweeps the waits: see [`crate::rundown::lose_waits`].
     pub fn close(&self) {
         self.mem.w32(STATE).store(CLOSED, SeqCst);
+        self.ring_lane();
+    }
+
+    /// Server: closes the connection as far as the server's end is concerned: it answers nothing more, datagrams to it are
+    /// still taken.
+    pub fn close_server_end(&self) {
+        self.mem.w32(STATE).store(CLOSED_BY_SERVER, SeqCst);
+        self.ring_lane();
+    }
+
+    /// Returns whether datagrams to the server are taken although the connection is closed.
+    #[must_use]
+    pub fn takes_datagrams(&self) -> bool {
+        self.mem.w32(STATE).load(SeqCst) == CLOSED_BY_SERVER
     }
 
     /// Client: waits until the server decided about the connection request, a signal arrives or the deadline passes.
     #[must_use]
     pub fn wait_connect(&self, deadline: Option<Deadline>) -> Woken {
         let word = self.mem.w32(CONNECT);
-        if word.compare_exchange(PENDING, PENDING_ASLEEP, SeqCst, SeqCst) == Err(DONE) {
-            return Woken::Look;
+        match word.compare_exchange(PENDING, PENDING_ASLEEP, SeqCst, SeqCst) {
+            Ok(_) | Err(PENDING_ASLEEP) => {}
+            Err(_) => return Woken::Look,
         }
         self.mem.futex_wait(CONNECT, PENDING_ASLEEP, deadline)
+    }
+
+    /// Returns what became of the connection request.
+    #[must_use]
+    pub fn connecting(&self) -> Connecting {
+        match self.mem.w32(CONNECT).load(SeqCst) {
+            ACCEPTED => Connecting::Accepted,
+            REFUSED => Connecting::Refused,
+            LISTENER_GONE => Connecting::ListenerGone,
+            _ => Connecting::Pending,
+        }
     }
 
     /// Returns whether the server decided about the connection request.
     #[must_use]
     pub fn is_connect_done(&self) -> bool {
-        self.mem.w32(CONNECT).load(SeqCst) == DONE
+        self.connecting() != Connecting::Pending
     }
 
     /// Server: the connection request is decided.
-    pub fn finish_connect(&self) {
-        if self.mem.w32(CONNECT).swap(DONE, SeqCst) == PENDING_ASLEEP {
+    pub fn finish_connect(&self, outcome: Connecting) {
+        let word = match outcome {
+            Connecting::Pending => return,
+            Connecting::Accepted => ACCEPTED,
+            Connecting::Refused => REFUSED,
+            Connecting::ListenerGone => LISTENER_GONE,
+        };
+        if self.mem.w32(CONNECT).swap(word, SeqCst) == PENDING_ASLEEP {
             self.mem.futex_wake(CONNECT, i32::MAX);
+        }
+    }
+
+    /// Returns what the end that receives in `direction` says of its port.
+    #[must_use]
+    pub fn attributes(&self, direction: Direction) -> EndAttributes {
+        let at = Self::end(direction);
+        EndAttributes {
+            flags: self.mem.w32(at).load(Relaxed),
+            object_types: self.mem.w32(at + 4).load(Relaxed),
+        }
+    }
+
+    /// Sets what the end that receives in `direction` says of its port.
+    pub fn set_attributes(&self, direction: Direction, attributes: EndAttributes) {
+        let at = Self::end(direction);
+        self.mem.w32(at).store(attributes.flags, Relaxed);
+        self.mem.w32(at + 4).store(attributes.object_types, Relaxed);
+    }
+
+    fn end(direction: Direction) -> usize {
+        match direction {
+            Direction::ToServer => SERVER_END,
+            Direction::ToClient => CLIENT_END,
+        }
+    }
+
+    /// Receiver of the lane to the server alone: says that it will sleep. It then looks at the lane and calls
+    /// [`Segment::wait_lane`].
+    pub fn arm_lane(&self) {
+        self.mem.w32(LANE_BELL).store(1, SeqCst);
+    }
+
+    /// Sleeps until the lane to the server is rung after [`Segment::arm_lane`], a signal arrives or the deadline passes.
+    #[must_use]
+    pub fn wait_lane(&self, deadline: Option<Deadline>) -> Woken {
+        self.mem.futex_wait(LANE_BELL, 1, deadline)
+    }
+
+    /// Wakes those that sleep on the lane to the server alone. A sender rings after it published.
+    #[inline]
+    pub fn ring_lane(&self) {
+        let word = self.mem.w32(LANE_BELL);
+        if word.load(SeqCst) != 0 && word.swap(0, SeqCst) != 0 {
+            self.mem.futex_wake(LANE_BELL, i32::MAX);
         }
     }
 }

@@ -18,12 +18,12 @@
 //! | WRITING | sender fills it | READY (owner), HELD (owner, perhaps for another thread), FREE (owner; server if owner dead) |
 //! | READY | complete, may be taken | TAKEN (receiver), FREE (owner withdraws) |
 //! | TAKEN | a receiver copies it | FREE, HELD (owner), READY (server if owner dead) |
-//! | HELD | delivered; its memory belongs to the requester until the reply is consumed | FREE (owner; server if owner dead) |
+//! | HELD | delivered; its memory belongs to the requester until the reply is consumed, or it stands for a conversation | FREE (owner; server if owner dead), WRITING (who answers a conversation) |
 //!
 //! `generation` grows by one at every transition to FREE, so a stale name of a slot never matches.
 
-use crate::Tno;
 use crate::mem::{Mapping, Ordering};
+use crate::{SERVER, Tno};
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 128;
@@ -82,6 +82,9 @@ impl State {
 pub const WANTS_REPLY: u16 = 1;
 /// Header flag: the sender forbids impersonation while the request is pending.
 pub const NO_IMPERSONATE: u16 = 2;
+/// Header flag: the receiver owes an answer, which will be a message of its own. The slot stays HELD by
+/// [`SERVER`](crate::SERVER) until somebody claims it to answer ([`Slot::claim_conversation`]); nobody waits in it.
+pub const CONTINUES: u16 = 4;
 
 /// What a sender says about its message. A private copy: read once, then checked by whoever uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,6 +143,8 @@ pub struct Answer {
 
 /// Answer flag: others wait for the answerer, so do not spin for the next answer.
 pub const CROWDED: u16 = 1;
+/// Answer flag: the requester owes an answer in its turn. The slot that has the payload is kept as [`CONTINUES`] says.
+pub const ANSWER_CONTINUES: u16 = 2;
 
 /// A slot in shared memory.
 #[derive(Clone, Copy, Debug)]
@@ -231,6 +236,34 @@ impl<'a> Slot<'a> {
         if full.load(Ordering::SeqCst) & self.full.bit != 0 {
             full.fetch_and(!self.full.bit, Ordering::SeqCst);
         }
+    }
+
+    /// Claims the conversation this slot was kept for since it had `generation`: only one thread can answer, cancel or
+    /// withdraw it. The slot is WRITING and owned by `me`; [`crate::lane::Lane::free`] ends the conversation,
+    /// [`Slot::resume_conversation`] goes on with it.
+    #[must_use]
+    pub fn claim_conversation(&self, generation: u32, me: Tno) -> bool {
+        let held = State {
+            kind: Kind::Held,
+            generation,
+            owner: SERVER,
+        };
+        self.advance(held, Kind::Writing, me)
+    }
+
+    /// Gives a claimed conversation back.
+    pub fn resume_conversation(&self, me: Tno) {
+        let state = self.state();
+        if state.kind == Kind::Writing && state.owner == me {
+            self.advance(state, Kind::Held, SERVER);
+        }
+    }
+
+    /// Returns whether the slot is kept for the conversation it had at `generation`.
+    #[must_use]
+    pub fn is_conversation(&self, generation: u32) -> bool {
+        let state = self.state();
+        state.kind == Kind::Held && state.generation == generation && state.owner == SERVER
     }
 
     /// Reads the ticket.

@@ -1,0 +1,263 @@
+//! Message attributes on their way (alpc §1.4, §2.5.8): what a send takes out of its buffer, what a receive writes into its.
+//!
+//! Each attribute is a row of [`KINDS`] with a function for either direction. What must reach the receiver is an entry of the
+//! message's *record*: `bit: u32 | length: u32 | bytes`, one after the other. The record is a peer's word: each deliver
+//! function checks its entry.
+
+use std::sync::Arc;
+
+use ntlpc_abi::layout::{AlpcContextAttr, AlpcMessageAttributes, Word};
+use ntlpc_abi::{NtStatus, UserPtr, attributes};
+
+use super::message::{LPC_CONNECTION_REQUEST, width};
+use crate::engine::{Incoming, Port};
+use crate::guest;
+
+/// What is captured from a send's attributes.
+#[derive(Default)]
+pub(super) struct Sending {
+    /// The sender's cookie for the conversation; 0 for none.
+    pub message_context: u64,
+    record: Vec<u8>,
+    undo: Vec<Box<dyn FnOnce()>>,
+    sent: Vec<Box<dyn FnOnce() -> Result<(), NtStatus>>>,
+}
+
+#[allow(
+    dead_code,
+    reason = "entries and undoing come with the first attribute that travels"
+)]
+impl Sending {
+    /// Captures the attributes at `at` for a message sent on `port`. Nothing is left behind by a failure.
+    pub fn capture(port: &Arc<Port>, at: UserPtr) -> Result<Sending, NtStatus> {
+        let mut sending = Sending::default();
+        if at.is_null() {
+            return Ok(sending);
+        }
+        let header: AlpcMessageAttributes = guest::read(at, width())?;
+        if header.valid & !header.allocated != 0 {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        for kind in KINDS.iter().filter(|kind| header.valid & kind.bit != 0) {
+            if let Some(offset) = attributes::offset(width(), header.allocated, kind.bit) {
+                (kind.capture)(port, at.offset(offset), &mut sending)?;
+            }
+        }
+        Ok(sending)
+    }
+
+    /// Checks that the attributes at `at` are such as a connection request carries: a cookie, which means nothing there.
+    pub fn check_context_only(at: UserPtr) -> Result<(), NtStatus> {
+        let header: AlpcMessageAttributes = guest::read(at, width())?;
+        let known = KINDS.iter().fold(0, |bits, kind| bits | kind.bit);
+        match header.valid & known & !(attributes::CONTEXT | attributes::TOKEN) {
+            0 => Ok(()),
+            _ => Err(NtStatus::NOT_SUPPORTED),
+        }
+    }
+
+    /// Adds an entry to the record.
+    pub fn push(&mut self, bit: u32, bytes: &[u8]) {
+        self.record.extend_from_slice(&bit.to_le_bytes());
+        self.record
+            .extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.record.extend_from_slice(bytes);
+    }
+
+    /// Says what takes an effect of the capture back if the message is not sent.
+    pub fn undo_with(&mut self, undo: impl FnOnce() + 'static) {
+        self.undo.push(Box::new(undo));
+    }
+
+    /// Says what is to be done once the message is sent: writing an attribute back.
+    pub fn when_sent(&mut self, then: impl FnOnce() -> Result<(), NtStatus> + 'static) {
+        self.sent.push(Box::new(then));
+    }
+
+    /// Returns the record for the engine.
+    pub fn record(&self) -> &[u8] {
+        &self.record
+    }
+
+    /// The message is sent: its attributes are the receiver's.
+    pub fn commit(mut self) -> Result<(), NtStatus> {
+        self.undo.clear();
+        std::mem::take(&mut self.sent)
+            .into_iter()
+            .try_for_each(|then| then())
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            undo();
+        }
+    }
+}
+
+/// A receive's attribute buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receiving {
+    at: UserPtr,
+    allocated: u32,
+}
+
+impl Receiving {
+    /// Captures which attributes the buffer at `at` has room for, and says that none is valid yet.
+    pub fn capture(at: UserPtr) -> Result<Receiving, NtStatus> {
+        let mut receiving = Receiving { at, allocated: 0 };
+        if !at.is_null() {
+            let header: AlpcMessageAttributes = guest::read(at, width())?;
+            receiving.allocated = header.allocated;
+            receiving.write_valid(0)?;
+        }
+        Ok(receiving)
+    }
+
+    /// Writes what came with a message: the allocated attributes it has.
+    pub fn deliver(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
+        let mut valid = 0;
+        for kind in KINDS {
+            let entry = entry(&incoming.record, kind.bit);
+            let place = (self.allocated & kind.bit != 0)
+                .then(|| attributes::offset(width(), self.allocated, kind.bit))
+                .flatten();
+            if let Some(offset) = place {
+                let delivery = Delivery {
+                    port,
+                    incoming,
+                    entry,
+                    at: self.at.offset(offset),
+                };
+                if (kind.deliver)(&delivery)? {
+                    valid |= kind.bit;
+                }
+            }
+        }
+        if self.at.is_null() {
+            return Ok(());
+        }
+        self.write_valid(valid)
+    }
+
+    fn write_valid(&self, valid: u32) -> Result<(), NtStatus> {
+        guest::write_u32(self.at.offset(attributes::VALID), valid)
+    }
+}
+
+/// Returns the entry of an attribute in a record.
+pub(super) fn entry(record: &[u8], bit: u32) -> Option<&[u8]> {
+    let mut rest = record;
+    while let Some((head, tail)) = rest.split_first_chunk::<8>() {
+        let [b0, b1, b2, b3, l0, l1, l2, l3] = *head;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let (bytes, next) = tail.split_at_checked(len)?;
+        if u32::from_le_bytes([b0, b1, b2, b3]) == bit {
+            return Some(bytes);
+        }
+        rest = next;
+    }
+    None
+}
+
+/// An allocated attribute of a received message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery<'a> {
+    /// The receiving port.
+    pub port: &'a Arc<Port>,
+    /// The message.
+    pub incoming: &'a Incoming,
+    /// The attribute's entry of the record, unchecked.
+    #[allow(dead_code, reason = "read by the first attribute that travels")]
+    pub entry: Option<&'a [u8]>,
+    /// Where the attribute is to be written.
+    pub at: UserPtr,
+}
+
+/// One attribute.
+struct Kind {
+    bit: u32,
+    /// Takes a valid attribute out of a send's buffer.
+    capture: fn(&Arc<Port>, UserPtr, &mut Sending) -> Result<(), NtStatus>,
+    /// Writes an allocated attribute of a received message; returns whether it has one.
+    deliver: fn(&Delivery<'_>) -> Result<bool, NtStatus>,
+}
+
+/// Every attribute, in the order of the buffer.
+const KINDS: &[Kind] = &[
+    Kind {
+        bit: attributes::SECURITY,
+        capture: refuse,
+        deliver: never,
+    },
+    Kind {
+        bit: attributes::VIEW,
+        capture: refuse,
+        deliver: never,
+    },
+    Kind {
+        bit: attributes::CONTEXT,
+        capture: capture_context,
+        deliver: deliver_context,
+    },
+    Kind {
+        bit: attributes::HANDLE,
+        capture: refuse,
+        deliver: never,
+    },
+    Kind {
+        bit: attributes::TOKEN,
+        capture: ignore,
+        deliver: never,
+    },
+    Kind {
+        bit: attributes::DIRECT,
+        capture: refuse,
+        deliver: never,
+    },
+    Kind {
+        bit: attributes::WORK_ON_BEHALF,
+        capture: refuse,
+        deliver: never,
+    },
+];
+
+fn refuse(_: &Arc<Port>, _: UserPtr, _: &mut Sending) -> Result<(), NtStatus> {
+    Err(NtStatus::NOT_SUPPORTED)
+}
+
+fn ignore(_: &Arc<Port>, _: UserPtr, _: &mut Sending) -> Result<(), NtStatus> {
+    Ok(())
+}
+
+fn never(_: &Delivery<'_>) -> Result<bool, NtStatus> {
+    Ok(false)
+}
+
+/// Takes the sender's cookie; the kernel knows the rest (alpc §2.5.8).
+fn capture_context(_: &Arc<Port>, at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
+    let context: AlpcContextAttr = guest::read(at, width())?;
+    sending.message_context = context.message_context.0;
+    Ok(())
+}
+
+/// Writes the cookies, the number and the ids of a message; a connection request has none (alpc#102).
+fn deliver_context(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
+    let incoming = delivery.incoming;
+    if incoming.message_type == LPC_CONNECTION_REQUEST {
+        return Ok(false);
+    }
+    let context = AlpcContextAttr {
+        port_context: Word(incoming.context),
+        message_context: Word(incoming.cookie),
+        sequence: delivery
+            .port
+            .sequence
+            .load(std::sync::atomic::Ordering::Relaxed),
+        message_id: incoming.message_id,
+        callback_id: incoming.callback_id,
+    };
+    guest::write(delivery.at, width(), &context)?;
+    Ok(true)
+}

@@ -1,0 +1,176 @@
+//! Answers by message id, as ALPC gives them (alpc §2.5.2, §2.5.3): the last word, a word that continues the conversation, or
+//! a callback.
+//!
+//! A requester that waits gets its answer in its turn word, as the classic calls do. One that does not wait gets a message in
+//! the conversation's id. The slot of its request is kept meanwhile, and whoever claims it is the only one to answer, so a
+//! second answer finds nothing, whichever process it comes from.
+
+use ntlpc_abi::{ClientId, NtStatus};
+use ntlpc_shm::slot::Kind;
+
+use super::answer::{Extra, To, call_back_at, deliver, may_answer, next_callback_id, search};
+use super::message::Outgoing;
+use super::port::Port;
+use super::queue::{Cookie, Outstanding};
+use super::send::{Expects, Waiting, post};
+use super::session::{Me, me};
+use crate::interrupt;
+
+/// A received message, as its receiver names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Message id.
+    pub id: u32,
+    /// Callback id; 0 for none.
+    pub callback_id: u32,
+    /// Who the message says sent it: chooses among several of one id, which only a damaged peer can bring about.
+    pub client_id: ClientId,
+}
+
+/// Answers a received message. `cookie` is remembered for the answer to a word that continues.
+///
+/// # Errors
+/// `INVALID_MESSAGE` if nothing is owed to that name, `REQUEST_CANCELED` if its sender does not wait any more,
+/// `PORT_DISCONNECTED`, `NO_MEMORY`.
+pub fn answer(
+    port: &Port,
+    name: Name,
+    message: &Outgoing<'_>,
+    continues: bool,
+    cookie: u64,
+) -> Result<(), NtStatus> {
+    let me = me()?;
+    let _guard = interrupt::enter();
+    let (to, target) = find_by_name(port, name)?;
+    if continues && cookie != 0 {
+        let cookie = Cookie {
+            value: cookie,
+            source: port.receives_as(&target.connection),
+        };
+        port.queue.state.lock().cookies.insert(name.id, cookie);
+    }
+    let result = if target.conversation.is_some() {
+        let expects = if continues {
+            Expects::Message
+        } else {
+            Expects::Nothing
+        };
+        answer_conversation(port, to, &target, message, expects).map(drop)
+    } else {
+        let extra = Extra {
+            continues,
+            ..Extra::default()
+        };
+        deliver(port, to, me, &target, message, &extra).map_err(|status| gone(port, name, status))
+    };
+    if result.is_err() && continues {
+        port.queue.state.lock().cookies.remove(&name.id);
+    }
+    result
+}
+
+/// Calls the sender of a received message back and begins to wait for its answer. The message is answered by this.
+///
+/// # Errors
+/// As [`answer`].
+pub fn call_back_by_name(
+    port: &Port,
+    name: Name,
+    message: &Outgoing<'_>,
+) -> Result<Waiting, NtStatus> {
+    let me = me()?;
+    let _guard = interrupt::enter();
+    let (to, target) = find_by_name(port, name)?;
+    if target.conversation.is_none() {
+        return call_back_at(port, to, me, &target, message)
+            .map_err(|status| gone(port, name, status));
+    }
+    let message = Outgoing {
+        callback_id: next_callback_id(),
+        ..*message
+    };
+    answer_conversation(port, to, &target, &message, Expects::Answer)
+}
+
+/// Answers a message whose sender does not wait, by a message.
+pub(super) fn answer_conversation(
+    port: &Port,
+    to: To,
+    target: &Outstanding,
+    message: &Outgoing<'_>,
+    expects: Expects,
+) -> Result<Waiting, NtStatus> {
+    let Me { tno, .. } = me()?;
+    let slot = target.slot();
+    let generation = target.conversation.unwrap_or_default();
+    let forget = || {
+        let mut state = port.queue.state.lock();
+        state.outstanding.remove(&(to.message_id, to.client_id));
+        state
+    };
+    if !slot.claim_conversation(generation, tno) {
+        forget().remember_cancelled(to.message_id);
+        return Err(NtStatus::REQUEST_CANCELED);
+    }
+    let direction = target.direction.opposite();
+    let path = (&target.connection, direction);
+    match post(port, path, Some(to.message_id), message, expects) {
+        Ok(waiting) => {
+            let lane = target.connection.segment.lane(target.direction);
+            lane.free(&slot, Kind::Writing, tno, None);
+            drop(forget());
+            Ok(waiting)
+        }
+        Err(status) => {
+            slot.resume_conversation(tno);
+            Err(status)
+        }
+    }
+}
+
+/// Finds what is owed to a name on `port`.
+///
+/// # Errors
+/// `INVALID_MESSAGE`, `REQUEST_CANCELED`.
+pub(super) fn find_by_name(port: &Port, name: Name) -> Result<(To, Outstanding), NtStatus> {
+    let to = |client_id| To {
+        client_id,
+        message_id: name.id,
+    };
+    let known = {
+        let state = port.queue.state.lock();
+        let mut known: Vec<(ClientId, Outstanding)> = state
+            .outstanding_of(name.id)
+            .filter(|(_, outstanding)| may_answer(port, outstanding))
+            .map(|(client, outstanding)| (client, outstanding.clone()))
+            .collect();
+        if known.is_empty() && state.is_cancelled(name.id) {
+            return Err(NtStatus::REQUEST_CANCELED);
+        }
+        if known.len() > 1 {
+            known.retain(|(client, _)| *client == name.client_id);
+        }
+        known.pop()
+    };
+    let found = known.or_else(|| {
+        let found = search(port, to(name.client_id))?;
+        may_answer(port, &found).then_some((name.client_id, found))
+    });
+    match found {
+        Some((client, target)) if target.callback_id == name.callback_id => {
+            Ok((to(client), target))
+        }
+        _ => Err(NtStatus::INVALID_MESSAGE),
+    }
+}
+
+/// The sender of a message this process has received does not wait any more.
+fn gone(port: &Port, name: Name, status: NtStatus) -> NtStatus {
+    match status {
+        NtStatus::NO_MEMORY | NtStatus::PORT_DISCONNECTED => status,
+        _ => {
+            port.queue.state.lock().remember_cancelled(name.id);
+            NtStatus::REQUEST_CANCELED
+        }
+    }
+}
