@@ -117,7 +117,9 @@ fn adopt(
         queue,
         connection: Some(connection),
     });
-    let mapped = view::map_peer(reply.client_view.as_ref(), fds.next(), &port)?;
+    // The section comes only with a view; the lifetime descriptor follows it.
+    let section = reply.client_view.as_ref().and_then(|_| fds.next());
+    let mapped = view::map_peer(reply.client_view.as_ref(), section, &port)?;
     Ok((port, mapped))
 }
 
