@@ -61,6 +61,10 @@ guest_struct! {
         exception_pointers: u64,
         fpe_code: i32,
         math_exception: MathException,
+        current_exception: u64,
+        current_exception_context: u64,
+        uncaught_exceptions: i32,
+        exception_translator: Callback,
         invalid_parameter_handler: Callback,
     }
 }

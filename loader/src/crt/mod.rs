@@ -5,6 +5,7 @@
 
 pub mod command_line;
 pub mod ctype;
+pub mod cxx;
 pub mod decimal;
 pub mod environment;
 pub mod errno;

@@ -20,7 +20,7 @@ pub use dispatch::{DispatcherContext, end_unhandled, raise, raise_from_call};
 pub use report::stack_trace;
 pub use scope::c_specific_handler;
 pub use signal::{Machine, install, install_thread, remove_thread};
-pub use unwind_ex::{continue_unwound, jump, store_jump_buffer, unwind};
+pub use unwind_ex::{continue_unwound, jump, store_jump_buffer, unwind, unwind_frames};
 
 use crate::gate::ActivationPtr;
 use ntlpc_abi::NtStatus;

@@ -46,6 +46,9 @@ pub fn unhandled(record: &Record, context: &Context) {
         };
         let _ = write!(text, ", {verb} {:#x}", record.information[1]);
     }
+    if let Some(thrown) = crate::crt::cxx::Thrown::of(record) {
+        let _ = write!(text, ", thrown: {}", thrown.shown_type());
+    }
     let names32 = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
     let names64 = [
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",

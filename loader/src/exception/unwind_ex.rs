@@ -23,6 +23,20 @@ const MAX_FRAMES: u32 = 100_000;
 ///
 /// Runs guest code: hold no lock.
 pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, value: u64) -> ! {
+    let frame = unwind_frames(start, target, target_ip, &mut record, value);
+    land(&frame, target_ip, record, value)
+}
+
+/// Runs the unwind handlers of all frames from `start` to the target as [`unwind`] does; returns the target's context.
+///
+/// Runs guest code: hold no lock.
+pub fn unwind_frames(
+    start: &Context,
+    target: u64,
+    target_ip: u64,
+    record: &mut Record,
+    value: u64,
+) -> Context {
     let mut walk = *start;
     let mut scope_index = 0;
     record.flags |= flag::UNWINDING;
@@ -44,7 +58,7 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
             None => {}
         }
         if jump_rsp.is_some_and(|rsp| walk.rsp() >= rsp) {
-            land(&walk, target_ip, record, value);
+            return walk;
         }
         let pc = walk.rip;
         let mut caller = walk;
@@ -54,7 +68,7 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
             }
             // A leaf can be the target: its frame is its stack pointer.
             if target != 0 && walk.rsp() == target {
-                land(&walk, target_ip, record, value);
+                return walk;
             }
             walk = caller;
             continue;
@@ -69,7 +83,7 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
             break;
         };
         if target != 0 && frame.establisher > target {
-            raise_bad(NtStatus::INVALID_UNWIND_TARGET, record, walk);
+            raise_bad(NtStatus::INVALID_UNWIND_TARGET, *record, walk);
         }
         let is_target = target != 0 && frame.establisher == target;
         if is_target {
@@ -96,13 +110,13 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
             let mut activation = Activation::of_context(&collided_at, scope_index);
             let mut original = walk;
             with_activation(&mut activation, || {
-                call_handler(&mut record, frame.establisher, &mut original, dispatcher)
+                call_handler(record, frame.establisher, &mut original, dispatcher)
             });
         }
         scope_index = 0;
         record.flags &= !(flag::TARGET_UNWIND | flag::COLLIDED_UNWIND);
         if is_target {
-            land(&at_frame, target_ip, record, value);
+            return at_frame;
         }
         if caller.rip == 0 || caller.rip == walk.rip && caller.rsp() <= walk.rsp() {
             break;
@@ -113,7 +127,7 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
         // An exit unwind ends the thread.
         crate::thread::exit(record.code);
     }
-    raise_bad(NtStatus::BAD_STACK, record, walk)
+    raise_bad(NtStatus::BAD_STACK, *record, walk)
 }
 
 /// Stores the registers of `context` in a `_JUMP_BUFFER`, with the frame the compiler names.

@@ -1,0 +1,303 @@
+//! The handler of frames of C++ functions: finds the `catch` block, leaves states, runs the block and continues behind it.
+//!
+//! Source: the tables as LLVM documents them (see `tables3`); Microsoft Learn, "x64 exception handling".
+//!
+//! A `catch` block is a function of its own. While it runs, the frames between the `throw` and the function still lie on
+//! the stack, but walks skip them: the block's frame leads to that of its function, with a mark that tells in which
+//! state that now is (see [`mark_of`]).
+
+use ntlpc_abi::Width;
+
+use super::catching;
+use super::tables::{Action, EMPTY, Function, Handler, Tables, Try};
+use super::tables3::Tables3;
+use super::tables4::Tables4;
+use super::throw::{CODE, Match, Thrown};
+use crate::crt::errno;
+use crate::exception::{self, Context, DispatcherContext, Record, flag};
+use crate::export::{Callback, Caller, Ptr};
+use crate::gate::{Activation, with_activation};
+use crate::teb::{self, host_area};
+use crate::{width, win_api};
+
+const CONTINUE_SEARCH: i32 = 1;
+/// Codes of unwinds that concern C++ functions of any kind: those of `catch` blocks and of `longjmp`.
+const UNWIND_CONSOLIDATE: u32 = 0x8000_0029;
+const LONGJUMP: u32 = 0x8000_0026;
+
+/// One visit of the handler.
+struct Visit {
+    function: Function,
+    record_at: u64,
+    record: Record,
+    context_at: u64,
+    /// The frame on the stack: that of the function, or of one of its `catch` blocks.
+    stack_frame: u64,
+    /// The frame of the function.
+    frame: u64,
+    /// Context of the frame.
+    place: Context,
+    state: i32,
+    /// Whether a `catch` block of this function runs for this frame.
+    is_marked: bool,
+    /// The call of the handler.
+    start: Context,
+}
+
+/// Returns the mark of a frame whose state is no longer that of its code.
+fn mark_of(state: i32) -> u32 {
+    (state + 2).cast_unsigned()
+}
+
+/// Returns the state of a marked frame.
+fn state_of(mark: u32) -> Option<i32> {
+    (mark != 0).then(|| mark.cast_signed() - 2)
+}
+
+fn visit(
+    tables: Tables,
+    record_at: u64,
+    stack_frame: u64,
+    context_at: u64,
+    dispatcher: &DispatcherContext,
+    caller: Caller,
+) -> i32 {
+    let function = Function {
+        image: dispatcher.image_base,
+        begin: Ptr::<u32>::new(dispatcher.function_entry).read(),
+        tables,
+    };
+    let code_state = function.state_at(dispatcher.control_pc);
+    let mark = state_of(dispatcher.scope_index);
+    let visit = Visit {
+        function,
+        record_at,
+        record: Record::load(record_at),
+        context_at,
+        stack_frame,
+        frame: function.own_frame(stack_frame, code_state),
+        place: Context::load(dispatcher.context_record),
+        state: mark.unwrap_or(code_state),
+        is_marked: mark.is_some(),
+        start: Context::after_call(&caller.0.get()),
+    };
+    if visit.record.flags & flag::UNWIND != 0 {
+        visit.leave(code_state);
+    } else {
+        visit.search(code_state);
+    }
+    CONTINUE_SEARCH
+}
+
+impl Visit {
+    fn concerns_everyone(&self) -> bool {
+        matches!(self.record.code, CODE | UNWIND_CONSOLIDATE | LONGJUMP)
+    }
+
+    /// Leaves all states of the frame, unless a `catch` block of it is where the unwind goes: that leaves its own.
+    fn leave(&self, code_state: i32) {
+        if self.is_marked {
+            let object = if self.record.code == UNWIND_CONSOLIDATE {
+                self.record.information[1]
+            } else {
+                0
+            };
+            catching::leave_below(self.place.rsp(), object);
+        }
+        if self.record.flags & flag::TARGET_UNWIND != 0
+            || self.function.is_synchronous() && !self.concerns_everyone()
+        {
+            return;
+        }
+        self.leave_to(self.floor(code_state));
+    }
+
+    /// The last state that belongs to something around this frame.
+    fn floor(&self, code_state: i32) -> i32 {
+        if self.is_marked && self.stack_frame == self.frame {
+            EMPTY
+        } else {
+            self.function.floor(code_state)
+        }
+    }
+
+    /// Leaves states until one that is not above `floor`; returns it.
+    fn leave_to(&self, floor: i32) -> i32 {
+        let mut state = self.state;
+        while state > floor {
+            let (around, action) = self.function.leave(state);
+            let mut activation = Activation::of_context(&self.place, mark_of(around));
+            with_activation(&mut activation, || self.act(action));
+            state = around;
+        }
+        state
+    }
+
+    fn act(&self, action: Action) {
+        let code = |rva: u32| Callback(self.function.image + u64::from(rva));
+        match action {
+            Action::None => {}
+            Action::Funclet(funclet) => {
+                code(funclet).call(&[0, self.frame]);
+            }
+            Action::Destroy { destructor, object } => {
+                code(destructor).call(&[self.frame + u64::from(object)]);
+            }
+            Action::DestroyPointed {
+                destructor,
+                pointer,
+            } => {
+                let object = Ptr::<u64>::new(self.frame + u64::from(pointer)).read();
+                code(destructor).call(&[object]);
+            }
+        }
+    }
+
+    /// Looks for a `catch` block; does not return if there is one.
+    fn search(&self, code_state: i32) {
+        let mut record_at = self.record_at;
+        let mut thrown = Thrown::of(&self.record);
+        if thrown.is_some_and(|thrown| thrown.info == 0) {
+            // `throw;`
+            record_at = catching::current_record();
+            if record_at == 0 {
+                terminate();
+            }
+            thrown = Thrown::of(&Record::load(record_at));
+        }
+        if thrown.is_none() {
+            if self.function.try_block(0).is_some() {
+                self.translate();
+            }
+            if self.function.is_synchronous() {
+                return;
+            }
+        }
+        let floor = self.floor(code_state);
+        // Blocks around a `catch` block are looked at when its function's own frame is visited.
+        for block in self
+            .function
+            .try_blocks()
+            .filter(|block| block.covers(self.state) && block.low > floor)
+        {
+            for handler in (0..block.count).filter_map(|index| self.function.handler(&block, index))
+            {
+                let found = match thrown {
+                    Some(thrown) => thrown.matching(self.function.image, &handler),
+                    None if handler.kind == 0 => Some(Match::Anything),
+                    None => None,
+                };
+                if let Some(found) = found {
+                    self.catch(&block, &handler, found, thrown, record_at);
+                }
+            }
+        }
+        if self.function.is_noexcept() && !self.is_marked {
+            terminate();
+        }
+    }
+
+    /// Gives an exception of another kind to the translator, which may throw one of C++ instead.
+    fn translate(&self) {
+        let translator = errno::thread_field::<Callback>("exception_translator").read();
+        if !translator.is_null() {
+            let pointers = [self.record_at, self.context_at];
+            translator.call(&[self.record.code.into(), pointers.as_ptr() as u64]);
+        }
+    }
+
+    /// Unwinds to the frame, runs the `catch` block and continues behind it.
+    fn catch(
+        &self,
+        block: &Try,
+        handler: &Handler,
+        found: Match,
+        thrown: Option<Thrown>,
+        record_at: u64,
+    ) -> ! {
+        if let (Match::Type(index), Some(thrown)) = (found, thrown)
+            && handler.object != 0
+        {
+            thrown.put(
+                index,
+                handler,
+                self.frame.wrapping_add_signed(handler.object.into()),
+            );
+        }
+        let object = thrown.map_or(0, |thrown| thrown.object);
+        let address = self.function.image + u64::from(handler.address);
+        let mut unwind = Record::new(UNWIND_CONSOLIDATE, 0, self.start.rip, &[0, object]);
+        let mut after =
+            exception::unwind_frames(&self.start, self.stack_frame, address, &mut unwind, 0);
+        self.leave_to(block.low);
+        catching::leave_below(after.rsp(), object);
+
+        let place = 0_u8;
+        let here = &raw const place as u64;
+        catching::enter(here, thrown, record_at, self.context_at);
+        // The exception is handled: what the block raises is none inside of it.
+        teb::write_host(host_area::RAISE_PLACE, 0);
+        let (around, _) = self.function.leave(block.low);
+        let frame_context = after;
+        let mut activation = Activation::of_context(&frame_context, mark_of(around));
+        let result = with_activation(&mut activation, || {
+            Callback(address).call(&[object, self.frame])
+        });
+        catching::leave_below(here + 1, 0);
+        after.rip = match handler.continuation_count {
+            0 => result,
+            count => handler.continuations[(result as usize).min(count as usize - 1)],
+        };
+        after.resume()
+    }
+}
+
+/// Ends the program as C++ wants it when an exception cannot be handled.
+fn terminate() -> ! {
+    crate::crt::exit::terminate();
+    // The handler may not come back, and `abort` does not.
+    crate::crt::os::fail_fast()
+}
+
+fn handle(
+    version: u32,
+    record: Ptr<u8>,
+    frame: usize,
+    context: Ptr<u8>,
+    dispatcher: Ptr<DispatcherContext>,
+    caller: Caller,
+) -> i32 {
+    if width() == Width::X86 {
+        return exception::raise_unimplemented(caller.0) as i32;
+    }
+    let dispatcher = dispatcher.read();
+    let rva = Ptr::<u32>::new(dispatcher.handler_data).read();
+    let at = dispatcher.image_base + u64::from(rva);
+    let tables = match version {
+        4 => Tables::Version4(Tables4::read(at)),
+        _ => match Tables3::read(at) {
+            Some(tables) => Tables::Version3(tables),
+            None => terminate(),
+        },
+    };
+    visit(
+        tables,
+        record.address(),
+        frame as u64,
+        context.address(),
+        &dispatcher,
+        caller,
+    )
+}
+
+win_api! {
+    /// Handles exceptions of C++ functions.
+    "vcruntime140.dll|msvcrt.dll|ucrtbase.dll" cdecl fn __CxxFrameHandler3 = "__CxxFrameHandler|__CxxFrameHandler2|__CxxFrameHandler3" (record: Ptr<u8>, frame: usize, context: Ptr<u8>, dispatcher: Ptr<DispatcherContext>, caller: Caller) -> i32 {
+        handle(3, record, frame, context, dispatcher, caller)
+    }
+
+    /// Handles exceptions of C++ functions with compressed tables.
+    "vcruntime140_1.dll|ucrtbase.dll" cdecl fn __CxxFrameHandler4(record: Ptr<u8>, frame: usize, context: Ptr<u8>, dispatcher: Ptr<DispatcherContext>, caller: Caller) -> i32 {
+        handle(4, record, frame, context, dispatcher, caller)
+    }
+}
