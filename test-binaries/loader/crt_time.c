@@ -1,6 +1,7 @@
 /* time.h of the C runtime. */
 #include "../lpctest.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/timeb.h>
 #include <time.h>
 #include <wchar.h>
