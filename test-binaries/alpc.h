@@ -203,6 +203,11 @@ typedef struct {
       (ULONG attribute_flags, ALPC_MESSAGE_ATTRIBUTES * buffer, SIZE_T size, SIZE_T * required))                       \
     X(PVOID, AlpcGetMessageAttribute, (ALPC_MESSAGE_ATTRIBUTES * buffer, ULONG attribute_flag))                        \
     X(ULONG, AlpcMaxAllowedMessageLength, (void))                                                                      \
+    X(NTSTATUS, AlpcRegisterCompletionList,                                                                            \
+      (HANDLE port, PVOID list, ULONG size, ULONG concurrency, ULONG attribute_flags))                                 \
+    X(NTSTATUS, AlpcUnregisterCompletionList, (HANDLE port))                                                           \
+    X(NTSTATUS, AlpcRundownCompletionList, (HANDLE port))                                                              \
+    X(NTSTATUS, AlpcAdjustCompletionListConcurrencyCount, (HANDLE port, ULONG concurrency))                            \
     X(BOOLEAN, AlpcRegisterCompletionListWorkerThread, (PVOID list))                                                   \
     X(BOOLEAN, AlpcUnregisterCompletionListWorkerThread, (PVOID list))                                                 \
     X(ULONG, AlpcGetOutstandingCompletionListMessageCount, (PVOID list))                                               \

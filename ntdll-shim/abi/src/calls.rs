@@ -129,6 +129,10 @@ macro_rules! for_each_call {
             AlpcInitializeMessageAttribute = alpc::alpc_initialize_message_attribute(flags: U32, buffer: Ptr, size: Size, required: Ptr) -> Status;
             AlpcGetMessageAttribute = alpc::alpc_get_message_attribute(buffer: Ptr, flag: U32) -> Ptr;
             AlpcMaxAllowedMessageLength = alpc::alpc_max_allowed_message_length() -> U32;
+            AlpcRegisterCompletionList = alpc::alpc_register_completion_list(port_handle: Handle, list: Ptr, size: U32, concurrency_count: U32, attribute_flags: U32) -> Status;
+            AlpcUnregisterCompletionList = alpc::alpc_unregister_completion_list(port_handle: Handle) -> Status;
+            AlpcRundownCompletionList = alpc::alpc_rundown_completion_list(port_handle: Handle) -> Status;
+            AlpcAdjustCompletionListConcurrencyCount = alpc::alpc_adjust_completion_list_concurrency_count(port_handle: Handle, concurrency_count: U32) -> Status;
             AlpcRegisterCompletionListWorkerThread = alpc::alpc_register_completion_list_worker_thread(list: Ptr) -> Bool;
             AlpcUnregisterCompletionListWorkerThread = alpc::alpc_unregister_completion_list_worker_thread(list: Ptr) -> Bool;
             AlpcGetOutstandingCompletionListMessageCount = alpc::alpc_get_outstanding_completion_list_message_count(list: Ptr) -> U32;

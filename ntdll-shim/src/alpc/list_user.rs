@@ -41,18 +41,24 @@ pub(crate) fn alpc_register_completion_list_worker_thread(list: UserPtr) -> Resu
 }
 
 pub(crate) fn alpc_unregister_completion_list_worker_thread(list: UserPtr) -> Result<bool, Fault> {
+    super::list::collect(list);
     let leave = |bits| {
         let state = State::from_bits(bits);
         let active = state.active.checked_sub(1)?;
         // A worker that would leave messages behind must look again (alpc#324).
         state.is_empty().then(|| State { active, ..state }.bits())
     };
-    Ok(update_u64(list.offset(STATE), leave)?.is_some())
+    let has_left = update_u64(list.offset(STATE), leave)?.is_some();
+    if has_left {
+        super::list::note_leave(list);
+    }
+    Ok(has_left)
 }
 
 pub(crate) fn alpc_get_outstanding_completion_list_message_count(
     list: UserPtr,
 ) -> Result<u32, Fault> {
+    super::list::collect(list);
     let posted = read_u32(list.offset(POST_COUNT))?;
     Ok(posted.wrapping_sub(read_u32(list.offset(RETURN_COUNT))?))
 }
@@ -70,7 +76,12 @@ pub(crate) fn alpc_get_message_from_completion_list(
     list: UserPtr,
     message_attributes: UserPtr,
 ) -> Result<UserPtr, Fault> {
-    let Some(entry) = pop(list)? else {
+    let mut entry = pop(list)?;
+    if entry.is_none() {
+        super::list::collect(list);
+        entry = pop(list)?;
+    }
+    let Some(entry) = entry else {
         return Ok(UserPtr::NULL);
     };
     let message = data_start(list)?.offset(entry as usize);
@@ -151,6 +162,7 @@ pub(crate) fn alpc_free_completion_list_message(
     update_u32(list.offset(RETURN_COUNT), |returned| {
         returned.wrapping_add(1)
     })?;
+    super::list::note_room(list);
     Ok(DONE)
 }
 

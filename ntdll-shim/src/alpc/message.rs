@@ -10,6 +10,7 @@ use crate::{guest, host};
 pub(super) const LPC_REQUEST: u16 = 1;
 pub(super) const LPC_REPLY: u16 = 2;
 pub(super) const LPC_DATAGRAM: u16 = 3;
+pub(super) const LPC_PORT_CLOSED: u16 = 5;
 pub(super) const LPC_CONNECTION_REQUEST: u16 = 10;
 pub(super) const LPC_CONNECTION_REPLY: u16 = 11;
 pub(super) const LPC_CANCELED: u16 = 12;
@@ -154,6 +155,15 @@ impl Buffer {
             length_at,
             capacity,
         })
+    }
+
+    /// Returns a buffer any message fits into.
+    pub fn unlimited(at: UserPtr) -> Buffer {
+        Buffer {
+            at,
+            length_at: UserPtr::NULL,
+            capacity: None,
+        }
     }
 
     /// Returns how many bytes beyond the header fit; negative if not even that does.

@@ -14,6 +14,7 @@
 //! | `impersonate.rs`, `sender.rs` | becoming and opening a sender |
 //! | `user.rs` | what helpers do with the caller's memory |
 //! | `attributes.rs` | AlpcInitializeMessageAttribute and its kin |
+//! | `notification.rs`, `list.rs` | completion ports and completion lists |
 //! | `list_user.rs` | the worker's side of a completion list |
 
 #![allow(clippy::too_many_arguments, reason = "the calls have NT's prototypes")]
@@ -27,9 +28,11 @@ mod disconnect;
 mod frame;
 mod impersonate;
 mod information;
+mod list;
 mod list_user;
 mod message;
 mod message_information;
+mod notification;
 mod object;
 mod port;
 mod reserve;
@@ -66,6 +69,10 @@ pub(crate) use list_user::{
     alpc_register_completion_list_worker_thread, alpc_unregister_completion_list_worker_thread,
 };
 pub(crate) use message_information::nt_alpc_query_information_message;
+pub(crate) use notification::{
+    alpc_adjust_completion_list_concurrency_count, alpc_register_completion_list,
+    alpc_rundown_completion_list, alpc_unregister_completion_list,
+};
 pub(crate) use reserve::{nt_alpc_create_resource_reserve, nt_alpc_delete_resource_reserve};
 pub(crate) use section::{nt_alpc_create_port_section, nt_alpc_delete_port_section};
 pub(crate) use security::{

@@ -196,6 +196,7 @@ impl Receive {
     fn next(&self, port: &Arc<Port>, data: &mut Data) -> Result<(), NtStatus> {
         match engine::receive_within(port, self.deadline, self.buffer.room(), data)? {
             Received::Nothing => Err(NtStatus::TIMEOUT),
+            Received::CheckRing => Err(NtStatus::ALPC_CHECK_COMPLETION_LIST),
             Received::TooLong(body_len) => self.too_long(body_len),
             Received::Message(incoming) => self.deliver(port, &incoming, data),
         }

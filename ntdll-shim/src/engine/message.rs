@@ -119,7 +119,19 @@ pub struct Incoming {
     pub cookie: u64,
 }
 
+/// A message whose sender or receiver went away (alpc §1.1).
+pub(super) const LPC_CANCELED: u16 = 12;
+
 impl Incoming {
+    /// The sender is gone: what it sent is nothing any more.
+    pub(super) fn cancel(&mut self) {
+        self.message_type = LPC_CANCELED;
+        self.flags = 0;
+        self.data_len = 0;
+        self.body_len = 0;
+        self.record.clear();
+    }
+
     /// Returns whether the sender waits for an answer or expects one.
     #[must_use]
     pub fn wants_answer(&self) -> bool {

@@ -12,12 +12,14 @@
 //! | `wait.rs` | waiting for the answer to a request |
 //! | `answer.rs` | replies, callbacks, reply-and-wait |
 //! | `converse.rs` | answers by message id, conversations without a waiting thread |
+//! | `notify.rs` | telling a program of messages nobody waits for |
 //! | `receive.rs` | taking the next message of a queue |
 
 mod adopt;
 mod answer;
 mod converse;
 mod message;
+mod notify;
 mod port;
 mod queue;
 mod receive;
@@ -30,6 +32,7 @@ pub use adopt::{adopt, adopt_by_lifetime};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
 pub use converse::{Name, answer, call_back_by_name};
 pub use message::{Data, Incoming, Outgoing, with_buffer};
+pub use notify::{Notifier, Ring};
 pub use port::{Connection, NewPort, Port};
 pub use queue::{Cookie, Outstanding, Peer, Queue};
 pub use receive::{Received, keep, receive, receive_within};

@@ -12,6 +12,7 @@ use ntlpc_shm::segment::{Direction, SELF_SOURCE, SYSTEM_SOURCE, Segment};
 use parking_lot::Mutex;
 
 use super::message::{Data, Incoming};
+use super::notify::Notifier;
 use super::port::Connection;
 use crate::interrupt;
 
@@ -144,8 +145,14 @@ impl QueueState {
         range.map(|(&(_, client), outstanding)| (client, outstanding))
     }
 
-    /// Forgets a connection that ended.
+    /// Forgets a connection that ended. Of messages from it that nobody received yet their end alone is known (alpc#201).
     pub fn forget(&mut self, source: u32) {
+        for kept in &mut self.kept {
+            if kept.incoming.source == source {
+                kept.incoming.cancel();
+                kept.data.clear();
+            }
+        }
         self.receiver.remove(source);
         self.cookies.retain(|_, cookie| cookie.source != source);
         self.outstanding
@@ -166,10 +173,18 @@ pub struct Queue {
     client_segment: Option<Segment>,
     /// Its private side; one lock for the threads of this process.
     pub state: Mutex<QueueState>,
+    /// Whom it tells of messages nobody waits for.
+    pub notifier: Arc<Notifier>,
     /// Whether a thread of this process spins for the next message.
     pub is_spinning: AtomicBool,
     /// CPU the last message was sent from; a hint.
     pub peer_cpu: AtomicU16,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.notifier.look_again();
+    }
 }
 
 static QUEUES: Mutex<Option<HashMap<u64, Weak<Queue>>>> = Mutex::new(None);
@@ -188,6 +203,7 @@ impl Queue {
             is_alpc,
             client_segment,
             state: Mutex::new(state),
+            notifier: Arc::default(),
             is_spinning: AtomicBool::new(false),
             peer_cpu: AtomicU16::new(u16::MAX),
         }

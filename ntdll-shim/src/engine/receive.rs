@@ -20,7 +20,7 @@ use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::{SERVER, Tno};
 
-use super::message::{Data, Incoming, read_data, read_record};
+use super::message::{Data, Incoming, LPC_CANCELED, read_data, read_record};
 use super::port::{Connection, Port};
 use super::queue::{Cookie, Kept, Outstanding, Queue, QueueState};
 use super::session::{Me, me, session};
@@ -31,8 +31,6 @@ use crate::{host, interrupt};
 const LPC_DATAGRAM: u16 = 3;
 const LPC_REPLY: u16 = 2;
 const LPC_PORT_CLOSED: u16 = 5;
-/// A message whose sender or receiver went away (alpc §1.1).
-const LPC_CANCELED: u16 = 12;
 
 /// How long a thread that found every receiver record taken sleeps before it looks again.
 const NO_RECORD_PAUSE: Duration = Duration::from_millis(20);
@@ -52,7 +50,7 @@ pub fn receive(
 ) -> Result<Option<Incoming>, NtStatus> {
     match receive_within(port, deadline, i64::MAX, data)? {
         Received::Message(incoming) => Ok(Some(incoming)),
-        Received::TooLong(_) | Received::Nothing => Ok(None),
+        Received::TooLong(_) | Received::CheckRing | Received::Nothing => Ok(None),
     }
 }
 
@@ -63,6 +61,8 @@ pub enum Received {
     Message(Incoming),
     /// A message with this `TotalLength` less the header, more than there is room for. It is the next one received.
     TooLong(u16),
+    /// The completion list has messages that not enough workers look for.
+    CheckRing,
     /// The deadline passed.
     Nothing,
 }
@@ -80,13 +80,20 @@ pub fn receive_within(
 ) -> Result<Received, NtStatus> {
     let me = me()?;
     let queue = &port.queue;
-    let wanted = Wanted {
-        source: own_source(port),
-        room,
-    };
     interrupt::assert_open();
     let mut was_chosen = false;
     loop {
+        let wanted = Wanted {
+            source: own_source(port),
+            room,
+            is_kept: queue.notifier.has_ring(),
+        };
+        if wanted.is_kept {
+            queue.notifier.collect(queue);
+            if queue.notifier.must_check_ring() {
+                return Ok(Received::CheckRing);
+            }
+        }
         // Step 1.
         match take(queue, me, wanted, data)? {
             Received::Nothing => {}
@@ -124,6 +131,8 @@ struct Wanted {
     source: Option<u32>,
     /// Most bytes.
     room: i64,
+    /// Only what was taken over already: the notifier takes what is new.
+    is_kept: bool,
 }
 
 /// Returns the source an ALPC server communication port receives from alone (alpc §2.5.3).
@@ -185,7 +194,11 @@ fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
         std::thread::sleep(NO_RECORD_PAUSE);
         return false;
     };
-    if queue.inbox.sources().is_empty() {
+    let has_kept = {
+        let _guard = interrupt::enter();
+        !queue.state.lock().kept.is_empty()
+    };
+    if queue.inbox.sources().is_empty() && !has_kept {
         loop {
             match queue.inbox.wait(record, deadline) {
                 Woken::Look if !queue.inbox.is_chosen(record) => continue,
@@ -222,18 +235,47 @@ struct Claimed {
 }
 
 fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Received, NtStatus> {
+    {
+        let _guard = interrupt::enter();
+        let taken = take_kept(&mut queue.state.lock(), wanted, data);
+        if taken.is_some() || wanted.is_kept {
+            settle_signal(queue);
+            return Ok(taken.unwrap_or(Received::Nothing));
+        }
+    }
+    let Some(incoming) = take_from_inbox(queue, me, wanted.source, data)? else {
+        return Ok(Received::Nothing);
+    };
+    if i64::from(incoming.body_len) > wanted.room {
+        let body_len = incoming.body_len;
+        keep(queue, incoming, std::mem::take(data));
+        return Ok(Received::TooLong(body_len));
+    }
+    Ok(Received::Message(incoming))
+}
+
+/// Takes the next message that is still in shared memory: for the notifier, which keeps it for receivers.
+pub(super) fn take_new(
+    queue: &Queue,
+    me: Me,
+    data: &mut Data,
+) -> Result<Option<Incoming>, NtStatus> {
+    take_from_inbox(queue, me, None, data)
+}
+
+fn take_from_inbox(
+    queue: &Queue,
+    me: Me,
+    source: Option<u32>,
+    data: &mut Data,
+) -> Result<Option<Incoming>, NtStatus> {
     loop {
         let _guard = interrupt::enter();
         let mut state = queue.state.lock();
-        if let Some(received) = take_kept(&mut state, wanted, data) {
-            drop(state);
-            settle_signal(queue);
-            return Ok(received);
-        }
-        let found = match wanted.source {
+        let found = match source {
             Some(source) => match state.receiver.take_from(&queue.inbox, me.tno, source) {
                 Some(taken) => Found::Message(taken),
-                None => return Ok(Received::Nothing),
+                None => return Ok(None),
             },
             None => state.receiver.take(&queue.inbox, me.tno),
         };
@@ -242,7 +284,7 @@ fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Receiv
             Found::Nothing => {
                 drop(state);
                 settle_signal(queue);
-                return Ok(Received::Nothing);
+                return Ok(None);
             }
             Found::Unknown(source) => {
                 drop(state);
@@ -266,13 +308,8 @@ fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Receiv
             continue;
         };
         queue.peer_cpu.store(taken.header.cpu, Relaxed);
-        if i64::from(incoming.body_len) > wanted.room {
-            let body_len = incoming.body_len;
-            keep(queue, incoming, std::mem::take(data));
-            return Ok(Received::TooLong(body_len));
-        }
         settle_signal(queue);
-        return Ok(Received::Message(incoming));
+        return Ok(Some(incoming));
     }
 }
 

@@ -1,0 +1,330 @@
+//! Telling a program of messages that nobody waits for (alpc §2.8, §2.17, §3.6).
+//!
+//! A port with an I/O completion port or a completion list has a notifier. It takes messages over for the process as they
+//! come: into the list, or, what does not belong there, into [`QueueState::kept`](super::queue::QueueState), where
+//! receivers look first; then it posts packets. Whoever looks for messages may do that ([`Notifier::collect`]); a thread
+//! of the notifier does it when nobody else does:
+//!
+//! 1. While the list's workers are awake it rests: they collect for themselves, and senders wake nobody.
+//! 2. Else it sleeps in the inbox as any receiver, and collects when it is chosen.
+//! 3. It ends with the queue.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ntlpc_abi::NtStatus;
+use parking_lot::{Condvar, Mutex};
+
+use super::message::{Data, Incoming};
+use super::queue::{Kept, Queue};
+use super::receive::{keep, take_new};
+use super::session::{Me, me};
+use crate::host::{self, CompletionPacket, CompletionPort};
+use crate::interrupt;
+
+/// Messages taken over for receivers before more are left in shared memory.
+const MANY_KEPT: usize = 512;
+/// How long the thread sleeps if every receiver record is taken.
+const NO_RECORD_PAUSE: Duration = Duration::from_millis(20);
+
+/// A completion list as the engine sees it.
+pub trait Ring: Send + Sync + std::fmt::Debug {
+    /// Returns whether a message of this type belongs into the list.
+    fn takes(&self, incoming: &Incoming) -> bool;
+    /// Copies a message into the list; returns whether there was room.
+    fn put(&self, incoming: &Incoming, data: &[u8]) -> bool;
+    /// Returns whether enough workers are awake to find what is put in.
+    fn is_attended(&self) -> bool;
+    /// Returns whether nothing is in the list.
+    fn is_empty(&self) -> bool;
+}
+
+/// Whom a port tells of its messages.
+#[derive(Clone, Debug, Default)]
+struct Targets {
+    completion: Option<(Arc<dyn CompletionPort>, u64)>,
+    ring: Option<Arc<dyn Ring>>,
+}
+
+/// The notifier of a queue.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    targets: Mutex<Targets>,
+    /// Held by whoever collects, so that order is kept.
+    collecting: Mutex<()>,
+    /// Counts what may change the thread's mind.
+    changes: Mutex<u64>,
+    changed: Condvar,
+    has_thread: AtomicBool,
+    /// Whether the thread sleeps in the inbox.
+    is_asleep: AtomicBool,
+}
+
+/// What a collection found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Collected {
+    into_ring: u32,
+    kept: u32,
+    /// More is there than could be taken.
+    has_more: bool,
+}
+
+impl Notifier {
+    fn targets(&self) -> Targets {
+        let _guard = interrupt::enter();
+        self.targets.lock().clone()
+    }
+
+    /// Posts packets with `key` to a completion port from now on.
+    ///
+    /// # Errors
+    /// `PORT_ALREADY_SET`; what the host answers when no thread can be made.
+    pub fn set_completion_port(
+        &self,
+        queue: &Arc<Queue>,
+        port: Arc<dyn CompletionPort>,
+        key: u64,
+    ) -> Result<(), NtStatus> {
+        {
+            let _guard = interrupt::enter();
+            let mut targets = self.targets.lock();
+            if targets.completion.is_some() {
+                return Err(NtStatus::PORT_ALREADY_SET);
+            }
+            targets.completion = Some((port, key));
+        }
+        let started = self.start_thread(queue);
+        if started.is_err() {
+            let _guard = interrupt::enter();
+            self.targets.lock().completion = None;
+        }
+        started
+    }
+
+    /// Puts messages into a completion list from now on.
+    ///
+    /// # Errors
+    /// `PORT_ALREADY_HAS_COMPLETION_LIST`.
+    pub fn set_ring(&self, ring: Arc<dyn Ring>) -> Result<(), NtStatus> {
+        {
+            let _guard = interrupt::enter();
+            let mut targets = self.targets.lock();
+            if targets.ring.is_some() {
+                return Err(NtStatus::PORT_ALREADY_HAS_COMPLETION_LIST);
+            }
+            targets.ring = Some(ring);
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    /// Ends the use of a completion list.
+    pub fn clear_ring(&self) {
+        {
+            let _guard = interrupt::enter();
+            self.targets.lock().ring = None;
+        }
+        self.look_again();
+    }
+
+    /// Returns whether messages are taken over before receivers see them.
+    #[must_use]
+    pub fn has_ring(&self) -> bool {
+        let _guard = interrupt::enter();
+        self.targets.lock().ring.is_some()
+    }
+
+    /// Returns whether the list has messages that not enough workers look for.
+    #[must_use]
+    pub fn must_check_ring(&self) -> bool {
+        self.targets()
+            .ring
+            .is_some_and(|ring| !ring.is_empty() && !ring.is_attended())
+    }
+
+    /// Something changed: a worker left, room was made, the queue ended.
+    pub fn look_again(&self) {
+        let _guard = interrupt::enter();
+        *self.changes.lock() += 1;
+        self.changed.notify_all();
+    }
+
+    /// Takes over what came. Does nothing if another thread is at it.
+    pub fn collect(&self, queue: &Queue) {
+        let targets = self.targets();
+        let collected = self.collect_for(queue, &targets);
+        Notifier::tell(&targets, collected);
+    }
+
+    /// Returns whether a receiver is blocked that is not this notifier.
+    fn has_receiver(&self, queue: &Queue) -> bool {
+        let own = usize::from(self.is_asleep.load(SeqCst));
+        queue.inbox.has_sleepers() && queue.inbox.sleepers().len() > own
+    }
+
+    fn collect_for(&self, queue: &Queue, targets: &Targets) -> Collected {
+        let mut collected = Collected::default();
+        let _guard = interrupt::enter();
+        let Some(_collecting) = self.collecting.try_lock() else {
+            return collected;
+        };
+        let Ok(me) = me() else {
+            return collected;
+        };
+        if let Some(ring) = &targets.ring
+            && !put_kept(queue, ring.as_ref(), &mut collected)
+        {
+            collected.has_more = true;
+            return collected;
+        }
+        let mut data = Data::new();
+        loop {
+            if queue.state.lock().kept.len() >= MANY_KEPT {
+                collected.has_more = true;
+                break;
+            }
+            let Ok(Some(incoming)) = take_new(queue, me, &mut data) else {
+                break;
+            };
+            let is_for_ring = |ring: &&Arc<dyn Ring>| ring.takes(&incoming);
+            match targets.ring.as_ref().filter(is_for_ring) {
+                Some(ring) if ring.put(&incoming, &data) => collected.into_ring += 1,
+                Some(_) => {
+                    keep(queue, incoming, std::mem::take(&mut data));
+                    collected.has_more = true;
+                    break;
+                }
+                None => {
+                    // A blocked receiver comes first (alpc §3.6).
+                    if !self.has_receiver(queue) {
+                        collected.kept += 1;
+                    }
+                    keep(queue, incoming, std::mem::take(&mut data));
+                }
+            }
+        }
+        collected
+    }
+
+    /// Posts packets for what a collection found.
+    fn tell(targets: &Targets, collected: Collected) {
+        let Some((port, key)) = &targets.completion else {
+            return;
+        };
+        let packet = |status| CompletionPacket {
+            key: *key,
+            context: 0,
+            status,
+            information: 0,
+        };
+        let is_attended = |ring: &Arc<dyn Ring>| ring.is_attended();
+        let for_ring = match &targets.ring {
+            Some(ring) if is_attended(ring) => 0,
+            _ => collected.into_ring.min(1),
+        };
+        let packets =
+            std::iter::repeat_n(NtStatus::ALPC_CHECK_COMPLETION_LIST, for_ring as usize).chain(
+                std::iter::repeat_n(NtStatus::SUCCESS, collected.kept as usize),
+            );
+        for status in packets {
+            if let Err(status) = port.post(packet(status)) {
+                log::debug!("a packet for a port's message was lost: {status}");
+            }
+        }
+    }
+
+    fn start_thread(&self, queue: &Arc<Queue>) -> Result<(), NtStatus> {
+        if self.has_thread.swap(true, SeqCst) {
+            return Ok(());
+        }
+        let weak = Arc::downgrade(queue);
+        let started = host::current().start_thread(Box::new(move || run(&weak)));
+        if started.is_err() {
+            self.has_thread.store(false, SeqCst);
+        }
+        started
+    }
+
+    /// Step 1: waits until something changed since `seen`.
+    fn rest(&self, seen: u64) {
+        let mut changes = self.changes.lock();
+        while *changes == seen {
+            self.changed.wait(&mut changes);
+        }
+    }
+}
+
+/// Puts kept messages into the list, oldest first; returns whether all of them that belong there fit.
+fn put_kept(queue: &Queue, ring: &dyn Ring, collected: &mut Collected) -> bool {
+    loop {
+        let next = {
+            let mut state = queue.state.lock();
+            let at = state
+                .kept
+                .iter()
+                .position(|kept| ring.takes(&kept.incoming));
+            at.and_then(|at| Some((at, state.kept.remove(at)?)))
+        };
+        let Some((at, Kept { incoming, data })) = next else {
+            return true;
+        };
+        if !ring.put(&incoming, &data) {
+            let mut state = queue.state.lock();
+            let at = at.min(state.kept.len());
+            state.kept.insert(at, Kept { incoming, data });
+            return false;
+        }
+        collected.into_ring += 1;
+    }
+}
+
+/// Body of the thread.
+fn run(queue: &Weak<Queue>) {
+    let Ok(me) = me() else {
+        log::warn!("no packets will tell of a port's messages: the server is gone");
+        return;
+    };
+    // Step 3: the queue is let go of between two looks.
+    while let Some(queue) = queue.upgrade() {
+        let notifier = &queue.notifier;
+        let seen = *notifier.changes.lock();
+        let targets = notifier.targets();
+        let is_attended = targets.ring.as_ref().is_some_and(|ring| ring.is_attended());
+        let has_more = if is_attended {
+            true
+        } else {
+            let collected = notifier.collect_for(&queue, &targets);
+            Notifier::tell(&targets, collected);
+            collected.has_more
+        };
+        if queue.is_ended() {
+            return;
+        }
+        if has_more {
+            let notifier = Arc::clone(notifier);
+            drop(queue);
+            notifier.rest(seen);
+            continue;
+        }
+        sleep(queue, me, seen);
+    }
+}
+
+/// Step 2: sleeps in the inbox until somebody rings, unless something came since.
+fn sleep(queue: Arc<Queue>, me: Me, seen: u64) {
+    let (inbox, notifier) = (queue.inbox.clone(), Arc::clone(&queue.notifier));
+    let Some(record) = inbox.arm(me.tno) else {
+        std::thread::sleep(NO_RECORD_PAUSE);
+        return;
+    };
+    notifier.is_asleep.store(true, SeqCst);
+    let is_settled = *notifier.changes.lock() == seen && !queue.is_ended();
+    // While this thread sleeps it keeps no queue alive; one that goes is closed by the server, which wakes everybody.
+    drop(queue);
+    if is_settled && inbox.sources().is_empty() {
+        let _ = inbox.wait(record, None);
+    }
+    notifier.is_asleep.store(false, SeqCst);
+    inbox.disarm(record);
+}
