@@ -24,7 +24,8 @@ need() {
 }
 
 need_mingw() {
-    need make make x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc gcc-mingw-w64-i686
+    need make make x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc gcc-mingw-w64-i686 \
+        x86_64-w64-mingw32-g++ g++-mingw-w64-x86-64 i686-w64-mingw32-g++ g++-mingw-w64-i686 clang clang
 }
 
 need_rust() {

@@ -166,11 +166,11 @@ impl Visit {
             thrown = Thrown::of(&Record::load(record_at));
         }
         if thrown.is_none() {
-            if self.function.try_block(0).is_some() {
-                self.translate();
-            }
             if self.function.is_synchronous() {
                 return;
+            }
+            if self.function.try_block(0).is_some() {
+                self.translate();
             }
         }
         let floor = self.floor(code_state);

@@ -1,0 +1,32 @@
+/* What msvc.c tests of msvc.cpp, which another compiler builds. */
+#ifndef MSVC_H
+#define MSVC_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Notes a letter. */
+void trail(char letter);
+
+int by_reference(void);
+int by_value(void);
+int by_virtual_base(void);
+int by_pointer(void);
+int first_match(int kind);
+int rethrown(void);
+int thrown_in_catch(void);
+int caught_in_catch(void);
+int in_a_loop(int count);
+int rethrown_through(int depth);
+int from_callback(void (*callback)(void));
+void throw_number(int number);
+int excepted(void (*callback)(void));
+int casts(void);
+int uncaught(int number);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
