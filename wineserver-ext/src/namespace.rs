@@ -2,13 +2,21 @@
 //!
 //! Rules: lpc §3.8. A name is a path of UTF-16 components separated by `\`, absolute or relative to a directory object.
 
+mod furnish;
+#[cfg(test)]
+mod tests;
+mod walk;
+
 use std::collections::{BTreeMap, HashMap};
 
 use ntlpc_abi::NtStatus;
 
+pub use furnish::RootPolicy;
+use walk::{Last, Walked, fold};
+
 use crate::security::{
-    AccessMask, DIRECTORY_CREATE_OBJECT, DIRECTORY_CREATE_SUBDIRECTORY, DIRECTORY_MAPPING, Dacl,
-    SecurityDescriptor, Sid, Token,
+    DIRECTORY_CREATE_OBJECT, DIRECTORY_CREATE_SUBDIRECTORY, DIRECTORY_MAPPING,
+    SecurityDescriptor, Token,
 };
 
 /// Identifies an object in the name space; the same number names it in requests.
@@ -18,8 +26,6 @@ pub type ObjectId = u64;
 pub const CASE_INSENSITIVE: u32 = 0x40;
 
 const SEPARATOR: u16 = b'\\' as u16;
-/// Symbolic links followed before a path counts as circular (lpc §3.8).
-const MAX_LINKS: u32 = 30;
 
 /// Type of a named object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,104 +109,7 @@ pub struct NameSpace {
     next_id: ObjectId,
 }
 
-/// Who may create objects directly in `\`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RootPolicy {
-    /// Everybody; the public test programs create `\MyPort` and the like.
-    #[default]
-    Everyone,
-    /// Administrators, as on Windows.
-    Administrators,
-}
-
 impl NameSpace {
-    /// Makes a name space with the directories a console program finds.
-    #[must_use]
-    pub fn new(policy: RootPolicy) -> NameSpace {
-        const ALL: AccessMask = 0x000F_000F;
-        const READ: AccessMask = 0x0002_0003;
-        let open = SecurityDescriptor {
-            owner: None,
-            dacl: Some(Dacl::allowing(ALL, &[Sid::everyone()])),
-        };
-        let closed = SecurityDescriptor {
-            owner: Some(Sid::administrators()),
-            dacl: Some(Dacl(
-                [
-                    Dacl::allowing(ALL, &[Sid::administrators(), Sid::local_system()]),
-                    Dacl::allowing(READ, &[Sid::everyone()]),
-                ]
-                .into_iter()
-                .flat_map(|dacl| dacl.0)
-                .collect(),
-            )),
-        };
-        let root_security = match policy {
-            RootPolicy::Everyone => open.clone(),
-            RootPolicy::Administrators => closed.clone(),
-        };
-        const ROOT: ObjectId = 1;
-        let root = Node {
-            kind: ObjectKind::Directory,
-            security: root_security,
-            parent: None,
-            content: Content::Directory(BTreeMap::new()),
-        };
-        let mut space = NameSpace {
-            nodes: HashMap::from([(ROOT, root)]),
-            root: ROOT,
-            next_id: ROOT + 1,
-        };
-        for path in [
-            r"\RPC Control",
-            r"\BaseNamedObjects",
-            r"\??",
-            r"\GLOBAL??",
-            r"\Windows",
-            r"\Sessions",
-        ] {
-            space.furnish(path, ObjectKind::Directory, open.clone(), None);
-        }
-        for path in [
-            r"\Security",
-            r"\KernelObjects",
-            r"\ObjectTypes",
-            r"\Device",
-            r"\KnownDlls",
-        ] {
-            space.furnish(path, ObjectKind::Directory, closed.clone(), None);
-        }
-        for path in [
-            r"\Sessions\BNOLINKS",
-            r"\Sessions\0",
-            r"\Sessions\1",
-            r"\Sessions\1\BaseNamedObjects",
-        ] {
-            space.furnish(path, ObjectKind::Directory, open.clone(), None);
-        }
-        for (path, target) in [
-            (r"\DosDevices", r"\??"),
-            (r"\Sessions\0\BaseNamedObjects", r"\BaseNamedObjects"),
-            (r"\Sessions\BNOLINKS\0", r"\BaseNamedObjects"),
-            (r"\Sessions\BNOLINKS\1", r"\Sessions\1\BaseNamedObjects"),
-            (r"\BaseNamedObjects\Global", r"\BaseNamedObjects"),
-            (r"\BaseNamedObjects\Local", r"\BaseNamedObjects"),
-            (r"\BaseNamedObjects\Session", r"\Sessions\BNOLINKS"),
-            (r"\Sessions\1\BaseNamedObjects\Global", r"\BaseNamedObjects"),
-            (
-                r"\Sessions\1\BaseNamedObjects\Local",
-                r"\Sessions\1\BaseNamedObjects",
-            ),
-            (
-                r"\Sessions\1\BaseNamedObjects\Session",
-                r"\Sessions\BNOLINKS",
-            ),
-        ] {
-            space.furnish(path, ObjectKind::SymbolicLink, open.clone(), Some(target));
-        }
-        space
-    }
-
     /// Returns a fresh object id, for objects without a name as well.
     pub fn allocate_id(&mut self) -> ObjectId {
         let id = self.next_id;
@@ -426,140 +335,4 @@ impl NameSpace {
             self.nodes.insert(id, node);
         }
     }
-
-    fn walk(
-        &self,
-        path: &[u16],
-        root: Option<ObjectId>,
-        attributes: u32,
-        last: Last,
-    ) -> Result<Walked, NtStatus> {
-        if path.is_empty() {
-            return match root {
-                Some(root) => Ok(Walked::Object(root)),
-                None => Err(NtStatus::OBJECT_NAME_INVALID),
-            };
-        }
-        let is_absolute = path[0] == SEPARATOR;
-        let start = match root {
-            None if is_absolute => self.root,
-            Some(root) if !is_absolute => root,
-            _ => return Err(NtStatus::OBJECT_PATH_SYNTAX_BAD),
-        };
-        let is_folded = attributes & CASE_INSENSITIVE != 0;
-        let mut links = 0;
-        let mut at = start;
-        let mut rest = if is_absolute {
-            path[1..].to_vec()
-        } else {
-            path.to_vec()
-        };
-        while !rest.is_empty() {
-            let end = rest.iter().position(|&unit| unit == SEPARATOR);
-            let component = rest[..end.unwrap_or(rest.len())].to_vec();
-            let remainder = end.map(|end| rest[end + 1..].to_vec());
-            if component.is_empty() || remainder.as_ref().is_some_and(Vec::is_empty) {
-                return Err(NtStatus::OBJECT_PATH_SYNTAX_BAD);
-            }
-            let node = self.nodes.get(&at).ok_or(NtStatus::OBJECT_PATH_NOT_FOUND)?;
-            let Content::Directory(entries) = &node.content else {
-                return Err(NtStatus::OBJECT_TYPE_MISMATCH);
-            };
-            let Some(next) = lookup(entries, &component, is_folded) else {
-                return match remainder {
-                    Some(_) => Err(NtStatus::OBJECT_PATH_NOT_FOUND),
-                    None => Ok(Walked::Free(Place {
-                        directory: at,
-                        leaf: component,
-                    })),
-                };
-            };
-            let is_last = remainder.is_none();
-            match &self
-                .nodes
-                .get(&next)
-                .ok_or(NtStatus::OBJECT_PATH_NOT_FOUND)?
-                .content
-            {
-                Content::Link(target) if !is_last || last == Last::Follow => {
-                    links += 1;
-                    if links > MAX_LINKS || target.first() != Some(&SEPARATOR) {
-                        return Err(NtStatus::OBJECT_NAME_INVALID);
-                    }
-                    at = self.root;
-                    let mut resolved = target[1..].to_vec();
-                    if let Some(remainder) = remainder {
-                        resolved.push(SEPARATOR);
-                        resolved.extend_from_slice(&remainder);
-                    }
-                    rest = resolved;
-                }
-                _ => {
-                    at = next;
-                    rest = remainder.unwrap_or_default();
-                }
-            }
-        }
-        Ok(Walked::Object(at))
-    }
-
-    fn furnish(
-        &mut self,
-        path: &str,
-        kind: ObjectKind,
-        security: SecurityDescriptor,
-        target: Option<&str>,
-    ) {
-        let path: Vec<u16> = path.encode_utf16().collect();
-        let id = self.allocate_id();
-        if let Ok(Walked::Free(place)) = self.walk(&path, None, 0, Last::Keep) {
-            match target {
-                Some(target) => {
-                    self.insert_link(place, id, target.encode_utf16().collect(), security)
-                }
-                None => self.insert(place, id, kind, security),
-            }
-        }
-    }
 }
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    Follow,
-    Keep,
-}
-
-enum Walked {
-    Object(ObjectId),
-    Free(Place),
-}
-
-fn lookup(
-    entries: &BTreeMap<Vec<u16>, BTreeMap<Vec<u16>, ObjectId>>,
-    name: &[u16],
-    is_folded: bool,
-) -> Option<ObjectId> {
-    let same = entries.get(&fold(name))?;
-    match same.get(name) {
-        None if is_folded => same.values().next().copied(),
-        exact => exact.copied(),
-    }
-}
-
-/// Folds case one code unit at a time, as NT compares names.
-fn fold(name: &[u16]) -> Vec<u16> {
-    name.iter()
-        .map(|&unit| {
-            let mut upper = char::from_u32(u32::from(unit))
-                .into_iter()
-                .flat_map(char::to_uppercase);
-            match (upper.next(), upper.next()) {
-                (Some(single), None) => u16::try_from(u32::from(single)).unwrap_or(unit),
-                _ => unit,
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests;
