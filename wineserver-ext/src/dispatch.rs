@@ -144,6 +144,12 @@ impl State {
             Port::Disconnect(request) => {
                 encode::<port::Disconnect>(self.disconnect(caller, request))
             }
+            Port::QuerySender(request) => {
+                encode::<port::QuerySender>(self.query_sender(caller, request))
+            }
+            Port::QueryBlocked(request) => {
+                encode::<port::QueryBlocked>(self.query_blocked(request))
+            }
             Port::PostCanceled(request) => {
                 encode::<port::PostCanceled>(self.post_canceled(caller, request))
             }

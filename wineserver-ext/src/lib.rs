@@ -38,6 +38,7 @@ mod process;
 mod request_data;
 mod rundown;
 pub mod security;
+mod sender;
 pub mod server;
 mod sources;
 mod state;

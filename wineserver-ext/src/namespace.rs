@@ -15,8 +15,8 @@ pub use furnish::RootPolicy;
 use walk::{Last, Walked, fold};
 
 use crate::security::{
-    DIRECTORY_CREATE_OBJECT, DIRECTORY_CREATE_SUBDIRECTORY, DIRECTORY_MAPPING,
-    SecurityDescriptor, Token,
+    DIRECTORY_CREATE_OBJECT, DIRECTORY_CREATE_SUBDIRECTORY, DIRECTORY_MAPPING, SecurityDescriptor,
+    Token,
 };
 
 /// Identifies an object in the name space; the same number names it in requests.

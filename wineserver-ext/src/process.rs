@@ -176,6 +176,7 @@ impl State {
             create_time,
             terminate_ports: Vec::new(),
             token: None,
+            token_number: 0,
             pidfd: None,
         };
         let tno = self.threads.register(thread)?;
@@ -212,8 +213,10 @@ impl State {
             [] => None,
             bytes => Some(Token::parse(bytes, credentials)?),
         };
+        self.next_token += 1;
         if let Some(thread) = self.threads.get_mut(request.tno) {
             thread.token = token;
+            thread.token_number = self.next_token;
         }
         answer(SetThreadTokenReply {})
     }

@@ -8,16 +8,19 @@ use ntlpc_proto::port::{
     ReadDataReply, Target, WriteData, WriteDataReply,
 };
 use ntlpc_proto::sys::{read_process, write_process};
-use ntlpc_shm::Tno;
 use ntlpc_shm::segment::{Direction, SELF_SOURCE, Segment};
-use ntlpc_shm::slot::{Header, Kind, NO_IMPERSONATE, Slot};
+use ntlpc_shm::slot::{CONTINUES, Header, Kind, NO_IMPERSONATE, Slot};
 use ntlpc_shm::turn::Phase;
+use ntlpc_shm::{SERVER, Tno};
 
 use crate::answer::{Outcome, answer};
 use crate::namespace::ObjectId;
 use crate::port::{Lingering, Role, Source};
 use crate::process::ProcessNo;
 use crate::state::State;
+
+/// `ALPC_PORTFLG_ALLOW_IMPERSONATION` of the client's port.
+const ALPC_ALLOW_IMPERSONATION: u32 = 0x1_0000;
 
 /// A data block of a waiting client, as its captured message names it.
 struct Block {
@@ -30,19 +33,32 @@ impl State {
     /// Checks an impersonation and returns the client's token.
     pub fn impersonate(&mut self, caller: ProcessNo, request: Impersonate) -> Outcome<Impersonate> {
         let port = self.held_port(caller, request.port)?;
-        let id = port.connection().filter(|_| port.kind == PortKind::Server);
-        let id = id.ok_or(NtStatus::INVALID_PORT_HANDLE)?;
         let client = self
             .threads
             .by_client_id(request.target.pid, request.target.tid)?;
-        let connection = self
-            .connections
-            .get(&id)
-            .filter(|connection| connection.client_port.is_some());
-        let connection = connection.ok_or(NtStatus::PORT_DISCONNECTED)?;
-        let mismatch = NtStatus::REPLY_MESSAGE_MISMATCH;
+        // ALPC takes the connection port, too, and has one refusal (alpc#277).
+        let is_alpc = port.is_alpc;
+        let (connection, mismatch) = if is_alpc {
+            let source = request.target.source;
+            let connection = self.received_from(caller, request.port, source);
+            let denied = NtStatus::ACCESS_DENIED;
+            (connection.map_err(|_| denied)?, denied)
+        } else {
+            let id = port.connection().filter(|_| port.kind == PortKind::Server);
+            let id = id.ok_or(NtStatus::INVALID_PORT_HANDLE)?;
+            let connection = self.connections.get(&id);
+            let connection = connection.ok_or(NtStatus::PORT_DISCONNECTED)?;
+            (connection, NtStatus::REPLY_MESSAGE_MISMATCH)
+        };
+        if connection.client_port.is_none() {
+            return Err(NtStatus::PORT_DISCONNECTED);
+        }
         if request.target.source != connection.source {
             return Err(mismatch);
+        }
+        let flags = connection.segment.attributes(Direction::ToClient).flags;
+        if is_alpc && connection.is_alpc && flags & ALPC_ALLOW_IMPERSONATION == 0 {
+            return Err(NtStatus::ACCESS_DENIED);
         }
         let header = waiting_header(
             &connection.segment,
@@ -254,10 +270,12 @@ fn waiting_header<T>(
     let lane = segment.lane(direction);
     let slot = lane.slot(target.slot)?;
     let (state, turn, header) = (slot.state(), slot.turn(), slot.header());
-    let is_waiting = matches!(turn.phase, Phase::Wait | Phase::Armed)
-        && turn.who == target.message_id
-        && state.kind == Kind::Held
-        && header.sender == client;
+    let waits = matches!(turn.phase, Phase::Wait | Phase::Armed) && turn.who == target.message_id;
+    // Or its message stands for a conversation, and the thread does not wait.
+    let continues = header.flags & CONTINUES != 0
+        && state.owner == SERVER
+        && header.message_id == target.message_id;
+    let is_waiting = (waits || continues) && state.kind == Kind::Held && header.sender == client;
     (is_waiting && target.message_id != 0).then(|| (header, read(slot)))
 }
 

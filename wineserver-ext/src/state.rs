@@ -34,6 +34,8 @@ pub struct State {
     pub(crate) lifetimes: HashMap<u32, Lifetime>,
     pub(crate) bundles: HashMap<u64, Bundle>,
     pub(crate) next_bundle: u64,
+    /// Number of the token a thread took on last.
+    pub(crate) next_token: u64,
     /// Processes that hung up and should die before the given moment.
     pub(crate) dying: Vec<(ProcessNo, Instant)>,
     /// Lifetime pipes that hung up unannounced: their process may be dying, and its threads' notices come first.
@@ -76,6 +78,7 @@ impl State {
             lifetimes: HashMap::new(),
             bundles: HashMap::new(),
             next_bundle: 0,
+            next_token: 0,
             dying: Vec::new(),
             fading: Vec::new(),
             next_process: 1,

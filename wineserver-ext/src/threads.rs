@@ -35,6 +35,8 @@ pub struct Thread {
     pub terminate_ports: Vec<ObjectId>,
     /// Impersonation token.
     pub token: Option<Token>,
+    /// Number of that token among all that threads took on.
+    pub token_number: u64,
     /// Reports the thread's death where the host cannot.
     pub pidfd: Option<OwnedFd>,
 }
@@ -175,6 +177,7 @@ mod tests {
             create_time: 7,
             terminate_ports: Vec::new(),
             token: None,
+            token_number: 0,
             pidfd: None,
         }
     }

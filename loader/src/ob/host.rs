@@ -372,10 +372,55 @@ impl Host for Standalone {
         token::effective().to_bytes()
     }
 
+    fn thread_id(&self, handle: Handle) -> Result<ClientId, NtStatus> {
+        /// `THREAD_QUERY_LIMITED_INFORMATION`; the full right includes it.
+        const QUERY_LIMITED: u32 = 0x800;
+        const QUERY: u32 = 0x40;
+        let thread = lookup::<thread::Thread>(handle, QUERY_LIMITED)
+            .or_else(|_| lookup::<thread::Thread>(handle, QUERY))?;
+        Ok(ClientId {
+            process: thread.pid,
+            thread: thread.tid.load(Ordering::Acquire),
+        })
+    }
+
+    fn open_process(
+        &self,
+        process: u32,
+        access: u32,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus> {
+        insert_opened(process::open(process)?, access, is_inheritable)
+    }
+
+    fn open_thread(
+        &self,
+        thread: ClientId,
+        access: u32,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus> {
+        let object = if thread.process == std::process::id() {
+            thread::open(thread.thread)?
+        } else {
+            super::agent::thread_of(thread.process, thread.thread)?
+        };
+        insert_opened(object, access, is_inheritable)
+    }
+
     fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus> {
         let token = Arc::new(Token::from_bytes(token)?);
         // The server made the token, so it need not be told of it as the thread's own.
         thread::with_current(|thread| *thread.token.lock() = Some(token));
         Ok(())
     }
+}
+
+/// Makes a handle with the rights asked for.
+fn insert_opened(
+    object: Arc<dyn Object>,
+    access: u32,
+    is_inheritable: bool,
+) -> Result<Handle, NtStatus> {
+    let granted = object.object_type().grant(access)?;
+    TABLE.insert(object, granted, if is_inheritable { INHERIT } else { 0 })
 }

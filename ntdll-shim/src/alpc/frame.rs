@@ -13,6 +13,9 @@ use super::message::{LPC_CONNECTION_REQUEST, width};
 use crate::engine::{Incoming, Port};
 use crate::guest;
 
+/// What is to be done with the id of a message that was sent.
+type WhenSent = Box<dyn FnOnce(u32) -> Result<(), NtStatus>>;
+
 /// What is captured from a send's attributes.
 #[derive(Default)]
 pub(super) struct Sending {
@@ -20,7 +23,8 @@ pub(super) struct Sending {
     pub message_context: u64,
     record: Vec<u8>,
     undo: Vec<Box<dyn FnOnce()>>,
-    sent: Vec<Box<dyn FnOnce() -> Result<(), NtStatus>>>,
+    sent: Vec<WhenSent>,
+    is_remembered: bool,
 }
 
 #[allow(
@@ -69,9 +73,16 @@ impl Sending {
         self.undo.push(Box::new(undo));
     }
 
-    /// Says what is to be done once the message is sent: writing an attribute back.
-    pub fn when_sent(&mut self, then: impl FnOnce() -> Result<(), NtStatus> + 'static) {
+    /// Says what is to be done once the message is sent, given its id: writing an attribute back, remembering what is to be
+    /// done in [`message_over`].
+    pub fn when_sent(&mut self, then: impl FnOnce(u32) -> Result<(), NtStatus> + 'static) {
+        self.is_remembered = true;
         self.sent.push(Box::new(then));
+    }
+
+    /// Returns the cookie to remember until the message is over; `None` if nobody will ask for it.
+    pub fn cookie(&self) -> Option<u64> {
+        (self.is_remembered || self.message_context != 0).then_some(self.message_context)
     }
 
     /// Returns the record for the engine.
@@ -79,12 +90,12 @@ impl Sending {
         &self.record
     }
 
-    /// The message is sent: its attributes are the receiver's.
-    pub fn commit(mut self) -> Result<(), NtStatus> {
+    /// The message is sent under `id`: its attributes are the receiver's.
+    pub fn commit(mut self, id: u32) -> Result<(), NtStatus> {
         self.undo.clear();
         std::mem::take(&mut self.sent)
             .into_iter()
-            .try_for_each(|then| then())
+            .try_for_each(|then| then(id))
     }
 }
 
@@ -144,6 +155,11 @@ impl Receiving {
     fn write_valid(&self, valid: u32) -> Result<(), NtStatus> {
         guest::write_u32(self.at.offset(attributes::VALID), valid)
     }
+}
+
+/// Message `id` that `port` sent is over: answered for good, timed out, cancelled or lost. What it held goes.
+pub(super) fn message_over(port: &Port, id: u32) {
+    let _held = port.resources.message_over(id);
 }
 
 /// Returns the entry of an attribute in a record.
@@ -250,7 +266,7 @@ fn deliver_context(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
     }
     let context = AlpcContextAttr {
         port_context: Word(incoming.context),
-        message_context: Word(incoming.cookie),
+        message_context: Word(incoming.cookie.as_ref().map_or(0, |cookie| cookie.value)),
         sequence: delivery
             .port
             .sequence

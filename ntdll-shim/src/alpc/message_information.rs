@@ -1,16 +1,58 @@
 //! NtAlpcQueryInformationMessage (alpc §2.9).
 
-use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr};
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_proto::port::{QuerySender, QuerySenderReply};
 
-use super::not_implemented;
+use super::message::Message;
+use crate::engine::{self, Outstanding, Port, session};
+use crate::host::PORT_ALL_ACCESS;
+use crate::{guest, host};
+
+/// Classes.
+const SID: u32 = 0;
+const TOKEN_MODIFIED_ID: u32 = 1;
 
 pub(crate) fn nt_alpc_query_information_message(
-    _port_handle: Handle,
-    _message: UserPtr,
-    _class: u32,
-    _buffer: UserPtr,
-    _length: u32,
-    _return_length: UserPtr,
+    port_handle: Handle,
+    message: UserPtr,
+    class: u32,
+    buffer: UserPtr,
+    length: u32,
+    return_length: UserPtr,
 ) -> Result<(), NtStatus> {
-    not_implemented(CallId::NtAlpcQueryInformationMessage)
+    let name = Message::capture(message)?.name();
+    if name.id == 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let answer = match class {
+        SID => sender(&port, &engine::received(&port, name)?)?.user.0,
+        TOKEN_MODIFIED_ID => {
+            let sender = sender(&port, &engine::received(&port, name)?)?;
+            sender.token_id.to_le_bytes().to_vec()
+        }
+        _ => return Err(NtStatus::INVALID_INFO_CLASS),
+    };
+    if !return_length.is_null() {
+        guest::write_u32(return_length, answer.len() as u32)?;
+    }
+    if (length as usize) < answer.len() {
+        return Err(NtStatus::BUFFER_TOO_SMALL);
+    }
+    host::current().write(buffer, &answer)
+}
+
+/// Asks the server who sent a message that was received on `port`.
+pub(super) fn sender(port: &Port, message: &Outstanding) -> Result<QuerySenderReply, NtStatus> {
+    query(port, message.connection.source, message.sender)
+}
+
+/// Asks the server about a thread at the other end of a connection of `port`.
+pub(super) fn query(port: &Port, source: u32, tno: u32) -> Result<QuerySenderReply, NtStatus> {
+    let request = QuerySender {
+        port: port.id,
+        source,
+        tno,
+    };
+    Ok(session()?.call(&request, &[])?.0)
 }

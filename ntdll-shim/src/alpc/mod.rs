@@ -43,10 +43,6 @@ mod transfer;
 mod user;
 mod view;
 
-use std::sync::Mutex;
-
-use ntlpc_abi::{CallId, NtStatus};
-
 pub(crate) use accept::nt_alpc_accept_connect_port;
 pub(crate) use attributes::{
     alpc_get_header_size, alpc_get_message_attribute, alpc_initialize_message_attribute,
@@ -82,15 +78,3 @@ pub(crate) use security::{
 pub(crate) use sender::{nt_alpc_open_sender_process, nt_alpc_open_sender_thread};
 pub(crate) use transfer::nt_alpc_send_wait_receive_port;
 pub(crate) use view::{nt_alpc_create_section_view, nt_alpc_delete_section_view, release_views};
-
-/// Refuses a call before any side effect, and says so once for each call.
-fn not_implemented(id: CallId) -> Result<(), NtStatus> {
-    static SAID: Mutex<Vec<CallId>> = Mutex::new(Vec::new());
-    if let Ok(mut said) = SAID.lock()
-        && !said.contains(&id)
-    {
-        said.push(id);
-        log::warn!("{} is not implemented", id.call().name);
-    }
-    Err(NtStatus::NOT_IMPLEMENTED)
-}

@@ -15,11 +15,11 @@ use ntlpc_proto::port::PortKind;
 use ntlpc_shm::segment::{Connecting, Direction};
 use ntlpc_shm::sys::Deadline;
 
-use super::frame::{Receiving, Sending};
+use super::frame::{self, Receiving, Sending};
 use super::message::{Buffer, LPC_CANCELED, LPC_DATAGRAM, LPC_REPLY, LPC_REQUEST, Message};
 use super::port::{ALLOW_LPC_REQUESTS, WAITABLE_PORT};
-use crate::engine::{self, Data, Incoming, Port, Received, Waiting, me};
-use crate::{guest, host};
+use crate::engine::{self, Cookie, Data, Incoming, Port, RESERVE_BIT, Received, Waiting, me};
+use crate::{guest, host, interrupt};
 
 /// `ALPC_MSGFLG_RELEASE_MESSAGE`: the last word on the message.
 const RELEASE_MESSAGE: u32 = 0x1_0000;
@@ -118,36 +118,99 @@ fn send(
     message.check_fits(port.max_message)?;
     check_connection(port)?;
     let name = message.name();
-    if name.id == 0 {
+    message.read_data(data)?;
+    let reserve = Reserved::of(port, &message)?;
+    let is_reply = reserve.is_none() && name.id != 0;
+    if !is_reply {
         check_new(port)?;
     }
-    message.read_data(data)?;
     let sending = Sending::capture(port, attributes)?;
-    let message_context = sending.message_context;
+    let cookie = match kind {
+        // Remembered until the answer is there, for a cancellation.
+        Kind::Open | Kind::Sync => sending.cookie(),
+        Kind::Last => None,
+    };
     let outgoing = |message_type| message.outgoing(message_type, data, sending.record());
-    let is_reply = name.id != 0;
-    let waiting = match (is_reply, kind) {
-        (false, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM)).map(|_| None)?,
-        (false, Kind::Open) => {
-            engine::ask(port, &outgoing(LPC_REQUEST), message_context).map(|_| None)?
-        }
-        (false, Kind::Sync) => engine::request(port, &outgoing(LPC_REQUEST)).map(Some)?,
-        (true, Kind::Last) => {
-            engine::answer(port, name, &outgoing(LPC_REPLY), false, 0).map(|()| None)?
-        }
-        (true, Kind::Open) => {
-            engine::answer(port, name, &outgoing(LPC_REQUEST), true, message_context)
-                .map(|()| None)?
+    let mut waiting = None;
+    let id = match (is_reply, kind) {
+        (false, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM))?,
+        (false, Kind::Open) => engine::ask(port, &outgoing(LPC_REQUEST), cookie)?,
+        (false, Kind::Sync) => {
+            waiting
+                .insert(engine::request(port, &outgoing(LPC_REQUEST))?)
+                .id
         }
         (true, Kind::Sync) => {
-            engine::call_back_by_name(port, name, &outgoing(LPC_REQUEST)).map(Some)?
+            waiting
+                .insert(engine::call_back_by_name(
+                    port,
+                    name,
+                    &outgoing(LPC_REQUEST),
+                )?)
+                .id
+        }
+        (true, _) => {
+            let continues = kind == Kind::Open;
+            let message_type = if continues { LPC_REQUEST } else { LPC_REPLY };
+            engine::answer(port, name, &outgoing(message_type), continues, cookie)?;
+            name.id
         }
     };
-    sending.commit()?;
+    if let (Some(waiting), Some(value)) = (&waiting, cookie) {
+        waiting.remember(port, value);
+    }
+    if let Some(reserve) = reserve {
+        reserve.commit(id, kind == Kind::Last);
+    }
+    let message_context = sending.message_context;
+    sending.commit(id)?;
+    if kind == Kind::Last && !is_reply {
+        // Nothing says when a datagram is received.
+        frame::message_over(port, id);
+    }
     Ok(waiting.map(|waiting| Sent {
         waiting,
         message_context,
     }))
+}
+
+/// A reserve a message uses, free again if the message is not sent (alpc §2.12).
+struct Reserved {
+    port: Arc<Port>,
+    number: u32,
+}
+
+impl Reserved {
+    /// Takes the reserve that a message names instead of an id; `None` if it names none. An id that came with a received
+    /// message is that, whatever its bits.
+    fn of(port: &Arc<Port>, message: &Message) -> Result<Option<Reserved>, NtStatus> {
+        let number = message.name().id;
+        if number & RESERVE_BIT == 0 || engine::is_outstanding(port, number) {
+            return Ok(None);
+        }
+        let total = u32::from(message.header.total_length);
+        port.resources.use_reserve(number, total)?;
+        Ok(Some(Reserved {
+            port: Arc::clone(port),
+            number,
+        }))
+    }
+
+    /// The message is sent: the reserve is busy until that is over, which a datagram is at once.
+    fn commit(mut self, id: u32, is_over: bool) {
+        if !is_over {
+            let number = std::mem::take(&mut self.number);
+            self.port.resources.use_by_message(id, number);
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if self.number != 0 {
+            self.port.resources.free_reserve(self.number);
+        }
+    }
 }
 
 /// Checks that a communication port's connection takes messages (steps 10–12).
@@ -207,9 +270,13 @@ impl Receive {
         let id = sent.waiting.id;
         match engine::wait(port, sent.waiting, self.deadline, data) {
             Ok(incoming) => {
+                let cookie = forget(port, id).unwrap_or_default();
                 let incoming = Incoming {
                     context: port.context(),
-                    cookie: sent.message_context,
+                    cookie: Some(Cookie {
+                        value: sent.message_context,
+                        ..cookie
+                    }),
                     ..incoming
                 };
                 if i64::from(incoming.body_len) > self.buffer.room() {
@@ -219,15 +286,21 @@ impl Receive {
                 }
                 self.deliver(port, &incoming, data)
             }
-            Err(NtStatus::LPC_REPLY_LOST) => Err(NtStatus::PORT_DISCONNECTED),
-            Err(NtStatus::REQUEST_CANCELED) => self.cancelled(port, id, sent.message_context),
-            Err(status) => Err(status),
+            Err(status) => {
+                forget(port, id);
+                frame::message_over(port, id);
+                match status {
+                    NtStatus::LPC_REPLY_LOST => Err(NtStatus::PORT_DISCONNECTED),
+                    NtStatus::REQUEST_CANCELED => self.cancelled(port, id, sent.message_context),
+                    status => Err(status),
+                }
+            }
         }
     }
 
     /// The request was cancelled: a port that takes messages is told by one (alpc#183, alpc#184; open question 1).
-    fn cancelled(&self, port: &Arc<Port>, id: u32, cookie: u64) -> Result<(), NtStatus> {
-        port.queue.state.lock().remember_cancelled(id);
+    fn cancelled(&self, port: &Arc<Port>, id: u32, context: u64) -> Result<(), NtStatus> {
+        engine::remember_cancelled(port, id);
         if port.attributes().flags & (ALLOW_LPC_REQUESTS | WAITABLE_PORT) == 0 {
             self.buffer.clear()?;
             return Err(NtStatus::MESSAGE_LOST);
@@ -236,7 +309,11 @@ impl Receive {
             message_type: LPC_CANCELED,
             client_id: me()?.id,
             message_id: id,
-            cookie,
+            context: port.context(),
+            cookie: Some(Cookie {
+                value: context,
+                ..Cookie::default()
+            }),
             ..Incoming::default()
         };
         self.deliver(port, &incoming, &[])
@@ -249,7 +326,23 @@ impl Receive {
 
     fn deliver(&self, port: &Arc<Port>, incoming: &Incoming, data: &[u8]) -> Result<(), NtStatus> {
         port.sequence.fetch_add(1, Relaxed);
-        self.buffer.deliver(incoming, data)?;
-        self.attributes.deliver(port, incoming)
+        let result = self
+            .buffer
+            .deliver(incoming, data)
+            .and_then(|()| self.attributes.deliver(port, incoming));
+        if matches!(incoming.message_type, LPC_REPLY | LPC_CANCELED) {
+            let sender = incoming
+                .cookie
+                .as_ref()
+                .and_then(|cookie| cookie.port.upgrade());
+            frame::message_over(sender.as_ref().unwrap_or(port), incoming.message_id);
+        }
+        result
     }
+}
+
+/// The wait for message `id` is over: what was remembered of it goes.
+fn forget(port: &Port, id: u32) -> Option<Cookie> {
+    let _guard = interrupt::enter();
+    port.queue.state.lock().cookies.remove(&id)
 }

@@ -5,6 +5,8 @@
 //! the conversation's id. The slot of its request is kept meanwhile, and whoever claims it is the only one to answer, so a
 //! second answer finds nothing, whichever process it comes from.
 
+use std::sync::Arc;
+
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_shm::slot::Kind;
 
@@ -33,20 +35,17 @@ pub struct Name {
 /// `INVALID_MESSAGE` if nothing is owed to that name, `REQUEST_CANCELED` if its sender does not wait any more,
 /// `PORT_DISCONNECTED`, `NO_MEMORY`.
 pub fn answer(
-    port: &Port,
+    port: &Arc<Port>,
     name: Name,
     message: &Outgoing<'_>,
     continues: bool,
-    cookie: u64,
+    cookie: Option<u64>,
 ) -> Result<(), NtStatus> {
     let me = me()?;
     let _guard = interrupt::enter();
     let (to, target) = find_by_name(port, name)?;
-    if continues && cookie != 0 {
-        let cookie = Cookie {
-            value: cookie,
-            source: port.receives_as(&target.connection),
-        };
+    if let Some(value) = cookie.filter(|_| continues) {
+        let cookie = Cookie::new(port, &target.connection, value);
         port.queue.state.lock().cookies.insert(name.id, cookie);
     }
     let result = if target.conversation.is_some() {
@@ -90,6 +89,19 @@ pub fn call_back_by_name(
         ..*message
     };
     answer_conversation(port, to, &target, &message, Expects::Answer)
+}
+
+/// Returns a message that was received on `port` and is not answered.
+///
+/// # Errors
+/// `MESSAGE_NOT_FOUND`.
+pub fn received(port: &Port, name: Name) -> Result<Outstanding, NtStatus> {
+    let _guard = interrupt::enter();
+    find_by_name(port, name)
+        .map(|(_, outstanding)| outstanding)
+        .ok()
+        .filter(|outstanding| outstanding.is_awaited(name.id))
+        .ok_or(NtStatus::MESSAGE_NOT_FOUND)
 }
 
 /// Answers a message whose sender does not wait, by a message.

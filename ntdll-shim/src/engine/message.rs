@@ -6,6 +6,8 @@ use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_shm::slot::{CONTINUES, Header, Slot, WANTS_REPLY};
 use ntlpc_shm::sys;
 
+use super::queue::Cookie;
+
 /// A captured message on its way out.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
@@ -115,8 +117,8 @@ pub struct Incoming {
     pub record: Vec<u8>,
     /// Source number it came by; 0 for the server's own messages and for answers to waits.
     pub source: u32,
-    /// What this end remembers of the conversation the message belongs to; 0 for nothing.
-    pub cookie: u64,
+    /// What this end remembers of the conversation the message belongs to.
+    pub cookie: Option<Cookie>,
 }
 
 /// A message whose sender or receiver went away (alpc §1.1).

@@ -13,10 +13,12 @@
 //! | `answer.rs` | replies, callbacks, reply-and-wait |
 //! | `converse.rs` | answers by message id, conversations without a waiting thread |
 //! | `notify.rs` | telling a program of messages nobody waits for |
+//! | `cancel.rs` | cancelling a message at either end |
 //! | `receive.rs` | taking the next message of a queue |
 
 mod adopt;
 mod answer;
+mod cancel;
 mod converse;
 mod message;
 mod notify;
@@ -30,7 +32,8 @@ mod wait;
 
 pub use adopt::{adopt, adopt_by_lifetime};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
-pub use converse::{Name, answer, call_back_by_name};
+pub use cancel::{Place, cancel, cookie_value, is_outstanding, remember_cancelled};
+pub use converse::{Name, answer, call_back_by_name, received};
 pub use message::{Data, Incoming, Outgoing, with_buffer};
 pub use notify::{Notifier, Ring};
 pub use port::{Connection, NewPort, Port};

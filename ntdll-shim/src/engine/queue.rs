@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::message::{Data, Incoming};
 use super::notify::Notifier;
-use super::port::Connection;
+use super::port::{Connection, Port};
 use crate::interrupt;
 
 /// What a queue knows of the other end of a source.
@@ -44,6 +44,18 @@ pub struct Outstanding {
     pub sender: Tno,
 }
 
+impl Cookie {
+    /// Makes the cookie of a message sent on `port` by `connection`.
+    #[must_use]
+    pub fn new(port: &Arc<Port>, connection: &Connection, value: u64) -> Cookie {
+        Cookie {
+            value,
+            port: Arc::downgrade(port),
+            source: port.receives_as(connection),
+        }
+    }
+}
+
 /// A message that was taken and did not fit its receiver's buffer, or was made by this process for itself.
 #[derive(Debug)]
 pub struct Kept {
@@ -54,11 +66,13 @@ pub struct Kept {
 }
 
 /// What an end of a conversation remembers for itself while the other works on it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Cookie {
-    /// The value.
+    /// The program's value; 0 for none.
     pub value: u64,
-    /// Generation of the conversation's connection, to forget it with that.
+    /// The port the message was sent on: the answer may arrive on another.
+    pub port: Weak<Port>,
+    /// Source the answer comes by.
     pub source: u32,
 }
 
@@ -123,7 +137,6 @@ impl QueueState {
             self.cancelled.pop_front();
         }
         self.cancelled.push_back(id);
-        self.cookies.remove(&id);
     }
 
     /// Returns whether a message was cancelled.

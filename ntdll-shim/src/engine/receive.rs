@@ -456,11 +456,7 @@ fn accept(
         };
         state.remember(header.message_id, sender, outstanding);
     }
-    let cookie = if queue.is_alpc {
-        end_of_wait(&mut state, &taken, header.message_type)
-    } else {
-        0
-    };
+    let cookie = take_cookie(&mut state, &taken, header.message_type);
     drop(state);
     let record = match is_system {
         true => Vec::new(),
@@ -500,21 +496,20 @@ fn accept(
 }
 
 /// Returns what this end remembers of the conversation a message belongs to, and forgets it with the last word.
-fn end_of_wait(state: &mut QueueState, taken: &Taken, message_type: u16) -> u64 {
+fn take_cookie(state: &mut QueueState, taken: &Taken, message_type: u16) -> Option<Cookie> {
     let id = taken.header.message_id;
     let is_system = taken.source == SYSTEM_SOURCE;
-    let is_own = |cookie: &Cookie| is_system || cookie.source == taken.source;
-    let value = state
-        .cookies
-        .get(&id)
-        .filter(|cookie| is_own(cookie))
-        .map_or(0, |cookie| cookie.value);
-    match message_type {
-        LPC_CANCELED if is_system => state.remember_cancelled(id),
-        LPC_REPLY if value != 0 => drop(state.cookies.remove(&id)),
-        _ => {}
+    if is_system && message_type == LPC_CANCELED {
+        state.remember_cancelled(id);
     }
-    value
+    let cookie = state.cookies.get(&id)?;
+    if !is_system && cookie.source != taken.source {
+        return None;
+    }
+    match message_type {
+        LPC_REPLY | LPC_CANCELED => state.cookies.remove(&id),
+        _ => Some(cookie.clone()),
+    }
 }
 
 fn drop_message(state: &QueueState, taken: Taken, me: Tno) {

@@ -236,8 +236,20 @@ impl Resources {
     /// Remembers what message `id` holds until it is over.
     pub fn message_sent(&self, id: u32, sent: Sent) {
         if sent != Sent::default() {
-            self.with(|table| table.sent.insert(id, sent));
+            self.with(|table| {
+                let held = table.sent.entry(id).or_default();
+                let reserve = held.reserve;
+                *held = sent;
+                if held.reserve == 0 {
+                    held.reserve = reserve;
+                }
+            });
         }
+    }
+
+    /// Message `id` uses a reserve from now on.
+    pub fn use_by_message(&self, id: u32, reserve: u32) {
+        self.with(|table| table.sent.entry(id).or_default().reserve = reserve);
     }
 
     /// Message `id` of this port is over: answered for good, withdrawn, cancelled or lost. Returns what it held, of which the

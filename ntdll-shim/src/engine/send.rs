@@ -45,23 +45,21 @@ pub fn send(port: &Port, message: &Outgoing<'_>) -> Result<u32, NtStatus> {
 }
 
 /// Queues a request at the other end of `port` whose answer will be a message there (alpc §2.5.3). Returns its message id.
-/// `cookie` is remembered for that answer; 0 is none.
+/// `cookie` is remembered for that answer.
 ///
 /// # Errors
 /// As [`send`].
-pub fn ask(port: &Port, message: &Outgoing<'_>, cookie: u64) -> Result<u32, NtStatus> {
+pub fn ask(port: &Arc<Port>, message: &Outgoing<'_>, cookie: Option<u64>) -> Result<u32, NtStatus> {
     let connection = port.connection()?;
     let path = (connection, connection.outgoing);
     // Locked, the answer cannot be received before the cookie is there.
     let _guard = interrupt::enter();
-    let state = (cookie != 0).then(|| port.queue.state.lock());
+    let state = cookie.map(|_| port.queue.state.lock());
     let id = post(port, path, None, message, Expects::Message)?.id;
-    if let Some(mut state) = state {
-        let cookie = Cookie {
-            value: cookie,
-            source: port.receives_as(connection),
-        };
-        state.cookies.insert(id, cookie);
+    if let (Some(mut state), Some(value)) = (state, cookie) {
+        state
+            .cookies
+            .insert(id, Cookie::new(port, connection, value));
     }
     Ok(id)
 }
@@ -132,6 +130,13 @@ pub(super) fn post(
 }
 
 impl Waiting {
+    /// Remembers the program's value of this request until the wait is over, for who cancels it.
+    pub fn remember(&self, port: &Arc<Port>, value: u64) {
+        let _guard = interrupt::enter();
+        let cookie = Cookie::new(port, &self.connection, value);
+        port.queue.state.lock().cookies.insert(self.id, cookie);
+    }
+
     /// Begins a wait without a message: the calling thread calls back, or answers and waits again.
     ///
     /// # Errors

@@ -181,7 +181,7 @@ fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, N
         context: 0,
         record,
         source: 0,
-        cookie: 0,
+        cookie: None,
     };
     // A classic thread waits for its reply again when it answered a callback; an ALPC one does not (alpc#170).
     if is_request && result.is_ok() && !port.is_alpc {

@@ -269,6 +269,34 @@ pub trait Host: Send + Sync {
     /// What the security subsystem answers.
     fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus>;
 
+    /// Returns which thread a handle names, if it grants `THREAD_QUERY_LIMITED_INFORMATION`.
+    ///
+    /// # Errors
+    /// As [`Host::port`].
+    fn thread_id(&self, handle: Handle) -> Result<ClientId, NtStatus>;
+
+    /// Makes a handle to a process, as NtOpenProcess does.
+    ///
+    /// # Errors
+    /// `INVALID_CID`, `ACCESS_DENIED`.
+    fn open_process(
+        &self,
+        process: u32,
+        access: u32,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus>;
+
+    /// Makes a handle to a thread, as NtOpenThread does.
+    ///
+    /// # Errors
+    /// As [`Host::open_process`].
+    fn open_thread(
+        &self,
+        thread: ClientId,
+        access: u32,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus>;
+
     /// Returns directories the server program may lie in, for a host whose executable is not ours.
     fn server_places(&self) -> Vec<PathBuf> {
         Vec::new()

@@ -415,4 +415,36 @@ requests! {
         /// Sender of the message, the ClientId of the notice.
         tno: u32,
     } => PostCanceledReply {};
+
+    /// Answers who sent a message that was received on an ALPC port (alpc §2.9).
+    22 QuerySender {
+        /// The port that received it.
+        port: u64,
+        /// Source number of the connection.
+        source: u32,
+        /// Thread that sent it.
+        tno: u32,
+    } => QuerySenderReply {
+        /// User SID.
+        user: Bytes,
+        /// Number of the token, another one for each token a thread takes on.
+        token_id: u64,
+        /// Authentication id of the logon session.
+        authentication_id: u64,
+    };
+
+    /// Answers what a thread that waits for an answer waits for (alpc §2.8 ServerInformation).
+    23 QueryBlocked {
+        /// NT process id.
+        pid: u32,
+        /// NT thread id.
+        tid: u32,
+    } => QueryBlockedReply {
+        /// Whether it waits for an answer on a port.
+        is_blocked: bool,
+        /// NT process id of the other end.
+        server_pid: u32,
+        /// Name of the connection port.
+        name: Name,
+    };
 }

@@ -175,6 +175,12 @@ impl Token {
         &self.user
     }
 
+    /// Returns the authentication id of its logon session.
+    #[must_use]
+    pub fn authentication_id(&self) -> u64 {
+        self.wire.authentication_id
+    }
+
     /// Returns the list given to objects created without a descriptor.
     #[must_use]
     pub fn default_dacl(&self) -> &Option<Dacl> {

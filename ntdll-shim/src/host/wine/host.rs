@@ -10,7 +10,7 @@ use ntlpc_proto::Bytes;
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::service::ntdll;
-use super::{carriers, completion, handles, names, sections, threads, tokens};
+use super::{carriers, completion, handles, names, sections, senders, threads, tokens};
 use crate::engine::Port;
 use crate::host::{
     CompletionPort, ExportedObject, Host, MappedView, OwnObject, Personality, Root, Section,
@@ -172,6 +172,28 @@ impl Host for Wine {
 
     fn impersonate(&self, token: &[u8]) -> Result<(), NtStatus> {
         tokens::impersonate(token)
+    }
+
+    fn thread_id(&self, handle: Handle) -> Result<ClientId, NtStatus> {
+        senders::thread_id(handle)
+    }
+
+    fn open_process(
+        &self,
+        process: u32,
+        access: u32,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus> {
+        senders::open_process(process, access, is_inheritable)
+    }
+
+    fn open_thread(
+        &self,
+        thread: ClientId,
+        access: u32,
+        is_inheritable: bool,
+    ) -> Result<Handle, NtStatus> {
+        senders::open_thread(thread, access, is_inheritable)
     }
 
     fn server_places(&self) -> Vec<PathBuf> {

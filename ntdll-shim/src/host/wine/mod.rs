@@ -46,6 +46,7 @@ mod objects;
 mod page;
 mod preload;
 mod sections;
+mod senders;
 mod service;
 mod threads;
 mod tokens;

@@ -58,6 +58,7 @@ functions! {
     NtOpenEvent,
     NtOpenProcess,
     NtOpenProcessToken,
+    NtOpenThread,
     NtOpenThreadToken,
     NtProtectVirtualMemory,
     NtQueryInformationProcess,

@@ -1,0 +1,105 @@
+//! Who sent a message, and what a waiting thread waits for (alpc §2.8, §2.9).
+
+use ntlpc_abi::NtStatus;
+use ntlpc_proto::Bytes;
+use ntlpc_proto::port::{PortKind, QueryBlocked, QueryBlockedReply, QuerySender, QuerySenderReply};
+use ntlpc_shm::Tno;
+use ntlpc_shm::segment::{Direction, Segment};
+use ntlpc_shm::turn::Phase;
+
+use crate::answer::{Outcome, answer};
+use crate::connection::Connection;
+use crate::namespace::ObjectId;
+use crate::port::{Role, Source};
+use crate::process::ProcessNo;
+use crate::state::State;
+
+impl State {
+    /// Answers who sent a message.
+    pub fn query_sender(&self, caller: ProcessNo, request: QuerySender) -> Outcome<QuerySender> {
+        let connection = self.received_from(caller, request.port, request.source)?;
+        let thread = self.threads.get(request.tno).ok_or(NtStatus::INVALID_CID)?;
+        let is_sender = connection.client_holders.contains(&thread.process)
+            || connection.server_holders.contains(&thread.process);
+        if !is_sender {
+            return Err(NtStatus::INVALID_CID);
+        }
+        // Numbers of threads' tokens count up from 1; those of processes' lie above.
+        const PROCESS_TOKENS: u64 = 1 << 32;
+        let (token, number) = match &thread.token {
+            Some(token) => (token, thread.token_number),
+            None => (
+                &self.process(thread.process)?.token,
+                PROCESS_TOKENS + u64::from(thread.process),
+            ),
+        };
+        answer(QuerySenderReply {
+            user: Bytes(token.user().to_bytes()),
+            token_id: number,
+            authentication_id: token.authentication_id(),
+        })
+    }
+
+    /// Returns the connection a message received on a port came by.
+    pub(crate) fn received_from(
+        &self,
+        caller: ProcessNo,
+        port: ObjectId,
+        source: u32,
+    ) -> Result<&Connection, NtStatus> {
+        let port = self.held_port(caller, port)?;
+        let id = match &port.role {
+            Role::End(id) => Some(*id),
+            Role::Receiving(receiving) => match receiving.sources.get(&source) {
+                Some(Source::Connection(id)) => Some(*id),
+                _ => None,
+            },
+        };
+        let connection = id.and_then(|id| self.connections.get(&id));
+        connection
+            .filter(|connection| port.kind == PortKind::Client || connection.source == source)
+            .ok_or(NtStatus::PORT_DISCONNECTED)
+    }
+
+    /// Answers what a thread waits for.
+    pub fn query_blocked(&self, request: QueryBlocked) -> Outcome<QueryBlocked> {
+        let thread = self.threads.by_client_id(request.pid, request.tid)?;
+        let held = &self.process(thread.process)?.ports;
+        let connections = held
+            .iter()
+            .filter_map(|id| self.ports.get(id)?.connection())
+            .filter_map(|id| self.connections.get(&id));
+        let waited_for = connections
+            .into_iter()
+            .find(|connection| waits_in(&connection.segment, thread.tno));
+        let Some(connection) = waited_for else {
+            return answer(QueryBlockedReply::default());
+        };
+        let server = connection
+            .server_process
+            .and_then(|process| self.processes.get(&process));
+        let name = self.ports.get(&connection.port).map(|port| &port.name);
+        answer(QueryBlockedReply {
+            is_blocked: true,
+            server_pid: server.map_or(0, |process| process.nt_pid),
+            name: name.cloned().unwrap_or_default(),
+        })
+    }
+}
+
+/// Returns whether a thread waits for an answer in a segment.
+fn waits_in(segment: &Segment, thread: Tno) -> bool {
+    [Direction::ToServer, Direction::ToClient]
+        .into_iter()
+        .any(|direction| {
+            let mut waits = false;
+            segment.lane(direction).for_each_used(|slot| {
+                let is_waiting = matches!(
+                    slot.turn().phase,
+                    Phase::Wait | Phase::Armed | Phase::Filling
+                );
+                waits |= is_waiting && slot.header().sender == thread;
+            });
+            waits
+        })
+}
