@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use ntlpc_abi::ClientId;
 use parking_lot::Mutex;
@@ -34,19 +34,31 @@ thread_local! {
     static MINE: Cell<Option<&'static Slot>> = const { Cell::new(None) };
 }
 
-/// The call of this thread is on a port.
-pub fn enter(port: u64) {
-    let slot = MINE.get().unwrap_or_else(claim);
-    // SeqCst, as the load in `is_used`: a close sees the call or the call finds the handle closed.
-    slot.port.store(port, Ordering::SeqCst);
+/// This thread, as its calls note their ports.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller(&'static Slot);
+
+impl Caller {
+    /// Returns the calling thread.
+    pub fn current() -> Caller {
+        Caller(MINE.get().unwrap_or_else(claim))
+    }
+
+    /// The call of this thread is on a port. Made under the lock of the table of handles, in which the handle was just
+    /// found: who takes the handle out of the table sees it in `is_used`.
+    pub fn enter(self, port: u64) {
+        self.0.port.store(port, Ordering::Relaxed);
+    }
 }
 
 /// The call of this thread is over.
 pub fn leave() {
     if let Some(slot) = MINE.get() {
-        slot.port.store(0, Ordering::SeqCst);
+        slot.port.store(0, Ordering::Release);
     }
-    if IS_ANY_LINGERING.load(Ordering::SeqCst) {
+    // The processor may read the flag before it writes the slot: `end` has the barrier for both sides.
+    compiler_fence(Ordering::SeqCst);
+    if IS_ANY_LINGERING.load(Ordering::Relaxed) {
         end_lingering();
     }
 }
@@ -73,10 +85,22 @@ pub fn end(port: &Arc<Port>) {
             LINGERING.lock().push(port.clone());
         }
         IS_ANY_LINGERING.store(true, Ordering::SeqCst);
-        // The call may have ended before the flag was set.
+        barrier_in_every_thread();
+        // The call may have ended before the flag was seen.
         end_lingering();
     } else {
         port.end();
+    }
+}
+
+/// Runs a memory barrier in every running thread of this process (man 2 membarrier). Before Linux 4.14 a port lingers in
+/// rare cases until the next call ends.
+fn barrier_in_every_thread() {
+    const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
+    const PRIVATE_EXPEDITED: i32 = 1 << 3;
+    for command in [REGISTER_PRIVATE_EXPEDITED, PRIVATE_EXPEDITED] {
+        // SAFETY: numbers only; the call touches no memory.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
     }
 }
 
@@ -109,7 +133,7 @@ fn is_used(port: u64) -> bool {
         let slots = SLOTS.lock();
         let inside = slots
             .iter()
-            .filter(|slot| slot.port.load(Ordering::SeqCst) == port);
+            .filter(|slot| slot.port.load(Ordering::Acquire) == port);
         inside
             .map(|slot| slot.thread.load(Ordering::Relaxed))
             .collect()

@@ -11,12 +11,12 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use ntlpc_abi::{Handle, NtStatus};
 use parking_lot::RwLock;
 
-use super::callers;
+use super::callers::{self, Caller};
 use super::code::HandleMap;
 use super::page::page;
 use super::service::ntdll;
@@ -57,8 +57,6 @@ pub struct Known {
     inode: u64,
     /// Value of the page's count when the inode was last seen behind the handle.
     seen: AtomicU32,
-    /// Whether the handle was closed since.
-    is_closed: AtomicBool,
 }
 
 /// Makes a handle of a port that came with `lifetime`.
@@ -91,12 +89,7 @@ pub fn insert(
 
 /// Returns the port a handle names, if it grants `access`.
 pub fn port(handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
-    let known = find(handle.0)?;
-    callers::enter(known.port.id);
-    if known.is_closed.load(Ordering::SeqCst) {
-        callers::leave();
-        return Err(NtStatus::INVALID_HANDLE);
-    }
+    let known = find_for(handle.0, Some(Caller::current()))?;
     if known.access & access == access {
         Ok(known.port.clone())
     } else {
@@ -106,14 +99,20 @@ pub fn port(handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
 
 /// Returns what is known of a handle, which is learned first if need be.
 pub fn find(handle: u64) -> Result<Arc<Known>, NtStatus> {
+    find_for(handle, None)
+}
+
+/// As [`find`], for a call on the port by a thread.
+fn find_for(handle: u64, caller: Option<Caller>) -> Result<Arc<Known>, NtStatus> {
     forget_what_others_closed();
-    if let Some(known) = lookup(handle) {
+    if let Some(known) = lookup(handle, caller) {
         if known.is_behind(handle) {
             return Ok(known);
         }
         drop(forget(handle).map(Closed));
     }
-    learn(handle)
+    learn(handle)?;
+    lookup(handle, caller).ok_or(NtStatus::INVALID_HANDLE)
 }
 
 /// As [`find`], for calls on any handle: remembers that a handle names no port.
@@ -165,8 +164,6 @@ pub struct Closed(pub Arc<Known>);
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        // Before `callers` is asked: a call that begins now sees it, or is seen there.
-        self.0.is_closed.store(true, Ordering::SeqCst);
         if port_of_inode(self.0.inode).is_none() {
             if self.0.port.ends_with_handles() {
                 self.0.port.end();
@@ -199,9 +196,10 @@ impl Known {
 fn forget_what_others_closed() {
     static SEEN: AtomicU32 = AtomicU32::new(0);
     let count = page().remote_duplications.load(Ordering::Acquire);
-    if SEEN.swap(count, Ordering::Relaxed) == count {
+    if SEEN.load(Ordering::Relaxed) == count {
         return;
     }
+    SEEN.store(count, Ordering::Relaxed);
     let handles: Vec<(usize, Arc<Known>)> = {
         let _guard = interrupt::enter();
         let known = KNOWN.read();
@@ -220,7 +218,7 @@ fn forget_what_others_closed() {
 }
 
 /// Finds out which port a handle names that came by duplication or inheritance.
-fn learn(handle: u64) -> Result<Arc<Known>, NtStatus> {
+fn learn(handle: u64) -> Result<(), NtStatus> {
     let fd = descriptor(handle, 0)?;
     let inode = inode(&fd).ok_or(NtStatus::OBJECT_TYPE_MISMATCH)?;
     let access = granted_access(handle)?;
@@ -232,7 +230,8 @@ fn learn(handle: u64) -> Result<Arc<Known>, NtStatus> {
             port
         }
     };
-    Ok(remember(handle, port, access, inode))
+    remember(handle, port, access, inode);
+    Ok(())
 }
 
 fn port_of_inode(inode: u64) -> Option<Arc<Port>> {
@@ -245,7 +244,7 @@ fn port_of_inode(inode: u64) -> Option<Arc<Port>> {
         .map(|known| known.port.clone())
 }
 
-fn remember(handle: u64, port: Arc<Port>, access: u32, inode: u64) -> Arc<Known> {
+fn remember(handle: u64, port: Arc<Port>, access: u32, inode: u64) {
     let page = page();
     page.ports.store(1, Ordering::Relaxed);
     if port.is_waitable {
@@ -257,7 +256,6 @@ fn remember(handle: u64, port: Arc<Port>, access: u32, inode: u64) -> Arc<Known>
         access,
         inode,
         seen,
-        is_closed: AtomicBool::new(false),
     });
     let at = index(handle);
     let replaced = {
@@ -266,20 +264,23 @@ fn remember(handle: u64, port: Arc<Port>, access: u32, inode: u64) -> Arc<Known>
         if at < MOST && table.len() <= at {
             table.resize(at + 1, None);
         }
-        table
-            .get_mut(at)
-            .and_then(|entry| entry.replace(known.clone()))
+        table.get_mut(at).and_then(|entry| entry.replace(known))
     };
     drop(replaced);
     if let Some(byte) = byte(handle) {
         byte.store(PORT, Ordering::Relaxed);
     }
-    known
 }
 
-fn lookup(handle: u64) -> Option<Arc<Known>> {
+/// Returns what is remembered of a handle; notes the call, if there is one.
+fn lookup(handle: u64, caller: Option<Caller>) -> Option<Arc<Known>> {
     let _guard = interrupt::enter();
-    KNOWN.read().get(index(handle))?.clone()
+    let table = KNOWN.read();
+    let known = table.get(index(handle))?.clone()?;
+    if let Some(caller) = caller {
+        caller.enter(known.port.id);
+    }
+    Some(known)
 }
 
 fn index(handle: u64) -> usize {
