@@ -107,7 +107,7 @@ class Bench:
     def start(self):
         """Starts the server of the bench's own prefix, so that no row pays for it."""
         env = {**os.environ, "RUST_LOG": os.environ.get("RUST_LOG", "error")}
-        self.keeper = subprocess.Popen([RELEASE / "wineserver-ext", "-f", "-p"], start_new_session=True, env=env)
+        self.keeper = subprocess.Popen([RELEASE / "wineserver-ext", "-f", "-p"], process_group=0, env=env)
         self.ports("request", "F", limit="10")
 
     def stop(self):
@@ -144,7 +144,7 @@ class Bench:
             [str(word) for word in words],
             stdout=subprocess.PIPE,
             env={**os.environ, **(env or {})},
-            start_new_session=True,
+            process_group=0,
         )
         try:
             if not server.stdout.readline():
