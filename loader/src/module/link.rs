@@ -165,8 +165,7 @@ fn load_into(name: &str, flags: SearchFlags, order: &mut Vec<u64>) -> Result<u64
     }
     let key = search::key_of(&lower);
     let host = apiset::host_of(&key).to_owned();
-    let is_path = lower.contains(['\\', '/']);
-    let prefers_builtin = !is_path
+    let prefers_builtin = !search::is_foreign_path(&lower)
         && builtin::exists(&host)
         && (builtin::is_known_dll(&host) || flags.is_system_only);
     if !prefers_builtin && !flags.is_system_only {

@@ -24,6 +24,15 @@ pub fn key_of(name: &str) -> String {
     }
 }
 
+/// Returns whether a lower-case name is a path to somewhere else than the system directory, where the built-in DLLs are.
+#[must_use]
+pub fn is_foreign_path(name: &str) -> bool {
+    const SYSTEM: [&str; 2] = ["c:\\windows\\system32", "c:\\windows\\syswow64"];
+    let name = name.replace('/', "\\");
+    name.rsplit_once('\\')
+        .is_some_and(|(directory, _)| !SYSTEM.contains(&directory))
+}
+
 /// Finds the file of a DLL named by `name` (a file name or Windows path).
 #[must_use]
 pub fn find_file(name: &str, program_directory: &Path) -> Option<PathBuf> {
@@ -62,7 +71,16 @@ fn find_in(directory: &Path, name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::key_of;
+    use super::{is_foreign_path, key_of};
+
+    #[test]
+    fn the_system_directory_is_that_of_the_built_in_dlls() {
+        assert!(!is_foreign_path("advapi32.dll"));
+        assert!(!is_foreign_path("c:\\windows\\system32\\advapi32.dll"));
+        assert!(!is_foreign_path("c:/windows/syswow64/advapi32.dll"));
+        assert!(is_foreign_path("c:\\windows\\system32\\drivers\\x.dll"));
+        assert!(is_foreign_path("z:\\tmp\\x.dll"));
+    }
 
     #[test]
     fn names_get_a_suffix_unless_they_have_one() {
