@@ -110,24 +110,6 @@ pub fn has_wildcard<U: Unit>(argument: &Argument<U>) -> bool {
             .any(|unit| matches!(unit.ascii(), b'*' | b'?'))
 }
 
-/// Tells whether a file name matches a mask of `*` and `?`, without regard to case.
-pub fn matches(mask: &[char], name: &[char]) -> bool {
-    match (mask.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some(('*', rest)), _) => {
-            // `*.*` means any name, also one without a dot.
-            rest == ['.', '*']
-                || matches(rest, name)
-                || (!name.is_empty() && matches(mask, &name[1..]))
-        }
-        (Some(('?', rest)), Some((_, others))) => matches(rest, others),
-        (Some((wanted, rest)), Some((found, others))) => {
-            wanted.to_lowercase().eq(found.to_lowercase()) && matches(rest, others)
-        }
-        _ => false,
-    }
-}
-
 /// Joins arguments into the command line `_spawnv` passes: separated by blanks, not quoted.
 #[allow(dead_code, reason = "for _spawn")]
 pub fn join<U: Unit>(arguments: &[Vec<U>]) -> Vec<U> {
@@ -170,19 +152,5 @@ mod tests {
             [has_wildcard(&all[1]), has_wildcard(&all[2])],
             [true, false]
         );
-    }
-
-    #[test]
-    fn masks_match_names_without_case() {
-        let check = |mask: &str, name: &str| {
-            matches(
-                &mask.chars().collect::<Vec<_>>(),
-                &name.chars().collect::<Vec<_>>(),
-            )
-        };
-        assert!(
-            check("*.C", "a.c") && check("*.*", "README") && check("?b*", "abc") && check("*", "")
-        );
-        assert!(!check("*.c", "a.h") && !check("?", "") && !check("a", "ab"));
     }
 }

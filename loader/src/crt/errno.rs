@@ -42,6 +42,7 @@ pub mod code {
     pub const ENOTEMPTY: i32 = 41;
     pub const EILSEQ: i32 = 42;
     pub const STRUNCATE: i32 = 80;
+    pub const EOVERFLOW: i32 = 132;
 }
 
 guest_struct! {
@@ -60,6 +61,8 @@ guest_struct! {
         digits: [u8; 360],
         exception_pointers: u64,
         fpe_code: i32,
+        tmpnam: [u8; 260],
+        wtmpnam: [u16; 260],
         math_exception: MathException,
         current_exception: u64,
         current_exception_context: u64,

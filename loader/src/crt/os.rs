@@ -3,12 +3,12 @@
 //! These are calls of `kernel32`'s functions, as the runtime DLLs make them on Windows. Results go to locals of ours,
 //! which lie in the same address space as the guest. Errors are Win32 codes.
 
-use std::path::PathBuf;
+pub mod files;
 
 use ntlpc_abi::{Handle, NtStatus};
 
 use crate::dlls::kernel32::{
-    errhandlingapi, fileapi, handleapi, heapapi, processenv, processthreadsapi,
+    errhandlingapi, fileapi, handleapi, heapapi, namedpipeapi, processenv, processthreadsapi,
 };
 use crate::export::{Bool, Ptr};
 use crate::{exception, process};
@@ -207,48 +207,18 @@ pub fn duplicate(handle: Handle, inherit: bool) -> Result<Handle, u32> {
     Ok(Handle(target))
 }
 
-/// Returns the Linux path of a guest's path.
-pub fn unix_path(path: &[u16]) -> PathBuf {
-    crate::ob::path::to_unix(&String::from_utf16_lossy(path))
-}
-
-/// Returns the Win32 error for an error of Linux.
-pub fn win32_of(error: &std::io::Error) -> u32 {
-    use std::io::ErrorKind;
-    match error.kind() {
-        ErrorKind::NotFound => 2,
-        ErrorKind::NotADirectory => 3,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::IsADirectory => 5,
-        ErrorKind::CrossesDevices => 17,
-        ErrorKind::AlreadyExists => 183,
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => 112,
-        ErrorKind::DirectoryNotEmpty => 145,
-        ErrorKind::InvalidFilename => 123,
-        ErrorKind::OutOfMemory => 8,
-        _ => 87,
-    }
-}
-
-/// Deletes a file.
-pub fn delete(path: &[u16]) -> Result<(), u32> {
-    std::fs::remove_file(unix_path(path)).map_err(|error| win32_of(&error))
-}
-
-/// Returns the names in a directory that match the last component of `pattern`.
-pub fn matching_names(pattern: &[u16]) -> Vec<Vec<u16>> {
-    let pattern = String::from_utf16_lossy(pattern);
-    let directory_len = pattern.rfind(['/', '\\', ':']).map_or(0, |index| index + 1);
-    let (directory, mask) = pattern.split_at(directory_len);
-    let directory = if directory.is_empty() { "." } else { directory };
-    let Ok(entries) = std::fs::read_dir(crate::ob::path::to_unix(directory)) else {
-        return Vec::new();
-    };
-    let mask: Vec<char> = mask.chars().collect();
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| super::command_line::matches(&mask, &name.chars().collect::<Vec<_>>()))
-        .map(|name| name.encode_utf16().collect())
-        .collect()
+/// Returns how many bytes wait in a pipe; 0 for anything else.
+pub fn available(handle: Handle) -> i64 {
+    let mut count = 0_u32;
+    namedpipeapi::PeekNamedPipe(
+        handle,
+        Ptr::NULL,
+        0,
+        Ptr::NULL,
+        Ptr::new(address(&mut count)),
+        Ptr::NULL,
+    );
+    count.into()
 }
 
 /// Writes a message of the runtime where the guest's standard error goes.

@@ -86,7 +86,7 @@ fn expansion(argument: &Argument<u16>) -> Vec<Vec<u16>> {
         .rposition(|unit| [b'/', b'\\', b':'].map(u16::from).contains(unit))
         .map_or(0, |i| i + 1);
     let directory = &argument.text[..directory_len];
-    let mut names = os::matching_names(&argument.text);
+    let mut names = os::files::matching_names(&argument.text);
     names.sort();
     names
         .into_iter()

@@ -74,8 +74,8 @@ pub struct Stream {
     pub is_error: bool,
     /// Process to wait for when a pipe of `_popen` is closed.
     pub child: Option<ntlpc_abi::Handle>,
-    /// File to delete when the stream is closed.
-    pub temporary: Option<Vec<u16>>,
+    /// Whether it is one of `tmpfile`.
+    pub is_temporary: bool,
 }
 
 /// A stream and its locks. Lock order: the guest lock, then the state; the descriptor table last.
@@ -135,7 +135,7 @@ fn shared(file: Ptr<File>, number: i32) -> Arc<Shared> {
         is_eof: false,
         is_error: false,
         child: None,
-        temporary: None,
+        is_temporary: false,
     };
     stream.publish();
     Arc::new(Shared {
@@ -180,17 +180,12 @@ pub fn close(file: Ptr<File>) -> Result<Option<ntlpc_abi::Handle>, i32> {
     let child = stream.child.take();
     let closed = fd::close(stream.fd);
     stream.fd = -1;
-    let temporary = stream.temporary.take();
     drop(stream);
     streams().write().remove(&file.address());
     let iob = standard_file(0).address();
     let is_standard = (iob..iob + (IOB_ENTRIES * File::size()) as u64).contains(&file.address());
     if !is_standard {
         super::malloc::free(file.cast());
-    }
-    if let Some(path) = temporary {
-        // The file may be gone already.
-        let _ = super::os::delete(&path);
     }
     flushed.and(closed).map(|()| child)
 }

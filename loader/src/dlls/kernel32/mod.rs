@@ -1,13 +1,13 @@
 //! `kernel32.dll` and `kernelbase.dll`.
 
 mod consoleapi;
-mod create_process;
+pub mod create_process;
 pub(crate) mod critical_section;
 pub mod errhandlingapi;
 mod fibersapi;
 pub mod fileapi;
 mod fileinfo;
-mod filesystem;
+pub mod filesystem;
 mod format_message;
 pub mod handleapi;
 pub mod heapapi;
@@ -16,7 +16,7 @@ mod jobapi;
 pub(crate) mod libloaderapi;
 mod lstr;
 mod memoryapi;
-mod namedpipeapi;
+pub mod namedpipeapi;
 pub mod processenv;
 pub mod processthreadsapi;
 mod srw;
