@@ -270,6 +270,12 @@ statuses! {
 }
 
 impl NtStatus {
+    /// Returns value and C name of every known code, in ascending order.
+    #[must_use]
+    pub const fn known() -> &'static [(u32, &'static str)] {
+        NAMES
+    }
+
     /// Returns whether the code is of the success or informational class (`NT_SUCCESS`).
     #[must_use]
     pub const fn is_success(self) -> bool {

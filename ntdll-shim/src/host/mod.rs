@@ -4,9 +4,12 @@
 //! |---|---|---|
 //! | standalone | `loader/src/ob/host.rs` | the loader's handle table |
 //! | Wine | [`wine`] | Wine handles made of lifetime descriptors |
+//! | native | `native` | a table for programs that link this library |
 //!
 //! Nothing outside this trait asks which host it runs in.
 
+mod diagnostics;
+mod native;
 pub mod wine;
 
 use std::os::fd::OwnedFd;

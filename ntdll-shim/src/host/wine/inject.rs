@@ -4,9 +4,9 @@ use super::code::{self, SYSCALL_THUNK, Target};
 use super::exports::{Exports, Headers};
 use super::hooks::{self, Stub};
 use super::maps::Maps;
+use super::names;
 use super::ntdll::{Abi, Absent, Ntdll};
 use super::service;
-use super::{diagnostics, names};
 use log::debug;
 use ntlpc_abi::CallId;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// Extends the PE ntdll of this process, or leaves it alone; says so at debug level.
 pub fn inject_once() {
-    diagnostics::init();
+    crate::host::diagnostics::init();
     match inject() {
         Ok(done) => debug!("{done}"),
         Err(why) => debug!("Wine is left alone: {why}"),

@@ -32,7 +32,6 @@ mod callers;
 mod carriers;
 mod code;
 mod completion;
-mod diagnostics;
 mod exceptions;
 mod exports;
 mod handles;
@@ -51,3 +50,8 @@ mod service;
 mod threads;
 mod tokens;
 mod waits;
+
+/// Returns whether this is a process of Wine.
+pub(super) fn is_here() -> bool {
+    ntdll::is_loaded()
+}
