@@ -4,6 +4,10 @@
 
 #include "lpctest.h"
 
+#ifndef STATUS_LPC_HANDLE_COUNT_EXCEEDED
+#define STATUS_LPC_HANDLE_COUNT_EXCEEDED ((NTSTATUS)0xC0000722)
+#endif
+
 /* alpc §1.3 */
 typedef struct {
     ULONG Flags;
@@ -180,6 +184,8 @@ typedef struct {
     X(NTSTATUS, NtAlpcDisconnectPort, (HANDLE port, ULONG flags))                                                      \
     X(NTSTATUS, NtAlpcCancelMessage, (HANDLE port, ULONG flags, ALPC_CONTEXT_ATTR * message))                          \
     X(NTSTATUS, NtAlpcQueryInformation, (HANDLE port, ULONG class, PVOID buffer, ULONG length, ULONG * returned))      \
+    X(NTSTATUS, NtAlpcQueryInformationMessage,                                                                         \
+      (HANDLE port, PORT_MESSAGE * message, ULONG class, PVOID buffer, ULONG length, ULONG * returned))                \
     X(NTSTATUS, NtAlpcSetInformation, (HANDLE port, ULONG class, PVOID buffer, ULONG length))                          \
     X(NTSTATUS, NtAlpcCreatePortSection,                                                                               \
       (HANDLE port, ULONG flags, HANDLE section, SIZE_T size, HANDLE * alpc_section, SIZE_T * actual))                 \

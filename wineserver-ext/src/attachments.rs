@@ -13,7 +13,7 @@ use crate::answer::{OutFd, Outcome, answer, answer_with};
 use crate::connection::{Connection, ConnectionId};
 use crate::limits::MAX_ATTACHED_ITEMS;
 use crate::namespace::ObjectId;
-use crate::port::Port;
+use crate::port::Source;
 use crate::process::ProcessNo;
 use crate::security::ImpersonationLevel;
 use crate::state::State;
@@ -48,7 +48,8 @@ impl State {
             fds: fds.into_iter().map(Arc::new).collect(),
             is_token: false,
         };
-        let (bundle, index) = self.add_item(caller, request.port, request.bundle, item)?;
+        let (bundle, index) =
+            self.add_item(caller, (request.port, request.source), request.bundle, item)?;
         answer(AttachReply { bundle, index })
     }
 
@@ -67,19 +68,25 @@ impl State {
             fds: Vec::new(),
             is_token: true,
         };
-        let (bundle, index) = self.add_item(caller, request.port, request.bundle, item)?;
+        let (bundle, index) =
+            self.add_item(caller, (request.port, request.source), request.bundle, item)?;
         answer(AttachTokenReply { bundle, index })
     }
 
     fn add_item(
         &mut self,
         caller: ProcessNo,
-        port: ObjectId,
+        (port, source): (ObjectId, u32),
         bundle: u64,
         item: Item,
     ) -> Result<(u64, u32), NtStatus> {
         let port = self.held_port(caller, port)?;
-        let connection = Port::connection(port).ok_or(NtStatus::PORT_DISCONNECTED)?;
+        let of_source = |source| match port.receiving()?.sources.get(source)? {
+            Source::Connection(id) => Some(*id),
+            _ => None,
+        };
+        let connection = port.connection().or_else(|| of_source(&source));
+        let connection = connection.ok_or(NtStatus::PORT_DISCONNECTED)?;
         let count: usize = self
             .bundles
             .values()

@@ -31,6 +31,7 @@ fn item_reaches_the_other_end_and_nobody_else() {
     let memory = memfd_create("attached", MemfdFlags::CLOEXEC).expect("a memfd");
     let attach = Attach {
         port,
+        source: 0,
         bundle: 0,
         description: Bytes(b"what it is".to_vec()),
     };
@@ -73,6 +74,7 @@ fn item_taken_for_good_leaves_its_number() {
     let (_, port) = connect(&owner, &client);
     let attach = |bundle| Attach {
         port,
+        source: 0,
         bundle,
         description: Bytes(b"x".to_vec()),
     };
@@ -120,6 +122,7 @@ fn bundles_end_with_their_connection_and_have_a_bound() {
     let (client_port, server_port) = connect(&owner, &client);
     let attach = Attach {
         port: client_port,
+        source: 0,
         bundle: 0,
         description: Bytes::default(),
     };

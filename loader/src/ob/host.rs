@@ -17,7 +17,7 @@ use super::guest;
 use super::name::Directory;
 use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use super::section::{Section, map_fd, placement};
-use super::sync::MODIFY_STATE;
+use super::sync::{Event, MODIFY_STATE};
 use super::table::{INHERIT, TABLE, lookup};
 use super::token::{self, Token};
 use super::wait::{Taken, Waitable, Watch, Word, WordRef};
@@ -145,6 +145,12 @@ impl CompletionPort for Completion {
             },
         );
         Ok(())
+    }
+}
+
+impl ntdll_shim::host::Event for Event {
+    fn set(&self) {
+        Event::set(self);
     }
 }
 
@@ -355,6 +361,11 @@ impl Host for Standalone {
     fn completion_port(&self, handle: Handle) -> Result<Arc<dyn CompletionPort>, NtStatus> {
         let completion: Arc<Completion> = lookup(handle, MODIFY_STATE)?;
         Ok(completion)
+    }
+
+    fn event(&self, handle: Handle) -> Result<Arc<dyn ntdll_shim::host::Event>, NtStatus> {
+        let event: Arc<Event> = lookup(handle, MODIFY_STATE)?;
+        Ok(event)
     }
 
     fn start_thread(&self, body: Box<dyn FnOnce() + Send>) -> Result<(), NtStatus> {

@@ -8,10 +8,14 @@ use std::sync::Arc;
 
 use ntlpc_abi::layout::{AlpcContextAttr, AlpcMessageAttributes, Word};
 use ntlpc_abi::{NtStatus, UserPtr, attributes};
+use ntlpc_shm::segment::EndAttributes;
 
+use super::attachment::{self, Item};
 use super::message::{LPC_CONNECTION_REQUEST, width};
+use super::other_attributes::{capture_direct, capture_work_on_behalf, deliver_work_on_behalf};
+use super::{handle_attribute, security, view_attribute};
 use crate::engine::{Incoming, Port};
-use crate::guest;
+use crate::{guest, host};
 
 /// What is to be done with the id of a message that was sent.
 type WhenSent = Box<dyn FnOnce(u32) -> Result<(), NtStatus>>;
@@ -21,20 +25,34 @@ type WhenSent = Box<dyn FnOnce(u32) -> Result<(), NtStatus>>;
 pub(super) struct Sending {
     /// The sender's cookie for the conversation; 0 for none.
     pub message_context: u64,
+    answered: Option<Answered>,
+    needs_release: bool,
     record: Vec<u8>,
     undo: Vec<Box<dyn FnOnce()>>,
     sent: Vec<WhenSent>,
     is_remembered: bool,
 }
 
-#[allow(
-    dead_code,
-    reason = "entries and undoing come with the first attribute that travels"
-)]
+/// The received message that a message being sent answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    /// Source number of its connection.
+    pub source: u32,
+    /// Its id.
+    pub id: u32,
+    /// What the end the answer goes to says of itself.
+    pub peer: EndAttributes,
+}
+
 impl Sending {
     /// Captures the attributes at `at` for a message sent on `port`. Nothing is left behind by a failure.
-    pub fn capture(port: &Arc<Port>, at: UserPtr) -> Result<Sending, NtStatus> {
+    pub fn capture(
+        port: &Arc<Port>,
+        answered: Option<Answered>,
+        at: UserPtr,
+    ) -> Result<Sending, NtStatus> {
         let mut sending = Sending::default();
+        sending.answered = answered;
         if at.is_null() {
             return Ok(sending);
         }
@@ -58,6 +76,38 @@ impl Sending {
             0 => Ok(()),
             _ => Err(NtStatus::NOT_SUPPORTED),
         }
+    }
+
+    /// Returns the message this one answers.
+    pub fn answered(&self) -> Option<Answered> {
+        self.answered
+    }
+
+    /// Returns the source number of the connection the message goes by, for who sends on a connection port; else 0.
+    pub fn source(&self) -> u32 {
+        self.answered.map_or(0, |answered| answered.source)
+    }
+
+    /// Returns what the receiving end says of itself.
+    pub fn peer_attributes(&self, port: &Port) -> EndAttributes {
+        let of_port = || {
+            let connection = port.existing_connection()?;
+            Some(connection.segment.attributes(connection.outgoing))
+        };
+        match self.answered {
+            Some(answered) => answered.peer,
+            None => of_port().unwrap_or_default(),
+        }
+    }
+
+    /// The receiver takes things out of the message later: it stays until it is released, even a datagram (alpc#139).
+    pub fn needs_release(&mut self) {
+        self.needs_release = true;
+    }
+
+    /// Returns whether the receiver releases the message.
+    pub fn is_released(&self) -> bool {
+        self.needs_release
     }
 
     /// Adds an entry to the record.
@@ -128,6 +178,14 @@ impl Receiving {
 
     /// Writes what came with a message: the allocated attributes it has.
     pub fn deliver(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
+        let delivered = self.deliver_kinds(port, incoming);
+        if !incoming.wants_answer() && !incoming.record.is_empty() {
+            received_over(&incoming.record, incoming.client_id.process);
+        }
+        delivered
+    }
+
+    fn deliver_kinds(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
         let mut valid = 0;
         for kind in KINDS {
             let entry = entry(&incoming.record, kind.bit);
@@ -159,7 +217,28 @@ impl Receiving {
 
 /// Message `id` that `port` sent is over: answered for good, timed out, cancelled or lost. What it held goes.
 pub(super) fn message_over(port: &Port, id: u32) {
-    let _held = port.resources.message_over(id);
+    let Some(held) = port.resources.message_over(id) else {
+        return;
+    };
+    let process = host::current().client_id().process;
+    for bundle in held.bundles {
+        attachment::end(bundle, process);
+    }
+}
+
+/// Datagram `id` that `port` sent is on its way: what its sender has of it goes. Nothing says when it is received, so what
+/// travels beside it is ended by its receiver.
+pub(super) fn datagram_sent(port: &Port, id: u32) {
+    let _bundles = port.resources.message_over(id);
+}
+
+/// A message that was received is over: what came beside it and was not taken goes.
+pub(super) fn received_over(record: &[u8], sender: u32) {
+    for bit in BUNDLED {
+        if let Some((item, _)) = entry(record, bit).and_then(Item::decode) {
+            attachment::end(item.bundle, sender);
+        }
+    }
 }
 
 /// Returns the entry of an attribute in a record.
@@ -185,11 +264,20 @@ pub(super) struct Delivery<'a> {
     /// The message.
     pub incoming: &'a Incoming,
     /// The attribute's entry of the record, unchecked.
-    #[allow(dead_code, reason = "read by the first attribute that travels")]
     pub entry: Option<&'a [u8]>,
     /// Where the attribute is to be written.
     pub at: UserPtr,
 }
+
+impl Delivery<'_> {
+    /// Returns what the receiving end says of itself.
+    pub fn receiver(&self) -> EndAttributes {
+        self.port.attributes_for(self.incoming.source)
+    }
+}
+
+/// Attributes whose entries begin with an item of a bundle.
+const BUNDLED: [u32; 3] = [attributes::SECURITY, attributes::VIEW, attributes::HANDLE];
 
 /// One attribute.
 struct Kind {
@@ -204,13 +292,13 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind {
         bit: attributes::SECURITY,
-        capture: refuse,
-        deliver: never,
+        capture: security::capture,
+        deliver: security::deliver,
     },
     Kind {
         bit: attributes::VIEW,
-        capture: refuse,
-        deliver: never,
+        capture: view_attribute::capture,
+        deliver: view_attribute::deliver,
     },
     Kind {
         bit: attributes::CONTEXT,
@@ -219,8 +307,8 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         bit: attributes::HANDLE,
-        capture: refuse,
-        deliver: never,
+        capture: handle_attribute::capture,
+        deliver: handle_attribute::deliver,
     },
     Kind {
         bit: attributes::TOKEN,
@@ -229,19 +317,15 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         bit: attributes::DIRECT,
-        capture: refuse,
+        capture: capture_direct,
         deliver: never,
     },
     Kind {
         bit: attributes::WORK_ON_BEHALF,
-        capture: refuse,
-        deliver: never,
+        capture: capture_work_on_behalf,
+        deliver: deliver_work_on_behalf,
     },
 ];
-
-fn refuse(_: &Arc<Port>, _: UserPtr, _: &mut Sending) -> Result<(), NtStatus> {
-    Err(NtStatus::NOT_SUPPORTED)
-}
 
 fn ignore(_: &Arc<Port>, _: UserPtr, _: &mut Sending) -> Result<(), NtStatus> {
     Ok(())

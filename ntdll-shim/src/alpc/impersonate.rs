@@ -8,6 +8,7 @@ use ntlpc_proto::process::Token;
 use ntlpc_proto::wire::{Reader, Wire};
 
 use super::message::Message;
+use super::security;
 use crate::engine::{self, me, session};
 use crate::host::{self, PORT_ALL_ACCESS};
 
@@ -25,6 +26,11 @@ pub(crate) fn nt_alpc_impersonate_client_of_port(
     let name = Message::capture(message)?.name();
     let port = host.port(port_handle, PORT_ALL_ACCESS)?;
     let received = engine::received(&port, name).map_err(|_| NtStatus::ACCESS_DENIED)?;
+    if let Some(token) = security::token_of(&received)? {
+        let token = Bytes(token);
+        check_level(&token, flags)?;
+        return host.impersonate(&token.0);
+    }
     let sender = session()?
         .thread(received.sender)
         .ok_or(NtStatus::ACCESS_DENIED)?;

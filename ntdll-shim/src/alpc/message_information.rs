@@ -3,6 +3,7 @@
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use ntlpc_proto::port::{QuerySender, QuerySenderReply};
 
+use super::handle_attribute;
 use super::message::Message;
 use crate::engine::{self, Outstanding, Port, session};
 use crate::host::PORT_ALL_ACCESS;
@@ -11,6 +12,7 @@ use crate::{guest, host};
 /// Classes.
 const SID: u32 = 0;
 const TOKEN_MODIFIED_ID: u32 = 1;
+const HANDLE_INFORMATION: u32 = 3;
 
 pub(crate) fn nt_alpc_query_information_message(
     port_handle: Handle,
@@ -30,6 +32,10 @@ pub(crate) fn nt_alpc_query_information_message(
         TOKEN_MODIFIED_ID => {
             let sender = sender(&port, &engine::received(&port, name)?)?;
             sender.token_id.to_le_bytes().to_vec()
+        }
+        HANDLE_INFORMATION => {
+            let message = engine::received(&port, name)?;
+            return handle_attribute::query(&message, buffer, length, return_length);
         }
         _ => return Err(NtStatus::INVALID_INFO_CLASS),
     };

@@ -20,12 +20,14 @@
 #![allow(clippy::too_many_arguments, reason = "the calls have NT's prototypes")]
 
 mod accept;
+mod attachment;
 mod attributes;
 mod cancel;
 mod connect;
 mod create;
 mod disconnect;
 mod frame;
+mod handle_attribute;
 mod impersonate;
 mod information;
 mod list;
@@ -34,6 +36,7 @@ mod message;
 mod message_information;
 mod notification;
 mod object;
+mod other_attributes;
 mod port;
 mod reserve;
 mod section;
@@ -42,6 +45,7 @@ mod sender;
 mod transfer;
 mod user;
 mod view;
+mod view_attribute;
 
 pub(crate) use accept::nt_alpc_accept_connect_port;
 pub(crate) use attributes::{

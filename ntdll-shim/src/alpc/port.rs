@@ -12,6 +12,10 @@ use crate::guest;
 pub(super) const ALLOW_LPC_REQUESTS: u32 = 0x2_0000;
 /// `ALPC_PORTFLG_WAITABLE_PORT`.
 pub(super) const WAITABLE_PORT: u32 = 0x4_0000;
+/// `ALPC_PORTFLG_ALLOW_DUP_OBJECT`: only handles of `DupObjectTypes` are accepted.
+pub(super) const ALLOW_DUP_OBJECT: u32 = 0x8_0000;
+/// `ALPC_PORTFLG_ALLOW_MULTIHANDLE_ATTRIBUTE`: handles are asked for by number.
+pub(super) const ALLOW_MULTIHANDLE_ATTRIBUTE: u32 = 0x200_0000;
 /// `ALPC_PORTFLG_SYSTEM_PROCESS`: not for programs.
 const SYSTEM_PROCESS: u32 = 0x10_0000;
 

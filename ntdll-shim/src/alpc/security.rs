@@ -1,15 +1,24 @@
-//! Security contexts (alpc §2.13).
+//! Security contexts, and the SECURITY attribute (alpc §1.5, §2.13).
+
+use std::sync::Arc;
 
 use ntlpc_abi::layout::{AlpcSecurityAttr, SecurityQos};
-use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_abi::{Handle, NtStatus, UserPtr, attributes};
 use ntlpc_proto::port::Qos;
 
-use crate::engine::SecurityContext;
+use super::attachment::{Bundle, Item};
+use super::frame::{self, Delivery, Sending};
+use super::message::width;
+use crate::engine::{Outstanding, Port, SecurityContext};
 use crate::guest;
 use crate::host::{self, PORT_ALL_ACCESS};
 
+/// `ALPC_SECFLG_DELETE_EXISTING`: the context goes with the message.
+const DELETE_EXISTING: u32 = 0x1_0000;
+/// Stands for a context that is to be made (alpc §1.5).
+const NEW_CONTEXT: u64 = u64::MAX - 1;
 /// `ALPC_SECFLG_CREATE_HANDLE` (alpc §1.5).
-pub(super) const CREATE_HANDLE: u32 = 0x2_0000;
+const CREATE_HANDLE: u32 = 0x2_0000;
 /// Length of a `SECURITY_QUALITY_OF_SERVICE`.
 const QOS_LENGTH: u32 = 12;
 
@@ -42,7 +51,7 @@ pub(crate) fn nt_alpc_create_security_context(
 }
 
 /// Reads the quality of service a context must have.
-pub(super) fn capture_qos(at: UserPtr) -> Result<Qos, NtStatus> {
+fn capture_qos(at: UserPtr) -> Result<Qos, NtStatus> {
     /// `SecurityDelegation`.
     const HIGHEST_LEVEL: u32 = 3;
     let raw: SecurityQos = guest::read(at, host::current().personality().guest)?;
@@ -60,11 +69,100 @@ pub(super) fn capture_qos(at: UserPtr) -> Result<Qos, NtStatus> {
 }
 
 /// Makes a context of what the calling thread is now.
-pub(super) fn capture_context(qos: Qos) -> SecurityContext {
+fn capture_context(qos: Qos) -> SecurityContext {
     SecurityContext {
         token: host::current().effective_token().into(),
         qos,
         is_revoked: false,
+    }
+}
+
+/// Takes the context a message is sent with, or makes one (alpc#215).
+pub(super) fn capture(
+    port: &Arc<Port>,
+    at: UserPtr,
+    sending: &mut Sending,
+) -> Result<(), NtStatus> {
+    let attribute: AlpcSecurityAttr = guest::read(at, width())?;
+    if attribute.flags & !(DELETE_EXISTING | CREATE_HANDLE) != 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let is_new = attribute.flags & CREATE_HANDLE != 0 || attribute.context.0 == NEW_CONTEXT;
+    if is_new && attribute.flags & DELETE_EXISTING != 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let context = if is_new {
+        capture_context(capture_qos(attribute.qos)?)
+    } else {
+        port.resources.context(attribute.context.0)?
+    };
+    if context.is_revoked {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    let mut bundle = Bundle::new(port, sending);
+    let item = bundle.add_token(&context)?;
+    bundle.give_to(sending);
+    let number = if is_new {
+        let number = port.resources.add_context(context);
+        let owner = Arc::clone(port);
+        sending.undo_with(move || {
+            // A program that deleted it meanwhile has done our work.
+            let _ = owner.resources.remove_context(number);
+        });
+        let made = AlpcSecurityAttr {
+            context: Handle(number),
+            ..attribute
+        };
+        sending.when_sent(move |_| guest::write(at, width(), &made));
+        number
+    } else {
+        attribute.context.0
+    };
+    if attribute.flags & DELETE_EXISTING != 0 {
+        let port = Arc::clone(port);
+        sending.when_sent(move |_| port.resources.remove_context(number));
+    }
+    let mut entry = item.encode().to_vec();
+    entry.extend(number.to_le_bytes());
+    sending.push(attributes::SECURITY, &entry);
+    Ok(())
+}
+
+/// Writes the number the sender knows the context by.
+pub(super) fn deliver(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
+    let Some((_, context)) = delivery.entry.and_then(decode) else {
+        return Ok(false);
+    };
+    let attribute = AlpcSecurityAttr {
+        flags: 0,
+        qos: UserPtr::NULL,
+        context: Handle(context),
+    };
+    guest::write(delivery.at, width(), &attribute)?;
+    Ok(true)
+}
+
+fn decode(entry: &[u8]) -> Option<(Item, u64)> {
+    let (item, context) = Item::decode(entry)?;
+    Some((item, u64::from_le_bytes(context.try_into().ok()?)))
+}
+
+/// Returns the token a received message was sent with; `None` if it was sent with none.
+///
+/// # Errors
+/// What the server answers: the message is over.
+pub(super) fn token_of(message: &Outstanding) -> Result<Option<Vec<u8>>, NtStatus> {
+    let record = message.record();
+    let entry = frame::entry(&record, attributes::SECURITY);
+    let Some((item, _)) = entry.and_then(decode) else {
+        return Ok(None);
+    };
+    let (token, is_token, _) = item.take(false)?;
+    // A peer may name any item of its own; only the server makes tokens.
+    if is_token {
+        Ok(Some(token))
+    } else {
+        Err(NtStatus::CANNOT_IMPERSONATE)
     }
 }
 

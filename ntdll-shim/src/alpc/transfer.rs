@@ -15,10 +15,12 @@ use ntlpc_proto::port::PortKind;
 use ntlpc_shm::segment::{Connecting, Direction};
 use ntlpc_shm::sys::Deadline;
 
-use super::frame::{self, Receiving, Sending};
+use super::frame::{self, Answered, Receiving, Sending};
 use super::message::{Buffer, LPC_CANCELED, LPC_DATAGRAM, LPC_REPLY, LPC_REQUEST, Message};
 use super::port::{ALLOW_LPC_REQUESTS, WAITABLE_PORT};
-use crate::engine::{self, Cookie, Data, Incoming, Port, RESERVE_BIT, Received, Waiting, me};
+use crate::engine::{
+    self, Cookie, Data, Incoming, Port, RESERVE_BIT, Received, Waiting, me, session,
+};
 use crate::{guest, host, interrupt};
 
 /// `ALPC_MSGFLG_RELEASE_MESSAGE`: the last word on the message.
@@ -124,7 +126,21 @@ fn send(
     if !is_reply {
         check_new(port)?;
     }
-    let sending = Sending::capture(port, attributes)?;
+    let received = match is_reply {
+        true => engine::received(port, name).ok(),
+        false => None,
+    };
+    let answered = received.as_ref().map(|received| Answered {
+        source: received.connection.source,
+        id: name.id,
+        peer: received.peer_attributes(),
+    });
+    let beside = received.as_ref().and_then(|received| {
+        let record = received.record();
+        let sender = (!record.is_empty()).then(|| session().ok()?.thread(received.sender));
+        Some((record, sender.flatten()?.process))
+    });
+    let sending = Sending::capture(port, answered, attributes)?;
     let cookie = match kind {
         // Remembered until the answer is there, for a cancellation.
         Kind::Open | Kind::Sync => sending.cookie(),
@@ -133,7 +149,7 @@ fn send(
     let outgoing = |message_type| message.outgoing(message_type, data, sending.record());
     let mut waiting = None;
     let id = match (is_reply, kind) {
-        (false, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM))?,
+        (false, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM), sending.is_released())?,
         (false, Kind::Open) => engine::ask(port, &outgoing(LPC_REQUEST), cookie)?,
         (false, Kind::Sync) => {
             waiting
@@ -164,9 +180,12 @@ fn send(
     }
     let message_context = sending.message_context;
     sending.commit(id)?;
+    if let Some((record, sender)) = beside {
+        frame::received_over(&record, sender);
+    }
     if kind == Kind::Last && !is_reply {
         // Nothing says when a datagram is received.
-        frame::message_over(port, id);
+        frame::datagram_sent(port, id);
     }
     Ok(waiting.map(|waiting| Sent {
         waiting,
@@ -200,7 +219,11 @@ impl Reserved {
     fn commit(mut self, id: u32, is_over: bool) {
         if !is_over {
             let number = std::mem::take(&mut self.number);
-            self.port.resources.use_by_message(id, number);
+            let held = engine::Sent {
+                reserve: number,
+                ..engine::Sent::default()
+            };
+            self.port.resources.message_sent(id, held);
         }
     }
 }

@@ -7,8 +7,9 @@ use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use ntlpc_proto::port::PortKind;
 use parking_lot::Mutex;
 
-use crate::engine::{Port, PortView};
-use crate::host::{self, PORT_ALL_ACCESS};
+use super::frame::Answered;
+use crate::engine::{Incoming, Port, PortView};
+use crate::host::{self, MappedView, PORT_ALL_ACCESS};
 use crate::{guest, interrupt};
 
 /// An end of a connection: connection port, source number there, and which end.
@@ -19,8 +20,15 @@ struct End {
     is_client: bool,
 }
 
+/// A view that came with a message.
+#[derive(Clone, Copy, Debug)]
+struct Received {
+    end: End,
+    message_id: u32,
+}
+
 /// Received views of this process by address: any port of the receiving end may give them back.
-static RECEIVED: Mutex<BTreeMap<u64, End>> = Mutex::new(BTreeMap::new());
+static RECEIVED: Mutex<BTreeMap<u64, Received>> = Mutex::new(BTreeMap::new());
 
 impl End {
     /// Returns whether views of this end are those of `port`: a connection port has those of all its connections.
@@ -83,6 +91,45 @@ pub(crate) fn nt_alpc_delete_section_view(
     release_received(&port, view_base.0)
 }
 
+/// Takes note of a view that came with a message.
+pub(super) fn note_received(port: &Port, incoming: &Incoming, mapped: MappedView) {
+    // An answer that was waited for comes by no source, and only a communication port waits.
+    let source = match (port.kind, port.existing_connection()) {
+        (PortKind::Client | PortKind::Server, Some(connection)) => connection.source,
+        _ => incoming.source,
+    };
+    let received = Received {
+        end: End {
+            connection_port: port.connection_port,
+            source,
+            is_client: port.kind == PortKind::Client,
+        },
+        message_id: incoming.message_id,
+    };
+    let _guard = interrupt::enter();
+    RECEIVED.lock().insert(mapped.base, received);
+}
+
+/// Unmaps the view that came with a message which was answered (alpc#244); there may be none (alpc#245).
+pub(super) fn release_of_message(port: &Port, answered: Answered) {
+    let is_its = |view: &Received| {
+        view.message_id == answered.id && view.end.source == answered.source && view.end.is_of(port)
+    };
+    let base = {
+        let _guard = interrupt::enter();
+        let mut received = RECEIVED.lock();
+        let found = received.iter().find(|(_, view)| is_its(view));
+        let base = found.map(|(&base, _)| base);
+        if let Some(base) = base {
+            received.remove(&base);
+        }
+        base
+    };
+    if let Some(base) = base {
+        host::current().unmap_view(base);
+    }
+}
+
 /// Unmaps a received view (alpc#243).
 ///
 /// # Errors
@@ -91,7 +138,7 @@ pub(super) fn release_received(port: &Port, base: u64) -> Result<(), NtStatus> {
     let is_found = {
         let _guard = interrupt::enter();
         let mut received = RECEIVED.lock();
-        let is_found = received.get(&base).is_some_and(|end| end.is_of(port));
+        let is_found = received.get(&base).is_some_and(|view| view.end.is_of(port));
         if is_found {
             received.remove(&base);
         }
@@ -114,7 +161,7 @@ pub(crate) fn release_views(port: &Port) {
         let mut received = RECEIVED.lock();
         let gone: Vec<u64> = received
             .iter()
-            .filter(|(_, end)| end.is_of(port))
+            .filter(|(_, view)| view.end.is_of(port))
             .map(|(&base, _)| base)
             .collect();
         for base in &gone {

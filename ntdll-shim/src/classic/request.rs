@@ -19,7 +19,7 @@ pub(crate) fn nt_request_port(port_handle: Handle, request: UserPtr) -> Result<(
     message.check_fits(&port)?;
     engine::with_buffer(|data| {
         message.read_data(0, data)?;
-        engine::send(&port, &message.outgoing(LPC_DATAGRAM, false, data)).map(|_| ())
+        engine::send(&port, &message.outgoing(LPC_DATAGRAM, false, data), false).map(|_| ())
     })
 }
 

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_proto::port::PortKind;
 use ntlpc_shm::SERVER;
-use ntlpc_shm::segment::{Direction, SELF_SOURCE};
+use ntlpc_shm::segment::{Direction, EndAttributes, SELF_SOURCE};
 use ntlpc_shm::slot::{ANSWER_CONTINUES, Answer, CONTINUES, CROWDED, Kind, Slot};
 use ntlpc_shm::sys;
 use ntlpc_shm::turn::{Filling, Phase};
 
 use super::converse::answer_conversation;
-use super::message::Outgoing;
+use super::message::{LPC_DATAGRAM, Outgoing, read_record};
 use super::port::Port;
 use super::queue::Outstanding;
 use super::send::{Expects, Waiting};
@@ -349,6 +349,25 @@ fn place<'a>(
 }
 
 impl Outstanding {
+    /// Returns whether it is a datagram, kept until it is released.
+    pub(super) fn is_datagram(&self) -> bool {
+        self.conversation.is_some() && self.slot().header().message_type == LPC_DATAGRAM
+    }
+
+    /// Returns what the end that gets the answer says of itself.
+    #[must_use]
+    pub fn peer_attributes(&self) -> EndAttributes {
+        let segment = &self.connection.segment;
+        segment.attributes(self.direction.opposite())
+    }
+
+    /// Reads the record that came with the message, again as a peer's word.
+    #[must_use]
+    pub fn record(&self) -> Vec<u8> {
+        let slot = self.slot();
+        read_record(&slot, slot.header().attributes)
+    }
+
     /// Returns the slot the requester waits in.
     pub(super) fn slot(&self) -> Slot<'_> {
         self.connection

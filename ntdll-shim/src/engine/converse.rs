@@ -48,6 +48,9 @@ pub fn answer(
         let cookie = Cookie::new(port, &target.connection, value);
         port.queue.state.lock().cookies.insert(name.id, cookie);
     }
+    if target.is_datagram() {
+        return release_datagram(port, to, &target);
+    }
     let result = if target.conversation.is_some() {
         let expects = if continues {
             Expects::Message
@@ -84,6 +87,9 @@ pub fn call_back_by_name(
         return call_back_at(port, to, me, &target, message)
             .map_err(|status| gone(port, name, status));
     }
+    if target.is_datagram() {
+        return Err(NtStatus::INVALID_MESSAGE);
+    }
     let message = Outgoing {
         callback_id: next_callback_id(),
         ..*message
@@ -102,6 +108,21 @@ pub fn received(port: &Port, name: Name) -> Result<Outstanding, NtStatus> {
         .ok()
         .filter(|outstanding| outstanding.is_awaited(name.id))
         .ok_or(NtStatus::MESSAGE_NOT_FOUND)
+}
+
+/// Answers a datagram that was to be released, which is that: nothing goes back (alpc#139).
+fn release_datagram(port: &Port, to: To, target: &Outstanding) -> Result<(), NtStatus> {
+    let Me { tno, .. } = me()?;
+    let slot = target.slot();
+    let mut state = port.queue.state.lock();
+    state.outstanding.remove(&(to.message_id, to.client_id));
+    if !slot.claim_conversation(target.conversation.unwrap_or_default(), tno) {
+        state.remember_cancelled(to.message_id);
+        return Err(NtStatus::REQUEST_CANCELED);
+    }
+    let lane = target.connection.segment.lane(target.direction);
+    lane.free(&slot, Kind::Writing, tno, None);
+    Ok(())
 }
 
 /// Answers a message whose sender does not wait, by a message.

@@ -121,6 +121,8 @@ pub struct Incoming {
     pub cookie: Option<Cookie>,
 }
 
+/// A message nobody answers (lpc §1.9).
+pub(super) const LPC_DATAGRAM: u16 = 3;
 /// A message whose sender or receiver went away (alpc §1.1).
 pub(super) const LPC_CANCELED: u16 = 12;
 

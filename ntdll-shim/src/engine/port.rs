@@ -188,6 +188,21 @@ impl Port {
         }
     }
 
+    /// Returns the attributes of the end that receives what comes by a source: on a connection port those given to accept.
+    #[must_use]
+    pub fn attributes_for(&self, source: u32) -> EndAttributes {
+        if self.own_end().is_some() {
+            return self.attributes();
+        }
+        let _guard = interrupt::enter();
+        let state = self.queue.state.lock();
+        let source = state.receiver.source(source);
+        match source.and_then(|source| source.peer.connection.as_ref()) {
+            Some(connection) => connection.segment.attributes(Direction::ToServer),
+            None => *self.attributes.lock(),
+        }
+    }
+
     /// Sets the attributes of an ALPC port.
     pub fn set_attributes(&self, attributes: EndAttributes) {
         match self.own_end() {

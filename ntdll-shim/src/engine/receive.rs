@@ -20,7 +20,7 @@ use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::{SERVER, Tno};
 
-use super::message::{Data, Incoming, LPC_CANCELED, read_data, read_record};
+use super::message::{Data, Incoming, LPC_CANCELED, LPC_DATAGRAM, read_data, read_record};
 use super::port::{Connection, Port};
 use super::queue::{Cookie, Kept, Outstanding, Queue, QueueState};
 use super::session::{Me, me, session};
@@ -28,7 +28,6 @@ use super::wait::LPC_REQUEST;
 use crate::{host, interrupt};
 
 /// Types a sender may give its own messages (lpc §1.9).
-const LPC_DATAGRAM: u16 = 3;
 const LPC_REPLY: u16 = 2;
 const LPC_PORT_CLOSED: u16 = 5;
 
@@ -423,7 +422,8 @@ fn accept(
     let is_allowed = is_system
         || match &connection {
             Some(connection) if connection.is_kernel => true,
-            _ if wants_reply || continues => header.message_type == LPC_REQUEST,
+            _ if wants_reply => header.message_type == LPC_REQUEST,
+            _ if continues => matches!(header.message_type, LPC_REQUEST | LPC_DATAGRAM),
             _ => {
                 header.message_type == LPC_DATAGRAM
                     || queue.is_alpc && header.message_type == LPC_REPLY

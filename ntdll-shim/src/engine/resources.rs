@@ -8,7 +8,7 @@ use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::Qos;
 use parking_lot::Mutex;
 
-use crate::host::{self, MappedView, Section};
+use crate::host::{self, Event, MappedView, Section};
 use crate::interrupt;
 
 /// A section of a port.
@@ -74,14 +74,16 @@ struct Table {
 }
 
 /// What a message on its way holds of its sender's port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Sent {
     /// Address of a view that goes when the message is over; 0 for none.
     pub released_view: u64,
     /// Reserve that is free again when it is; 0 for none.
     pub reserve: u32,
-    /// Bundle at the server; 0 for none.
-    pub bundle: u64,
+    /// Bundles at the server.
+    pub bundles: Vec<u64>,
+    /// Events that are set when it is.
+    pub events: Vec<Arc<dyn Event>>,
 }
 
 /// The resources of one port in this process.
@@ -233,27 +235,23 @@ impl Resources {
         });
     }
 
-    /// Remembers what message `id` holds until it is over.
+    /// Remembers what message `id` holds until it is over, besides what it holds already.
     pub fn message_sent(&self, id: u32, sent: Sent) {
-        if sent != Sent::default() {
-            self.with(|table| {
-                let held = table.sent.entry(id).or_default();
-                let reserve = held.reserve;
-                *held = sent;
-                if held.reserve == 0 {
-                    held.reserve = reserve;
-                }
-            });
-        }
-    }
-
-    /// Message `id` uses a reserve from now on.
-    pub fn use_by_message(&self, id: u32, reserve: u32) {
-        self.with(|table| table.sent.entry(id).or_default().reserve = reserve);
+        self.with(|table| {
+            let held = table.sent.entry(id).or_default();
+            if sent.released_view != 0 {
+                held.released_view = sent.released_view;
+            }
+            if sent.reserve != 0 {
+                held.reserve = sent.reserve;
+            }
+            held.bundles.extend(sent.bundles);
+            held.events.extend(sent.events);
+        });
     }
 
     /// Message `id` of this port is over: answered for good, withdrawn, cancelled or lost. Returns what it held, of which the
-    /// caller ends the bundle.
+    /// caller ends the bundles.
     pub fn message_over(&self, id: u32) -> Option<Sent> {
         let (sent, view) = self.with(|table| {
             if table.sent.is_empty() {
@@ -263,9 +261,13 @@ impl Resources {
             if let Some(reserve) = table.reserves.get_mut(&sent.reserve) {
                 reserve.is_in_use = false;
             }
-            Some((sent, table.views.remove(&sent.released_view)))
+            let view = table.views.remove(&sent.released_view);
+            Some((sent, view))
         })?;
         drop(view);
+        for event in &sent.events {
+            event.set();
+        }
         Some(sent)
     }
 }
@@ -290,11 +292,13 @@ mod tests {
         );
         let sent = Sent {
             reserve,
+            bundles: vec![3],
             ..Sent::default()
         };
         resources.message_sent(7, sent);
-        assert_eq!(resources.message_over(8), None);
-        assert_eq!(resources.message_over(7), Some(sent));
+        assert!(resources.message_over(8).is_none());
+        let held = resources.message_over(7).expect("held");
+        assert_eq!(held.bundles, [3]);
         assert_eq!(resources.use_reserve(reserve, 100), Ok(()));
         assert_eq!(resources.remove_reserve(reserve), Ok(()));
         assert_eq!(

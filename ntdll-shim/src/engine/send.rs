@@ -38,10 +38,14 @@ pub enum Expects {
 ///
 /// # Errors
 /// `PORT_DISCONNECTED`, `NO_MEMORY` when the queue is full.
-pub fn send(port: &Port, message: &Outgoing<'_>) -> Result<u32, NtStatus> {
+pub fn send(port: &Port, message: &Outgoing<'_>, is_released: bool) -> Result<u32, NtStatus> {
     let connection = port.connection()?;
     let path = (connection, connection.outgoing);
-    post(port, path, None, message, Expects::Nothing).map(|posted| posted.id)
+    let expects = match is_released {
+        true => Expects::Message,
+        false => Expects::Nothing,
+    };
+    post(port, path, None, message, expects).map(|posted| posted.id)
 }
 
 /// Queues a request at the other end of `port` whose answer will be a message there (alpc §2.5.3). Returns its message id.

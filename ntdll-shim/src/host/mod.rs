@@ -63,6 +63,12 @@ pub struct CompletionPacket {
     pub information: u64,
 }
 
+/// An event of the guest, kept open.
+pub trait Event: Send + Sync + std::fmt::Debug {
+    /// Sets the event.
+    fn set(&self);
+}
+
 /// An I/O completion port of the guest, kept open.
 pub trait CompletionPort: Send + Sync + std::fmt::Debug {
     /// Queues a packet.
@@ -252,6 +258,12 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// As [`Host::port`].
     fn completion_port(&self, handle: Handle) -> Result<Arc<dyn CompletionPort>, NtStatus>;
+
+    /// Returns the event a handle names, if it grants `EVENT_MODIFY_STATE`.
+    ///
+    /// # Errors
+    /// As [`Host::port`].
+    fn event(&self, handle: Handle) -> Result<Arc<dyn Event>, NtStatus>;
 
     /// Runs `body` on a thread of its own that may make every call of this trait and never runs guest code.
     ///

@@ -15,8 +15,10 @@ requests! {
     /// `STATUS_INVALID_HANDLE` for a bundle of somebody else, `STATUS_INSUFFICIENT_RESOURCES` when a connection has too many
     /// items.
     1 Attach {
-        /// The sender's communication port.
+        /// The sender's communication port, or its connection port.
         port: u64,
+        /// With a connection port, the source number of the connection.
+        source: u32,
         /// The bundle; 0 = a new one.
         bundle: u64,
         /// Description of the item, for the receiving host only.
@@ -59,8 +61,10 @@ requests! {
     ///
     /// As [`Attach`]; `STATUS_BAD_IMPERSONATION_LEVEL` for a higher level than the token has.
     4 AttachToken {
-        /// The sender's communication port.
+        /// The sender's communication port, or its connection port.
         port: u64,
+        /// With a connection port, the source number of the connection.
+        source: u32,
         /// The bundle; 0 = a new one.
         bundle: u64,
         /// The token ([`Token`](crate::process::Token)); empty = the process's.

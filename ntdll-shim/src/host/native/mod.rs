@@ -192,6 +192,11 @@ impl Host for Native {
         Err(NtStatus::OBJECT_TYPE_MISMATCH)
     }
 
+    fn event(&self, handle: Handle) -> Result<Arc<dyn super::Event>, NtStatus> {
+        TABLE.get(handle)?;
+        Err(NtStatus::OBJECT_TYPE_MISMATCH)
+    }
+
     fn start_thread(&self, body: Box<dyn FnOnce() + Send>) -> Result<(), NtStatus> {
         std::thread::Builder::new()
             .name("ports".into())

@@ -13,7 +13,7 @@ use super::service::ntdll;
 use super::{carriers, completion, handles, names, sections, senders, threads, tokens};
 use crate::engine::Port;
 use crate::host::{
-    CompletionPort, ExportedObject, Host, MappedView, OwnObject, Personality, Root, Section,
+    CompletionPort, Event, ExportedObject, Host, MappedView, OwnObject, Personality, Root, Section,
 };
 
 /// Stock Wine, this library preloaded.
@@ -155,7 +155,11 @@ impl Host for Wine {
     }
 
     fn completion_port(&self, handle: Handle) -> Result<Arc<dyn CompletionPort>, NtStatus> {
-        completion::open(handle)
+        completion::completion_port(handle)
+    }
+
+    fn event(&self, handle: Handle) -> Result<Arc<dyn Event>, NtStatus> {
+        completion::event(handle)
     }
 
     fn start_thread(&self, body: Box<dyn FnOnce() + Send>) -> Result<(), NtStatus> {
