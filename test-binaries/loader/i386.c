@@ -331,6 +331,55 @@ TEST(results_in_registers)
     CHECK_EQ(atoi64("-81985529216486896"), (ULONG64)-81985529216486896ll, SETUP);
 }
 
+/* Helpers of compilers: arguments on the x87 stack or in xmm registers. */
+TEST(arguments_in_registers)
+{
+    HMODULE msvcrt = GetModuleHandleA("msvcrt.dll");
+    void *power = GetProcAddress(msvcrt, "_CIpow"), *to_long = GetProcAddress(msvcrt, "_ftol");
+    void *sse = GetProcAddress(msvcrt, "_libm_sse2_pow_precise");
+    REQUIRE(power != NULL && to_long != NULL, SETUP);
+    for (int i = 0; i < 100; i++) {
+        double x = 3, y = 4, result;
+        LONG64 integer;
+        __asm__ volatile("fldl %1\n\tfldl %2\n\tcall *%3\n\tfstpl %0"
+                         : "=m"(result)
+                         : "m"(x), "m"(y), "r"(power)
+                         : "eax", "ecx", "edx", "memory");
+        CHECK(result == 81, SETUP);
+        x = -2.75;
+        __asm__ volatile("fldl %1\n\tcall *%2" : "=A"(integer) : "m"(x), "r"(to_long) : "ecx", "memory");
+        CHECK(integer == -2, SETUP);
+        if (sse != NULL) {
+            x = 2;
+            y = 10;
+            __asm__ volatile("movsd %1, %%xmm0\n\tmovsd %2, %%xmm1\n\tcall *%3\n\tmovsd %%xmm0, %0"
+                             : "=m"(result)
+                             : "m"(x), "m"(y), "r"(sse)
+                             : "eax", "ecx", "edx", "memory");
+            CHECK(result == 1024, SETUP);
+        }
+    }
+}
+
+/* Exported functions of 32-bit systems, not the compiler's instructions. */
+TEST(interlocked_functions)
+{
+    HMODULE kernel32 = GetModuleHandleA("kernel32.dll");
+    LONG(WINAPI *increment)(LONG *) = (void *)GetProcAddress(kernel32, "InterlockedIncrement");
+    LONG(WINAPI *compare)(LONG *, LONG, LONG) = (void *)GetProcAddress(kernel32, "InterlockedCompareExchange");
+    LONG64(WINAPI *compare64)(LONG64 *, LONG64, LONG64) =
+        (void *)GetProcAddress(kernel32, "InterlockedCompareExchange64");
+    LONG value = 41;
+    LONG64 wide = 1ll << 40;
+    ULONG_PTR before = stack_pointer();
+    REQUIRE(increment != NULL && compare != NULL && compare64 != NULL, SETUP);
+    CHECK_EQ(increment(&value), 42, SETUP);
+    CHECK_EQ(compare(&value, 7, 42), 42, SETUP);
+    CHECK_EQ(value, 7, SETUP);
+    CHECK(compare64(&wide, 5, 1ll << 40) == 1ll << 40 && wide == 5, SETUP);
+    CHECK_EQ(stack_pointer(), before, SETUP);
+}
+
 TEST(arguments_of_every_kind_in_one_call)
 {
     char text[128];

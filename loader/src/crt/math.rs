@@ -11,5 +11,6 @@ mod elementary;
 mod error;
 mod fenv;
 mod real;
+mod registers;
 
 pub use error::MathException;

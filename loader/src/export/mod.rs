@@ -7,12 +7,14 @@
 mod arg;
 mod layout;
 mod memory;
+mod registers32;
 mod varargs;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use arg::{Arg, ArgCursor, Bool, Boolean, Callback, Caller, Ret};
 pub use memory::{Guest, Memory, Ptr};
+pub use registers32::{Popped, St, Xmm};
 pub use varargs::{VaList, VarArgs};
 
 use crate::gate::CallFrame;
@@ -45,12 +47,6 @@ pub enum Entry {
     Function(Function),
     /// A variable in guest memory.
     Data(&'static dyn DataSlot),
-    /// x86-64 machine code that must see the caller's registers as they are.
-    #[allow(
-        dead_code,
-        reason = "for functions that take registers, as i386 has them"
-    )]
-    Code(unsafe extern "C" fn()),
 }
 
 /// The callable kind of export.
@@ -170,7 +166,6 @@ impl<T: Guest + std::fmt::Debug> DataSlot for Data<T> {
 /// /// One line of documentation.
 /// "dll|dll" stdcall fn Name @ordinal = "ExportedName|Other" (arg: Type, …) -> Type { body }
 /// "dll|dll" data    Name @ordinal = "ExportedName" : Type = initial value;
-/// "dll|dll" code    Name @ordinal = "ExportedName" : path::to::machine_code;
 /// ```
 ///
 /// `@ordinal` and `= "…"` may be left out; the names given by `= "…"` replace `Name`. The function
@@ -197,20 +192,6 @@ macro_rules! win_api {
                 names: $crate::win_api!(@names $name $($names)?),
                 ordinal: $crate::win_api!(@ordinal $($ordinal)?),
                 entry: $crate::export::Entry::Data(&$name),
-            };
-        };
-        $crate::win_api! { $($rest)* }
-    };
-
-    ($(#[doc = $doc:literal])* $dll:literal code $name:ident $(@ $ordinal:literal)? $(= $names:literal)? : $code:path; $($rest:tt)*) => {
-        const _: () = {
-            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
-            #[linkme::distributed_slice($crate::export::EXPORTS)]
-            static EXPORT: $crate::export::Export = $crate::export::Export {
-                dlls: $dll,
-                names: $crate::win_api!(@names $name $($names)?),
-                ordinal: $crate::win_api!(@ordinal $($ordinal)?),
-                entry: $crate::export::Entry::Code($code),
             };
         };
         $crate::win_api! { $($rest)* }

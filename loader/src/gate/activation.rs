@@ -13,7 +13,7 @@ use crate::teb::host_area;
 pub struct Activation {
     /// xmm6–xmm15.
     pub xmm: [u128; 10],
-    /// xmm0–xmm3, low halves.
+    /// xmm0–xmm3, low halves; of i386 only the first two.
     pub float_args: [u64; 4],
     /// Stack pointer at the stub: the return address lies there, the arguments above it.
     pub rsp: u64,

@@ -118,7 +118,6 @@ pub fn build(dll: &str) -> Option<Built> {
                 );
                 stubs::code(first + i, at, base + TEXT as u64, stack_bytes)
             }
-            Entry::Code(code) => stubs::jump(*code as *const () as u64),
             Entry::Data(slot) => {
                 // The arena puts variables above images.
                 rvas.push((slot.address() - base) as u32);

@@ -11,6 +11,7 @@ pub mod filesystem;
 mod format_message;
 pub mod handleapi;
 pub mod heapapi;
+mod interlocked;
 mod ioapi;
 mod jobapi;
 pub(crate) mod libloaderapi;
