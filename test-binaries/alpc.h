@@ -187,6 +187,15 @@ typedef struct {
     X(NTSTATUS, NtAlpcQueryInformationMessage,                                                                         \
       (HANDLE port, PORT_MESSAGE * message, ULONG class, PVOID buffer, ULONG length, ULONG * returned))                \
     X(NTSTATUS, NtAlpcSetInformation, (HANDLE port, ULONG class, PVOID buffer, ULONG length))                          \
+    X(NTSTATUS, NtAlpcConnectPortEx,                                                                                   \
+      (HANDLE * port, OBJECT_ATTRIBUTES * connection_port, OBJECT_ATTRIBUTES * client_port,                            \
+       ALPC_PORT_ATTRIBUTES * port_attributes, ULONG flags, PVOID server_security, PORT_MESSAGE * message,             \
+       SIZE_T * length, ALPC_MESSAGE_ATTRIBUTES * out, ALPC_MESSAGE_ATTRIBUTES * in, LARGE_INTEGER * timeout))         \
+    X(NTSTATUS, NtAlpcQueryInformationMessage,                                                                         \
+      (HANDLE port, PORT_MESSAGE * message, ULONG class, PVOID buffer, ULONG length, ULONG * returned))                \
+    X(NTSTATUS, NtAlpcImpersonateClientOfPort, (HANDLE port, PORT_MESSAGE * message, PVOID flags))                     \
+    X(NTSTATUS, NtAlpcImpersonateClientContainerOfPort, (HANDLE port, PORT_MESSAGE * message, ULONG flags))            \
+    X(ULONG, NtQueryPortInformationProcess, (void))                                                                    \
     X(NTSTATUS, NtAlpcCreatePortSection,                                                                               \
       (HANDLE port, ULONG flags, HANDLE section, SIZE_T size, HANDLE * alpc_section, SIZE_T * actual))                 \
     X(NTSTATUS, NtAlpcDeletePortSection, (HANDLE port, ULONG flags, HANDLE alpc_section))                              \

@@ -33,8 +33,15 @@ impl State {
                 PROCESS_TOKENS + u64::from(thread.process),
             ),
         };
+        // The caller knows itself by the name its host gave it.
+        let own = &self.process(caller)?.token;
+        let user = if own.user() == token.user() {
+            own.user_of_host()
+        } else {
+            token.user().to_bytes()
+        };
         answer(QuerySenderReply {
-            user: Bytes(token.user().to_bytes()),
+            user: Bytes(user),
             token_id: number,
             authentication_id: token.authentication_id(),
         })

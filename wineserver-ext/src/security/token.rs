@@ -175,6 +175,12 @@ impl Token {
         &self.user
     }
 
+    /// Returns the user's SID as the host of its process gave it.
+    #[must_use]
+    pub fn user_of_host(&self) -> Vec<u8> {
+        self.wire.user.0.clone()
+    }
+
     /// Returns the authentication id of its logon session.
     #[must_use]
     pub fn authentication_id(&self) -> u64 {
