@@ -171,6 +171,17 @@ win_api! {
         }
     }
 
+    /// Asks for a finer system timer; Linux timers are fine enough.
+    "winmm.dll" stdcall fn timeBeginPeriod = "timeBeginPeriod|timeEndPeriod" (period_ms: u32) -> u32 {
+        // TIMERR_NOCANDO
+        if period_ms == 0 { 97 } else { 0 }
+    }
+
+    /// Returns milliseconds since boot.
+    "winmm.dll" stdcall fn timeGetTime() -> u32 {
+        crate::dlls::kernel32::synchapi::tick_count() as u32
+    }
+
     /// Makes a random UUID (version 4).
     "rpcrt4.dll" stdcall fn UuidCreate(to: Ptr<u8>) -> u32 {
         if random(to, 16).is_err() {

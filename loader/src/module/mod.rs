@@ -71,6 +71,12 @@ pub fn at(base: u64) -> Option<Module> {
     .cloned()
 }
 
+/// Returns copies of all modules, the program first.
+#[must_use]
+pub fn all() -> Vec<Module> {
+    MODULES.lock().clone()
+}
+
 /// Returns the module that contains `address`.
 #[must_use]
 pub fn containing(address: u64) -> Option<Module> {

@@ -28,6 +28,7 @@ pub mod record;
 pub mod section;
 pub mod security;
 pub mod sid;
+pub mod snapshot;
 pub mod socket;
 pub mod spawn;
 pub mod stdio;

@@ -237,6 +237,12 @@ pub fn watched(pid: u32) -> Option<Arc<Process>> {
         .cloned()
 }
 
+/// Returns the ids of the live processes that this one has started or opened.
+#[must_use]
+pub fn watched_ids() -> Vec<u32> {
+    WATCHED.lock().iter().map(|process| process.pid).collect()
+}
+
 /// Takes one suspension of a thread back, whatever process it belongs to; returns the count before.
 pub fn resume(thread: &Thread) -> u32 {
     if thread.pid == std::process::id() {

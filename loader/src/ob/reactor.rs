@@ -72,13 +72,26 @@ pub fn is_ready(file: &File, way: Way) -> bool {
     matches!(poll(&mut fds, Some(&now)), Ok(count) if count > 0)
 }
 
-/// Starts an operation that completes later.
+/// Starts a read or write that completes later.
 pub fn start(
     file: Arc<File>,
     way: Way,
     buffer: Ptr<u8>,
     length: usize,
     overlapped: Ptr<Overlapped>,
+) -> Result<(), NtStatus> {
+    start_operation(file, wanted(way), overlapped, move |file| match way {
+        Way::Read => file.read(buffer, length, None),
+        Way::Write => file.write(buffer, length, None),
+    })
+}
+
+/// Starts an operation that runs when the descriptor is ready; `RETRY` as its result waits again.
+pub fn start_operation(
+    file: Arc<File>,
+    events: PollFlags,
+    overlapped: Ptr<Overlapped>,
+    mut operation: impl FnMut(&Arc<File>) -> Result<usize, NtStatus> + Send + 'static,
 ) -> Result<(), NtStatus> {
     let cancel = eventfd(0, EventfdFlags::CLOEXEC).map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
     let cancel = Arc::new(cancel);
@@ -89,10 +102,12 @@ pub fn start(
         cancel: cancel.clone(),
     });
     let run = move || {
-        let status = wait_ready(&file, way, &cancel).and_then(|()| match way {
-            Way::Read => file.read(buffer, length, None),
-            Way::Write => file.write(buffer, length, None),
-        });
+        let status = loop {
+            match wait_ready(&file, events, &cancel).and_then(|()| operation(&file)) {
+                Err(NtStatus::RETRY) => {}
+                other => break other,
+            }
+        };
         PENDING.lock().retain(|p| !Arc::ptr_eq(&p.cancel, &cancel));
         let (status, done) =
             status.map_or_else(|status| (status, 0), |done| (NtStatus::SUCCESS, done));
@@ -120,11 +135,11 @@ pub fn start(
     }
 }
 
-fn wait_ready(file: &File, way: Way, cancel: &OwnedFd) -> Result<(), NtStatus> {
+fn wait_ready(file: &File, events: PollFlags, cancel: &OwnedFd) -> Result<(), NtStatus> {
     let fd = file.fd();
     loop {
         let mut fds = [
-            PollFd::new(&fd, wanted(way)),
+            PollFd::new(&fd, events),
             PollFd::from_borrowed_fd(cancel.as_fd(), PollFlags::IN),
         ];
         if poll(&mut fds, None).is_err() {

@@ -28,6 +28,7 @@ mod systemtopologyapi;
 mod threadcontext;
 mod threadpoolapiset;
 mod threadpoollegacyapiset;
+mod tlhelp32;
 mod utilapi;
 mod volume;
 mod winnls;

@@ -1,3 +1,6 @@
-//! `ws2_32.dll`.
+//! `ws2_32.dll` and `mswsock.dll`.
 
+mod mswsock;
+mod overlapped;
 mod winsock2;
+mod ws2tcpip;

@@ -6,64 +6,55 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ntlpc_abi::{Handle, UserPtr};
+use ntlpc_abi::Handle;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::export::Ptr;
-use crate::guest_struct;
 use crate::ob::file::{FILE_TYPE, File, retry};
 use crate::ob::socket;
 use crate::ob::table::{INHERIT, TABLE, lookup};
 use crate::{teb, width, win_api};
 
-guest_struct! {
-    /// `WSABUF`.
-    pub struct WsaBuffer {
-        length: u32,
-        buffer: Ptr<u8>,
-    }
-}
-
 /// `INVALID_SOCKET`.
-const INVALID_SOCKET: Handle = Handle(u64::MAX);
+pub(super) const INVALID_SOCKET: Handle = Handle(u64::MAX);
 /// `SOCKET_ERROR`.
-const SOCKET_ERROR: i32 = -1;
+pub(super) const SOCKET_ERROR: i32 = -1;
 /// `WSAENOTSOCK`.
-const NOT_A_SOCKET: u32 = 10038;
+pub(super) const NOT_A_SOCKET: u32 = 10038;
 /// `WSAEINVAL`.
-const INVALID: u32 = 10022;
+pub(super) const INVALID: u32 = 10022;
 /// `WSAEFAULT`.
-const FAULT: u32 = 10014;
+pub(super) const FAULT: u32 = 10014;
 /// `WSAEOPNOTSUPP`.
-const NOT_SUPPORTED: u32 = 10045;
+pub(super) const NOT_SUPPORTED: u32 = 10045;
 
-fn refuse<T>(code: u32, failure: T) -> T {
+pub(super) fn refuse<T>(code: u32, failure: T) -> T {
     teb::set_last_error(code);
     failure
 }
 
-fn file(handle: Handle) -> Result<Arc<File>, u32> {
+pub(super) fn file(handle: Handle) -> Result<Arc<File>, u32> {
     lookup::<File>(handle, 0).map_err(|_| NOT_A_SOCKET)
 }
 
-fn run<T>(handle: Handle, act: impl FnMut(&File) -> io::Result<T>) -> Result<T, u32> {
+pub(super) fn run<T>(handle: Handle, act: impl FnMut(&File) -> io::Result<T>) -> Result<T, u32> {
     let file = file(handle)?;
     let mut act = act;
     retry(|| act(&file)).map_err(|error| socket::wsa_error(&error))
 }
 
-fn outcome(result: Result<usize, u32>) -> i32 {
+pub(super) fn outcome(result: Result<usize, u32>) -> i32 {
     match result {
         Ok(value) => i32::try_from(value).unwrap_or(i32::MAX),
         Err(code) => refuse(code, SOCKET_ERROR),
     }
 }
 
-fn address(at: Ptr<u8>, length: i32) -> Vec<u8> {
+pub(super) fn address(at: Ptr<u8>, length: i32) -> Vec<u8> {
     at.read_bytes(usize::try_from(length).unwrap_or(0).min(128))
 }
 
-fn put_address(bytes: &[u8], to: Ptr<u8>, length: Ptr<i32>) -> Result<(), u32> {
+pub(super) fn put_address(bytes: &[u8], to: Ptr<u8>, length: Ptr<i32>) -> Result<(), u32> {
     if to.is_null() || length.is_null() {
         return Ok(());
     }
@@ -75,7 +66,7 @@ fn put_address(bytes: &[u8], to: Ptr<u8>, length: Ptr<i32>) -> Result<(), u32> {
     Ok(())
 }
 
-fn insert(fd: std::os::fd::OwnedFd, flags: u32) -> Handle {
+pub(super) fn insert(fd: std::os::fd::OwnedFd, flags: u32) -> Handle {
     // WSA_FLAG_OVERLAPPED, WSA_FLAG_NO_HANDLE_INHERIT
     let file = File::new(fd, PathBuf::new(), flags & 1 != 0);
     let attributes = if flags & 0x80 == 0 { INHERIT } else { 0 };
@@ -84,7 +75,7 @@ fn insert(fd: std::os::fd::OwnedFd, flags: u32) -> Handle {
         .unwrap_or(INVALID_SOCKET)
 }
 
-fn make(family: i32, kind: i32, protocol: i32, flags: u32) -> Handle {
+pub(super) fn make(family: i32, kind: i32, protocol: i32, flags: u32) -> Handle {
     match socket::socket(family, kind, protocol) {
         Ok(fd) => insert(fd, flags),
         Err(error) => refuse(socket::wsa_error(&error), INVALID_SOCKET),
@@ -231,9 +222,12 @@ win_api! {
         make(family, kind, protocol, 1)
     }
 
-    /// Makes a socket; protocol information is not taken.
-    "ws2_32.dll" stdcall fn WSASocketW = "WSASocketW|WSASocketA" (family: i32, kind: i32, protocol: i32, information: UserPtr, _group: u32, flags: u32) -> Handle {
-        if information.is_null() { make(family, kind, protocol, flags) } else { refuse(NOT_SUPPORTED, INVALID_SOCKET) }
+    /// Makes a socket, or takes the one `WSADuplicateSocketW` described.
+    "ws2_32.dll" stdcall fn WSASocketW = "WSASocketW|WSASocketA" (family: i32, kind: i32, protocol: i32, information: Ptr<u8>, _group: u32, flags: u32) -> Handle {
+        match information.non_null() {
+            None => make(family, kind, protocol, flags),
+            Some(information) => super::overlapped::described(information),
+        }
     }
 
     /// Closes a socket.
@@ -388,38 +382,6 @@ win_api! {
         }
         buffer.write_many(&name);
         0
-    }
-
-    /// Sends several buffers; at once, or not at all.
-    "ws2_32.dll" stdcall fn WSASend(handle: Handle, buffers: Ptr<WsaBuffer>, count: u32, sent: Ptr<u32>, flags: i32, overlapped: UserPtr, _routine: UserPtr) -> i32 {
-        if !overlapped.is_null() {
-            return refuse(NOT_SUPPORTED, SOCKET_ERROR);
-        }
-        let bytes: Vec<u8> = (0..count as usize).flat_map(|i| { let b = buffers.add(i).read(); b.buffer.read_bytes(b.length as usize) }).collect();
-        outcome(run(handle, |file| socket::send(file.fd(), &bytes, flags, None)).map(|done| {
-            sent.write_if_some(u32::try_from(done).unwrap_or(u32::MAX));
-            0
-        }))
-    }
-
-    /// Receives into several buffers.
-    "ws2_32.dll" stdcall fn WSARecv(handle: Handle, buffers: Ptr<WsaBuffer>, count: u32, received: Ptr<u32>, flags: Ptr<i32>, overlapped: UserPtr, _routine: UserPtr) -> i32 {
-        if !overlapped.is_null() {
-            return refuse(NOT_SUPPORTED, SOCKET_ERROR);
-        }
-        let list: Vec<WsaBuffer> = buffers.read_many(count as usize);
-        let total = list.iter().map(|b| b.length as usize).sum();
-        let wanted = flags.read();
-        outcome(run(handle, |file| socket::receive(file.fd(), total, wanted)).map(|(bytes, _)| {
-            let mut rest = bytes.as_slice();
-            for buffer in &list {
-                let (head, tail) = rest.split_at(rest.len().min(buffer.length as usize));
-                buffer.buffer.write_bytes(head);
-                rest = tail;
-            }
-            received.write_if_some(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-            0
-        }))
     }
 
     /// Lists protocols: none is told, so that callers use what every socket has.

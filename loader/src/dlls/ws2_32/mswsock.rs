@@ -1,0 +1,172 @@
+//! `AcceptEx`, `ConnectEx` and what else `mswsock.h` adds; `WSAIoctl`, by which programs find these.
+
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use rustix::event::PollFlags;
+
+use super::overlapped::{begin, status_of};
+use super::winsock2::{
+    FAULT, INVALID, NOT_SUPPORTED, SOCKET_ERROR, address, file, ioctlsocket, outcome, refuse, run,
+};
+use crate::dlls::kernel32::fileapi::{Overlapped, complete};
+use crate::export::{Bool, Callback, Ptr};
+use crate::image::ImportName;
+use crate::ob::socket;
+use crate::{module, win_api};
+
+/// Functions found by `SIO_GET_EXTENSION_FUNCTION_POINTER`, by their GUIDs of `mswsock.h` (`WSAID_*`).
+const EXTENSIONS: [(u128, &str); 4] = [
+    (0x25a207b9_ddf3_4660_8ee9_76e58c74063e, "ConnectEx"),
+    (0xb5367df1_cbac_11cf_95ca_00805f48a192, "AcceptEx"),
+    (
+        0xb5367df2_cbac_11cf_95ca_00805f48a192,
+        "GetAcceptExSockaddrs",
+    ),
+    (0x7fda2e11_8630_436f_a031_f536a6eec157, "DisconnectEx"),
+];
+
+/// Reads a GUID as the number its text spells: the first three fields are little-endian in memory.
+fn guid(at: Ptr<u8>) -> u128 {
+    let first = u128::from(at.cast::<u32>().read());
+    let second = u128::from(at.byte_add(4).cast::<u16>().read());
+    let third = u128::from(at.byte_add(6).cast::<u16>().read());
+    let rest: [u8; 8] = at.byte_add(8).cast::<[u8; 8]>().read();
+    first << 96 | second << 80 | third << 64 | u128::from(u64::from_be_bytes(rest))
+}
+
+fn extension(wanted: u128) -> Option<u64> {
+    let (_, name) = EXTENSIONS.iter().find(|(guid, _)| *guid == wanted)?;
+    let base = module::load("mswsock.dll", module::SearchFlags::default()).ok()?;
+    module::proc_address(base, &ImportName::Name((*name).into()))
+}
+
+/// An address as it lies behind the data of `AcceptEx`: its length, then the address.
+fn put_accepted(at: Ptr<u8>, room: u32, address: &[u8]) -> Result<(), NtStatus> {
+    if (room as usize) < address.len() + 4 {
+        return Err(NtStatus::BUFFER_TOO_SMALL);
+    }
+    at.cast::<u32>()
+        .write(u32::try_from(address.len()).unwrap_or(0));
+    at.byte_add(4).write_bytes(address);
+    Ok(())
+}
+
+fn accepted(at: Ptr<u8>, to: Ptr<Ptr<u8>>, length: Ptr<i32>) {
+    to.write(at.byte_add(4));
+    length.write(at.cast::<i32>().read());
+}
+
+win_api! {
+    /// Takes a connection into a socket made before, with the first bytes of it.
+    "mswsock.dll" stdcall fn AcceptEx(listener: Handle, accepted: Handle, buffer: Ptr<u8>, data: u32, local: u32, remote: u32, _received: Ptr<u32>, overlapped: Ptr<Overlapped>) -> Bool {
+        let (listener, target) = match (file(listener), file(accepted)) {
+            (Ok(listener), Ok(target)) => (listener, target),
+            (Err(code), _) | (_, Err(code)) => return refuse(code, Bool::FALSE),
+        };
+        if overlapped.is_null() {
+            return refuse(INVALID, Bool::FALSE);
+        }
+        begin(listener, PollFlags::IN, overlapped, Callback(0), move |listener| {
+            let (connection, peer) = socket::accept(listener.fd()).map_err(|error| status_of(&error))?;
+            target.replace_fd(connection)?;
+            let own = socket::name(target.fd(), false).map_err(|error| status_of(&error))?;
+            let at = buffer.byte_add(data.into());
+            put_accepted(at, local, &own)?;
+            put_accepted(at.byte_add(local.into()), remote, &peer)?;
+            if data == 0 {
+                return Ok(0);
+            }
+            let (bytes, _) = socket::receive(target.fd(), data as usize, 0).map_err(|error| status_of(&error))?;
+            buffer.write_bytes(&bytes);
+            Ok(bytes.len())
+        });
+        Bool::FALSE
+    }
+
+    /// Finds the addresses behind the data of `AcceptEx`.
+    "mswsock.dll" stdcall fn GetAcceptExSockaddrs(buffer: Ptr<u8>, data: u32, local: u32, _remote: u32, own: Ptr<Ptr<u8>>, own_length: Ptr<i32>, peer: Ptr<Ptr<u8>>, peer_length: Ptr<i32>) {
+        let at = buffer.byte_add(data.into());
+        accepted(at, own, own_length);
+        accepted(at.byte_add(local.into()), peer, peer_length);
+    }
+
+    /// Connects a bound socket and sends the first bytes.
+    "mswsock.dll" stdcall fn ConnectEx(handle: Handle, name: Ptr<u8>, length: i32, buffer: Ptr<u8>, size: u32, _sent: Ptr<u32>, overlapped: Ptr<Overlapped>) -> Bool {
+        let name = address(name, length);
+        let bytes = buffer.read_bytes(if buffer.is_null() { 0 } else { size as usize });
+        let file = match file(handle) {
+            Ok(file) if !overlapped.is_null() => file,
+            Ok(_) => return refuse(INVALID, Bool::FALSE),
+            Err(code) => return refuse(code, Bool::FALSE),
+        };
+        if let Err(error) = socket::start_connect(file.fd(), name) {
+            return refuse(socket::wsa_error(&error), Bool::FALSE);
+        }
+        begin(file, PollFlags::OUT, overlapped, Callback(0), move |file| {
+            socket::finish_connect(file.fd()).map_err(|error| status_of(&error))?;
+            if bytes.is_empty() {
+                return Ok(0);
+            }
+            socket::send(file.fd(), &bytes, 0, None).map_err(|error| status_of(&error))
+        });
+        Bool::FALSE
+    }
+
+    /// Ends a connection; the socket is not used again (`TF_REUSE_SOCKET` is refused).
+    "mswsock.dll" stdcall fn DisconnectEx(handle: Handle, overlapped: Ptr<Overlapped>, flags: u32, _reserved: u32) -> Bool {
+        if flags != 0 {
+            return refuse(NOT_SUPPORTED, Bool::FALSE);
+        }
+        match run(handle, |file| socket::shutdown(file.fd(), 2)) {
+            Ok(()) => {
+                if let (Some(overlapped), Ok(file)) = (overlapped.non_null(), file(handle)) {
+                    complete(&file, overlapped, NtStatus::SUCCESS, 0);
+                }
+                Bool::TRUE
+            }
+            Err(code) => refuse(code, Bool::FALSE),
+        }
+    }
+
+    /// Controls a socket.
+    "ws2_32.dll" stdcall fn WSAIoctl(handle: Handle, command: u32, input: Ptr<u8>, input_size: u32, output: Ptr<u8>, output_size: u32, returned: Ptr<u32>, _overlapped: UserPtr, _routine: Callback) -> i32 {
+        match command {
+            // SIO_GET_EXTENSION_FUNCTION_POINTER
+            0xC800_0006 => {
+                let pointer = crate::width().pointer();
+                if input_size < 16 || (output_size as usize) < pointer {
+                    return refuse(FAULT, SOCKET_ERROR);
+                }
+                match extension(guid(input)) {
+                    Some(address) => {
+                        output.cast::<UserPtr>().write(UserPtr(address));
+                        returned.write(u32::try_from(pointer).unwrap_or(8));
+                        0
+                    }
+                    None => refuse(INVALID, SOCKET_ERROR),
+                }
+            }
+            // SIO_KEEPALIVE_VALS: on or off, time and interval in milliseconds.
+            0x9800_0004 => {
+                let is_on = input.cast::<i32>().read();
+                let result = run(handle, |file| socket::set_option(file.fd(), 0xFFFF, 8, i32::from(is_on != 0)));
+                returned.write_if_some(0);
+                outcome(result.map(|()| 0))
+            }
+            // SIO_UDP_CONNRESET and SIO_LOOPBACK_FAST_PATH: hints without effect here.
+            0x9800_000C | 0x9800_0010 => {
+                returned.write_if_some(0);
+                outcome(file(handle).map(|_| 0))
+            }
+            // FIONBIO, FIONREAD
+            0x8004_667E => ioctlsocket(handle, command, input.cast()),
+            0x4004_667F => {
+                returned.write_if_some(4);
+                ioctlsocket(handle, command, output.cast())
+            }
+            _ => {
+                log::warn!("WSAIoctl {command:#x} is not supported");
+                refuse(NOT_SUPPORTED, SOCKET_ERROR)
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Sockets with several buffers and overlapped operations: the `WSA…` calls of `winsock2.h`.
+
+use std::io;
+use std::sync::Arc;
+
+use ntlpc_abi::{Handle, NtStatus};
+use rustix::event::PollFlags;
+
+use super::winsock2::{
+    INVALID, INVALID_SOCKET, NOT_SUPPORTED, SOCKET_ERROR, address, file, outcome, put_address,
+    refuse, run,
+};
+use crate::dlls::kernel32::fileapi::Overlapped;
+use crate::dlls::win32::dos_error;
+use crate::export::{Bool, Callback, Ptr};
+use crate::guest_struct;
+use crate::ob::file::File;
+use crate::ob::reactor;
+use crate::ob::socket;
+use crate::ob::table::{TABLE, lookup};
+use crate::win_api;
+
+guest_struct! {
+    /// `WSABUF`.
+    pub struct WsaBuffer {
+        length: u32,
+        buffer: Ptr<u8>,
+    }
+    /// `WSAPOLLFD`.
+    pub struct PollEntry {
+        socket: Handle,
+        events: i16,
+        returned: i16,
+    }
+}
+
+/// `WSA_IO_PENDING`.
+const IO_PENDING: u32 = 997;
+/// `WSAEWOULDBLOCK`.
+const WOULD_BLOCK: u32 = 10035;
+/// `WSA_OPERATION_ABORTED` and `STATUS_CANCELLED` belong together; other errors travel as `FACILITY_NTWIN32`.
+const NTWIN32: u32 = 0xC007_0000;
+
+/// The status that an operation on a socket leaves in its `OVERLAPPED`; `dos_error` gives the Winsock error back.
+pub(super) fn status_of(error: &io::Error) -> NtStatus {
+    match socket::wsa_error(error) {
+        WOULD_BLOCK => NtStatus::RETRY,
+        code => NtStatus(NTWIN32 | code),
+    }
+}
+
+/// Starts an operation that completes through `overlapped`, or completes it at once if it needs not wait.
+///
+/// A completion routine runs as an APC of the calling thread.
+pub(super) fn begin(
+    file: Arc<File>,
+    events: PollFlags,
+    overlapped: Ptr<Overlapped>,
+    routine: Callback,
+    operation: impl FnMut(&Arc<File>) -> Result<usize, NtStatus> + Send + 'static,
+) -> i32 {
+    overlapped
+        .cast::<usize>()
+        .write(NtStatus::PENDING.0 as usize);
+    if !routine.is_null() {
+        log::warn!("a completion routine of a socket is not supported");
+        return refuse(NOT_SUPPORTED, SOCKET_ERROR);
+    }
+    if let Ok(event) = lookup::<crate::ob::sync::Event>(Handle(overlapped.read().event.0 & !1), 0) {
+        event.reset();
+    }
+    file.signal.assign(false);
+    match reactor::start_operation(file, events, overlapped, operation) {
+        Ok(()) => refuse(IO_PENDING, SOCKET_ERROR),
+        Err(status) => refuse(dos_error(status), SOCKET_ERROR),
+    }
+}
+
+fn gather(buffers: Ptr<WsaBuffer>, count: u32) -> Vec<u8> {
+    (0..count as usize)
+        .flat_map(|i| {
+            let buffer = buffers.add(i).read();
+            buffer.buffer.read_bytes(buffer.length as usize)
+        })
+        .collect()
+}
+
+fn scatter(bytes: &[u8], buffers: &[WsaBuffer]) {
+    let mut rest = bytes;
+    for buffer in buffers {
+        let (head, tail) = rest.split_at(rest.len().min(buffer.length as usize));
+        buffer.buffer.write_bytes(head);
+        rest = tail;
+    }
+}
+
+fn count_of(done: usize) -> u32 {
+    u32::try_from(done).unwrap_or(u32::MAX)
+}
+
+fn send(
+    handle: Handle,
+    bytes: Vec<u8>,
+    sent: Ptr<u32>,
+    flags: i32,
+    to: Option<Vec<u8>>,
+    overlapped: Ptr<Overlapped>,
+    routine: Callback,
+) -> i32 {
+    if overlapped.is_null() {
+        let result = run(handle, |file| {
+            socket::send(file.fd(), &bytes, flags, to.clone())
+        });
+        return outcome(result.map(|done| {
+            sent.write_if_some(count_of(done));
+            0
+        }));
+    }
+    let file = match file(handle) {
+        Ok(file) => file,
+        Err(code) => return refuse(code, SOCKET_ERROR),
+    };
+    let mut done = 0;
+    begin(file, PollFlags::OUT, overlapped, routine, move |file| {
+        // A stream takes part of the bytes at a time; the operation ends when it has taken all.
+        done += socket::send(file.fd(), &bytes[done..], flags, to.clone())
+            .map_err(|error| status_of(&error))?;
+        if done < bytes.len() {
+            Err(NtStatus::RETRY)
+        } else {
+            Ok(done)
+        }
+    })
+}
+
+#[allow(clippy::too_many_arguments, reason = "the guest's prototype")]
+fn receive(
+    handle: Handle,
+    buffers: Ptr<WsaBuffer>,
+    count: u32,
+    received: Ptr<u32>,
+    flags: Ptr<i32>,
+    from: Ptr<u8>,
+    from_length: Ptr<i32>,
+    overlapped: Ptr<Overlapped>,
+    routine: Callback,
+) -> i32 {
+    let list: Vec<WsaBuffer> = buffers.read_many(count as usize);
+    let total: usize = list.iter().map(|buffer| buffer.length as usize).sum();
+    let wanted = flags.read();
+    if overlapped.is_null() {
+        let result = run(handle, |file| socket::receive(file.fd(), total, wanted));
+        return outcome(result.and_then(|(bytes, sender)| {
+            put_address(&sender, from, from_length)?;
+            scatter(&bytes, &list);
+            received.write_if_some(count_of(bytes.len()));
+            flags.write(0);
+            Ok(0)
+        }));
+    }
+    let file = match file(handle) {
+        Ok(file) => file,
+        Err(code) => return refuse(code, SOCKET_ERROR),
+    };
+    begin(file, PollFlags::IN, overlapped, routine, move |file| {
+        if total == 0 {
+            // An empty read ends when there is something to read.
+            return Ok(0);
+        }
+        let (bytes, sender) =
+            socket::receive(file.fd(), total, wanted).map_err(|error| status_of(&error))?;
+        put_address(&sender, from, from_length).map_err(|code| NtStatus(NTWIN32 | code))?;
+        scatter(&bytes, &list);
+        Ok(bytes.len())
+    })
+}
+
+/// `dwProviderReserved` of `WSAPROTOCOL_INFOW`, where a duplicated socket's handle lies; its family, type and protocol.
+const PROVIDER_RESERVED: u64 = 112;
+/// Bytes of a `WSAPROTOCOL_INFOW`.
+const PROTOCOL_INFO_BYTES: usize = 628;
+
+/// Returns the socket a `WSAPROTOCOL_INFO` of [`WSADuplicateSocketW`] describes.
+pub(super) fn described(information: Ptr<u8>) -> Handle {
+    let handle = information.byte_add(PROVIDER_RESERVED).cast::<u32>().read();
+    let handle = Handle(handle.into());
+    if file(handle).is_err() {
+        return refuse(INVALID, INVALID_SOCKET);
+    }
+    handle
+}
+
+fn duplicate(handle: Handle, pid: u32, information: Ptr<u8>) -> Result<(), u32> {
+    file(handle)?;
+    let process = crate::ob::process::open(pid).map_err(dos_error)?;
+    let process = TABLE
+        .insert(process, crate::ob::process::PROCESS_TYPE.generic[3], 0)
+        .map_err(dos_error)?;
+    let copy = crate::ob::duplicate::duplicate(
+        Handle::CURRENT_PROCESS,
+        handle,
+        process,
+        0,
+        0,
+        // DUPLICATE_SAME_ACCESS
+        2,
+    );
+    let _ = TABLE.close(process);
+    let copy = copy.map_err(dos_error)?;
+    information.write_bytes(&[0; PROTOCOL_INFO_BYTES]);
+    let value = u32::try_from(copy.0).map_err(|_| INVALID)?;
+    information
+        .byte_add(PROVIDER_RESERVED)
+        .cast::<u32>()
+        .write(value);
+    Ok(())
+}
+
+/// Poll flags of Winsock (`POLLRDNORM` 0x100, `POLLRDBAND` 0x200, `POLLWRNORM` 0x10) and Linux, bit by bit.
+const POLL_BITS: [(i16, PollFlags); 6] = [
+    (0x100, PollFlags::IN),
+    (0x200, PollFlags::PRI),
+    (0x10, PollFlags::OUT),
+    (1, PollFlags::ERR),
+    (2, PollFlags::HUP),
+    (4, PollFlags::NVAL),
+];
+
+fn poll(entries: Ptr<PollEntry>, count: u32, timeout_ms: i32) -> Result<usize, u32> {
+    let list = entries.read_many(count as usize);
+    if list.is_empty() {
+        return Err(INVALID);
+    }
+    let files: Vec<Option<Arc<File>>> = list.iter().map(|e| file(e.socket).ok()).collect();
+    let timeout = (timeout_ms >= 0).then(|| rustix::event::Timespec {
+        tv_sec: i64::from(timeout_ms / 1000),
+        tv_nsec: i64::from(timeout_ms % 1000) * 1_000_000,
+    });
+    let returned: Vec<PollFlags> = {
+        let fds: Vec<_> = files.iter().flatten().map(|file| file.fd()).collect();
+        let wanted = list.iter().zip(&files).filter(|(_, file)| file.is_some());
+        let mut polled: Vec<_> = fds
+            .iter()
+            .zip(wanted)
+            .map(|(fd, (entry, _))| {
+                let flags = POLL_BITS
+                    .iter()
+                    .filter(|(bit, _)| entry.events & bit != 0)
+                    .fold(PollFlags::empty(), |flags, (_, flag)| flags | *flag);
+                rustix::event::PollFd::new(fd, flags)
+            })
+            .collect();
+        crate::ob::file::retry(|| {
+            rustix::event::poll(&mut polled, timeout.as_ref()).map_err(Into::into)
+        })
+        .map_err(|error: io::Error| socket::wsa_error(&error))?;
+        polled.iter().map(rustix::event::PollFd::revents).collect()
+    };
+    let mut returned = returned.into_iter();
+    let mut ready = 0;
+    for (i, (entry, file)) in list.iter().zip(&files).enumerate() {
+        let flags = match file {
+            Some(_) => returned.next().unwrap_or(PollFlags::empty()),
+            None => PollFlags::NVAL,
+        };
+        let bits = POLL_BITS
+            .iter()
+            .filter(|(_, flag)| flags.contains(*flag))
+            .fold(0, |bits, (bit, _)| bits | bit);
+        ready += usize::from(bits != 0);
+        entries.add(i).write(PollEntry {
+            returned: bits,
+            ..*entry
+        });
+    }
+    Ok(ready)
+}
+
+win_api! {
+    /// Sends several buffers.
+    "ws2_32.dll" stdcall fn WSASend(handle: Handle, buffers: Ptr<WsaBuffer>, count: u32, sent: Ptr<u32>, flags: i32, overlapped: Ptr<Overlapped>, routine: Callback) -> i32 {
+        send(handle, gather(buffers, count), sent, flags, None, overlapped, routine)
+    }
+
+    /// Sends several buffers to an address.
+    "ws2_32.dll" stdcall fn WSASendTo(handle: Handle, buffers: Ptr<WsaBuffer>, count: u32, sent: Ptr<u32>, flags: i32, to: Ptr<u8>, to_length: i32, overlapped: Ptr<Overlapped>, routine: Callback) -> i32 {
+        let to = to.non_null().map(|to| address(to, to_length));
+        send(handle, gather(buffers, count), sent, flags, to, overlapped, routine)
+    }
+
+    /// Receives into several buffers.
+    "ws2_32.dll" stdcall fn WSARecv(handle: Handle, buffers: Ptr<WsaBuffer>, count: u32, received: Ptr<u32>, flags: Ptr<i32>, overlapped: Ptr<Overlapped>, routine: Callback) -> i32 {
+        receive(handle, buffers, count, received, flags, Ptr::NULL, Ptr::NULL, overlapped, routine)
+    }
+
+    /// Receives into several buffers and tells the sender.
+    "ws2_32.dll" stdcall fn WSARecvFrom(handle: Handle, buffers: Ptr<WsaBuffer>, count: u32, received: Ptr<u32>, flags: Ptr<i32>, from: Ptr<u8>, from_length: Ptr<i32>, overlapped: Ptr<Overlapped>, routine: Callback) -> i32 {
+        receive(handle, buffers, count, received, flags, from, from_length, overlapped, routine)
+    }
+
+    /// Returns the result of an overlapped operation.
+    "ws2_32.dll" stdcall fn WSAGetOverlappedResult(handle: Handle, overlapped: Ptr<Overlapped>, done: Ptr<u32>, wait: Bool, flags: Ptr<i32>) -> Bool {
+        flags.write_if_some(0);
+        crate::dlls::kernel32::fileapi::GetOverlappedResult(handle, overlapped, done, wait)
+    }
+
+    /// Waits for several sockets.
+    "ws2_32.dll" stdcall fn WSAPoll(entries: Ptr<PollEntry>, count: u32, timeout: i32) -> i32 {
+        outcome(poll(entries, count, timeout))
+    }
+
+    /// Makes a copy of a socket for a process, which takes it by `WSASocketW`.
+    "ws2_32.dll" stdcall fn WSADuplicateSocketW = "WSADuplicateSocketW|WSADuplicateSocketA" (handle: Handle, process: u32, information: Ptr<u8>) -> i32 {
+        outcome(duplicate(handle, process, information).map(|()| 0))
+    }
+}
