@@ -14,4 +14,4 @@ mod tables3;
 mod tables4;
 mod throw;
 
-pub use throw::Thrown;
+pub use throw::{CODE, Thrown};

@@ -48,7 +48,8 @@ fn run_exit_functions() {
     drain(&AT_EXIT);
 }
 
-fn exit_now(code: i32) -> ! {
+/// Ends the process without exit functions.
+pub fn exit_now(code: i32) -> ! {
     os::exit_process(code.cast_unsigned())
 }
 

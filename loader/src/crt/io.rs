@@ -74,7 +74,7 @@ fn value(result: Result<i32, i32>) -> i32 {
 }
 
 /// Returns the translation that open flags ask for.
-fn mode_of(open: i32) -> Mode {
+pub fn mode_of(open: i32) -> Mode {
     const DEFAULT_MASK: i32 = flags::BINARY | flags::TEXT;
     let chosen = if open & (DEFAULT_MASK | flags::WTEXT | flags::U8TEXT | flags::U16TEXT) == 0 {
         startup::_fmode.ptr().read()

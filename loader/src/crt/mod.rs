@@ -27,6 +27,7 @@ pub mod process;
 pub mod scanf;
 pub mod setjmp;
 pub mod signal;
+pub mod spawn;
 pub mod startup;
 pub mod stat;
 pub mod stdio;

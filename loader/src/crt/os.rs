@@ -4,6 +4,7 @@
 //! which lie in the same address space as the guest. Errors are Win32 codes.
 
 pub mod files;
+pub mod spawn;
 
 use ntlpc_abi::{Handle, NtStatus};
 
@@ -274,6 +275,11 @@ fn parameter_text(field: &str) -> Vec<u16> {
 /// Returns the handle of the process heap.
 pub fn process_heap_handle() -> u64 {
     heapapi::GetProcessHeap().0
+}
+
+/// Returns the id of the process.
+pub fn process_id() -> u32 {
+    processthreadsapi::GetCurrentProcessId()
 }
 
 /// Returns how long the process has run, in milliseconds.

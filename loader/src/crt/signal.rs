@@ -3,6 +3,7 @@
 //! Source: Microsoft Learn, "signal", "raise", "signal constants". SIGINT and SIGBREAK come from the console, SIGILL,
 //! SIGFPE and SIGSEGV from exceptions; the rest only from `raise`.
 
+use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
 
 use super::errno::{self, code};
@@ -67,7 +68,63 @@ pub fn raise_abort() {
     }
 }
 
+/// `EXCEPTION_CONTINUE_EXECUTION`.
+const CONTINUE_EXECUTION: i32 = -1;
+/// `EXCEPTION_CONTINUE_SEARCH`.
+const CONTINUE_SEARCH: i32 = 0;
+
+/// Returns the signal for an exception, and for SIGFPE what `_FPE_*` it is.
+fn signal_of(code: NtStatus) -> Option<(i32, i32)> {
+    const SIGILL: i32 = 4;
+    const SIGSEGV: i32 = 11;
+    Some(match code {
+        NtStatus::ACCESS_VIOLATION => (SIGSEGV, 0),
+        NtStatus::ILLEGAL_INSTRUCTION | NtStatus::PRIVILEGED_INSTRUCTION => (SIGILL, 0),
+        NtStatus::FLOAT_INVALID_OPERATION => (SIGFPE, 0x81),
+        NtStatus::FLOAT_DENORMAL_OPERAND => (SIGFPE, 0x82),
+        NtStatus::FLOAT_DIVIDE_BY_ZERO => (SIGFPE, 0x83),
+        NtStatus::FLOAT_OVERFLOW => (SIGFPE, 0x84),
+        NtStatus::FLOAT_UNDERFLOW => (SIGFPE, 0x85),
+        NtStatus::FLOAT_INEXACT_RESULT => (SIGFPE, 0x86),
+        NtStatus::FLOAT_STACK_CHECK => (SIGFPE, 0x8A),
+        _ => return None,
+    })
+}
+
+/// Gives an exception to the handler of its signal; returns what a filter returns.
+///
+/// Source: Microsoft Learn, "_XcptFilter", "_seh_filter_exe"; "signal" for the arguments of SIGFPE's handler.
+fn filter(code: NtStatus, pointers: Ptr<u8>) -> i32 {
+    let Some((signal, detail)) = signal_of(code) else {
+        return CONTINUE_SEARCH;
+    };
+    match take(signal) {
+        None | Some(DEFAULT) => CONTINUE_SEARCH,
+        Some(IGNORE) => CONTINUE_EXECUTION,
+        Some(handler) => {
+            let field = errno::thread_field::<u64>("exception_pointers");
+            let before = field.read();
+            field.write(pointers.address());
+            errno::thread_field::<i32>("fpe_code").write(detail);
+            let arguments = [signal as u64, detail as u64];
+            Callback(handler).call(&arguments[..if signal == SIGFPE { 2 } else { 1 }]);
+            field.write(before);
+            CONTINUE_EXECUTION
+        }
+    }
+}
+
 win_api! {
+    /// Gives an exception that leaves `main` to the handler of its signal.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _XcptFilter = "_XcptFilter|_seh_filter_exe" (code: NtStatus, pointers: Ptr<u8>) -> i32 {
+        filter(code, pointers)
+    }
+
+    /// Gives a C++ exception that leaves a DLL's entry point to the handlers of signals.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _seh_filter_dll = "_seh_filter_dll|__CppXcptFilter" (code: NtStatus, pointers: Ptr<u8>) -> i32 {
+        if code.0 == crate::crt::cxx::CODE { filter(code, pointers) } else { CONTINUE_SEARCH }
+    }
+
     /// Sets the handler of a signal; returns the one before.
     "msvcrt.dll|ucrtbase.dll" cdecl fn signal(number: i32, handler: Callback) -> Callback {
         let Some(index) = index(number) else {

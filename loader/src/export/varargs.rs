@@ -48,6 +48,11 @@ impl VarArgs {
         self.take::<f64>(8)
     }
 
+    /// Takes a pointer.
+    pub fn next_ptr<T>(&mut self) -> Ptr<T> {
+        Ptr::new(self.next_word())
+    }
+
     fn take<T: Guest>(&mut self, bytes: u64) -> T {
         let value = Ptr::<T>::new(self.at).read();
         self.at = self.at.wrapping_add(bytes);
