@@ -15,4 +15,5 @@ pub mod interrupt;
 mod names;
 pub mod trace;
 
+pub use alpc::completion_list;
 pub use dispatch::{Fault, Slots, call};

@@ -1,8 +1,9 @@
 //! What callbacks are made for: work, timer, wait and I/O items, and registrations of the older interfaces.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+use ntdll_shim::engine::Port;
 use ntlpc_abi::Handle;
 use parking_lot::Mutex;
 
@@ -41,6 +42,10 @@ pub enum Kind {
     NativeIo,
     /// `(instance, context, overlapped, Win32 error, bytes, io)`: `PTP_WIN32_IO_CALLBACK`.
     Io,
+    /// `(instance, context, alpc)`: `TP_ALPC_CALLBACK`.
+    Alpc,
+    /// `(instance, context, alpc, APC context)`: `TP_ALPC_CALLBACK_EX`.
+    AlpcEx,
     /// `(context)`, once: `QueueUserWorkItem`.
     WorkItem,
     /// `(context, timed out)`: registered waits and timers of timer queues.
@@ -73,6 +78,8 @@ pub struct Item {
     /// Watched object and timeout of a registered wait that is watched again after each callback.
     rearm: Mutex<Option<Watched>>,
     is_forgotten: AtomicBool,
+    /// The port whose messages it is called for, and whether its threads are workers of the port's completion list.
+    port: Mutex<(Weak<Port>, bool)>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +113,7 @@ impl Item {
             completions: is_io.then(Arc::default),
             rearm: Mutex::new(None),
             is_forgotten: AtomicBool::new(false),
+            port: Mutex::default(),
         });
         ITEMS.insert_at(item.id, item.clone());
         if let Some(group) = &item.environment.group {
@@ -188,7 +196,8 @@ impl Item {
         )));
         let (arguments, count) = match self.kind {
             Kind::Simple => ([instance, context, 0, 0, 0, 0], 2),
-            Kind::Work | Kind::Timer => ([instance, context, id, 0, 0, 0], 3),
+            Kind::Work | Kind::Timer | Kind::Alpc => ([instance, context, id, 0, 0, 0], 3),
+            Kind::AlpcEx => ([instance, context, id, packet.value, 0, 0], 4),
             // WAIT_OBJECT_0 or WAIT_TIMEOUT
             Kind::Wait => ([instance, context, id, timed_out * 258, 0, 0], 4),
             Kind::NativeIo => (
@@ -316,6 +325,31 @@ impl Item {
                 return;
             }
         }
+    }
+
+    /// Returns whether the guest no longer knows the item.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Ordering::Acquire)
+    }
+
+    /// Names the port whose messages the item is called for.
+    pub fn set_port(&self, port: &Arc<Port>) {
+        self.port.lock().0 = Arc::downgrade(port);
+    }
+
+    /// Says whether threads that run the callback are workers of the port's completion list.
+    pub fn set_worker(&self, is_worker: bool) {
+        self.port.lock().1 = is_worker;
+    }
+
+    /// Returns the completion list the calling thread is to be a worker of.
+    pub(super) fn worker_list(&self) -> Option<u64> {
+        let port = {
+            let port = self.port.lock();
+            port.1.then(|| port.0.upgrade()).flatten()
+        };
+        port.and_then(|port| ntdll_shim::completion_list(&port))
     }
 
     /// The guest no longer knows the item. Callbacks on their way still run.

@@ -18,9 +18,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Once};
 
-use ntlpc_abi::{Handle, NtStatus};
+use ntlpc_abi::{CallId, Handle, NtStatus};
 use parking_lot::Mutex;
 
+use crate::export::Callback;
 use crate::ob::futex::{self, Sleep, Woken, now_ns};
 use crate::ob::thread::Thread;
 use crate::thread::{self, Start};
@@ -112,7 +113,7 @@ thread_local! {
 }
 
 /// What a callback asked for when it returns. Source: Microsoft Learn, "Thread Pooling" (callback clean-up functions).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AtReturn {
     /// `SetEventWhenCallbackReturns`.
     SetEvent(Handle),
@@ -124,6 +125,15 @@ pub enum AtReturn {
     LeaveCriticalSection(u64),
     /// `FreeLibraryWhenCallbackReturns`.
     FreeLibrary(u64),
+    /// `TpCallbackSendAlpcMessageOnCompletion`: `NtAlpcSendWaitReceivePort`.
+    SendAlpcMessage {
+        /// The port.
+        port: Handle,
+        /// Flags of the call.
+        flags: u32,
+        /// Header and data.
+        message: Vec<u8>,
+    },
 }
 
 impl Pool {
@@ -287,8 +297,22 @@ fn run(job: Job) {
     job.item.begin();
     let (callback, arguments, count) = job.item.call(job.argument);
     NOW.with_borrow_mut(|now| now.item = Some(job.item));
-    callback.call(&arguments[..count]);
+    if let Some(list) = NOW.with_borrow(|now| now.item.as_ref()?.worker_list()) {
+        run_as_worker(list, callback, &arguments[..count]);
+    } else {
+        callback.call(&arguments[..count]);
+    }
     settle();
+}
+
+/// Calls a callback while the thread counts as a worker of a completion list; again, while something is left in the list.
+fn run_as_worker(list: u64, callback: Callback, arguments: &[u64]) {
+    let helper = |id| ntdll_shim::call(id, ntdll_shim::Slots(&[list])).unwrap_or_default() != 0;
+    helper(CallId::AlpcRegisterCompletionListWorkerThread);
+    callback.call(arguments);
+    while !helper(CallId::AlpcUnregisterCompletionListWorkerThread) {
+        callback.call(arguments);
+    }
 }
 
 /// Does what is due when a callback has returned or will not return.
@@ -342,23 +366,50 @@ pub fn at_return(action: AtReturn) {
     NOW.with_borrow_mut(|now| now.at_return.push(action));
 }
 
+/// Sends what the calling callback said to send when it returns.
+pub fn send_pending_message() {
+    let pending = NOW.with_borrow_mut(|now| {
+        let is_message = |action: &AtReturn| matches!(action, AtReturn::SendAlpcMessage { .. });
+        let (messages, rest) = std::mem::take(&mut now.at_return)
+            .into_iter()
+            .partition(is_message);
+        now.at_return = rest;
+        let messages: Vec<AtReturn> = messages;
+        messages
+    });
+    for message in pending {
+        message.run();
+    }
+}
+
 impl AtReturn {
     fn run(self) {
         use crate::dlls::kernel32::{critical_section, libloaderapi};
         use crate::export::Ptr;
-        let result = match self {
-            AtReturn::SetEvent(event) | AtReturn::ReleaseMutex(event) => crate::ob::signal(event),
-            AtReturn::ReleaseSemaphore(semaphore, count) => {
+        let result = match &self {
+            &AtReturn::SetEvent(event) | &AtReturn::ReleaseMutex(event) => crate::ob::signal(event),
+            &AtReturn::ReleaseSemaphore(semaphore, count) => {
                 crate::ob::table::lookup::<crate::ob::sync::Semaphore>(semaphore, 2)
                     .and_then(|semaphore| semaphore.release(count).map(|_| ()))
             }
-            AtReturn::LeaveCriticalSection(section) => {
+            &AtReturn::LeaveCriticalSection(section) => {
                 critical_section::LeaveCriticalSection(Ptr::new(section));
                 Ok(())
             }
-            AtReturn::FreeLibrary(module) => {
+            &AtReturn::FreeLibrary(module) => {
                 libloaderapi::FreeLibrary(Ptr::new(module));
                 Ok(())
+            }
+            AtReturn::SendAlpcMessage {
+                port,
+                flags,
+                message,
+            } => {
+                let address = message.as_ptr() as u64;
+                let slots = [port.0, u64::from(*flags), address, 0, 0, 0, 0, 0];
+                let sent =
+                    ntdll_shim::call(CallId::NtAlpcSendWaitReceivePort, ntdll_shim::Slots(&slots));
+                NtStatus(sent.unwrap_or_default() as u32).ok()
             }
         };
         if let Err(status) = result {
@@ -370,7 +421,6 @@ impl AtReturn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::Callback;
 
     #[test]
     fn cancelling_takes_back_only_the_items_own_jobs() {

@@ -133,6 +133,12 @@ pub(super) fn register(port: &Arc<Port>, wanted: Wanted) -> Result<(), NtStatus>
     set
 }
 
+/// Returns the address of a port's completion list.
+#[must_use]
+pub fn completion_list(port: &Port) -> Option<u64> {
+    list_of(port).ok().map(|list| list.base.0)
+}
+
 /// Returns the list of a port.
 ///
 /// # Errors

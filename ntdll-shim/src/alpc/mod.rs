@@ -62,6 +62,7 @@ pub(crate) use impersonate::{
 pub(crate) use information::{
     nt_alpc_query_information, nt_alpc_set_information, nt_query_port_information_process,
 };
+pub use list::completion_list;
 pub(crate) use list_user::{
     alpc_free_completion_list_message, alpc_get_completion_list_last_message_information,
     alpc_get_completion_list_message_attributes, alpc_get_message_from_completion_list,

@@ -1,5 +1,6 @@
 //! `ntdll.dll`.
 
+mod alpcpool;
 pub mod files;
 mod ldr;
 pub mod objects;
