@@ -128,6 +128,8 @@ struct child {
 };
 /* Starts `role`; the strings up to NULL are its arguments. Inheritable handles are inherited. */
 BOOL child_start(struct child *child, const char *role, ...);
+/* Environment block of the children started from now on; NULL is this process's. */
+extern WCHAR *child_environment;
 /* Waits for the process and returns its exit code. */
 DWORD child_join(struct child *child);
 void child_kill(struct child *child);

@@ -1,7 +1,7 @@
 /* The Port and WaitablePort object types and their handles: lpc §2.2, §3.8, §3.10. */
 #include "../lpctest.h"
 
-enum { ObjectBasicInformation = 0, ObjectTypeInformation = 2, GENERIC_ACCESS = 4 };
+enum { ObjectBasicInformation = 0, ObjectNameInformation = 1, ObjectTypeInformation = 2, GENERIC_ACCESS = 4 };
 
 /* OBJECT_BASIC_INFORMATION and OBJECT_TYPE_INFORMATION: phnt ntobapi.h. */
 struct basic_information {
@@ -72,6 +72,48 @@ TEST(type_of_each_kind_of_port)
     check_handle(pair.cli);
     check_handle(waitable);
     CHECK_STATUS(NtClose(waitable), STATUS_SUCCESS, SETUP);
+    pair_close(&pair);
+}
+
+struct name_information {
+    UNICODE_STRING name;
+    WCHAR rest[256];
+};
+
+static void check_name(HANDLE port, const WCHAR *name)
+{
+    struct name_information information;
+    ULONG length = 0;
+    UNICODE_STRING want = unicode(name);
+    memset(&information, 0xAA, sizeof information);
+    if (!CHECK_STATUS(NtQueryObject(port, ObjectNameInformation, &information, sizeof information, &length), STATUS_SUCCESS,
+                      SETUP))
+        return;
+    CHECK_EQ(information.name.Length, want.Length, SETUP);
+    if (want.Length != 0)
+        CHECK(memcmp(information.name.Buffer, name, want.Length) == 0, SETUP);
+    /* Too small a buffer: the length wanted. */
+    if (want.Length != 0) {
+        ULONG wanted = 0;
+        CHECK(NtQueryObject(port, ObjectNameInformation, &information, (ULONG)sizeof(UNICODE_STRING) + 2, &wanted) < 0,
+              SETUP);
+        CHECK_EQ(wanted, length, SETUP);
+    }
+}
+
+TEST(name_of_each_kind_of_port)
+{
+    struct pair pair;
+    HANDLE unnamed;
+    NEED(NtQueryObject);
+    REQUIRE(pair_open(&pair, NULL), SETUP);
+    OBJECT_ATTRIBUTES no_name = attributes(NULL);
+    REQUIRE_STATUS(NtCreatePort(&unnamed, &no_name, 0, 0x100, 0), STATUS_SUCCESS, SETUP);
+    check_name(pair.conn, pair.name);
+    check_name(pair.srv, L"");
+    check_name(pair.cli, L"");
+    check_name(unnamed, L"");
+    CHECK_STATUS(NtClose(unnamed), STATUS_SUCCESS, SETUP);
     pair_close(&pair);
 }
 

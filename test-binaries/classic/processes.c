@@ -75,6 +75,42 @@ TEST(conversation)
     CHECK_STATUS(NtClose(conn), STATUS_SUCCESS, SETUP);
 }
 
+/* Serves a child that runs `talker` and has connected; the child's process can be opened by the id in its messages. */
+static void serve_talker(HANDLE conn, struct child *child)
+{
+    struct msg m;
+    HANDLE srv;
+    REQUIRE(accept_next(conn, &srv, &m), SETUP);
+    HANDLE process = OpenProcess(PROCESS_QUERY_INFORMATION, FALSE, (DWORD)(ULONG_PTR)m.h.ClientId.UniqueProcess);
+    CHECK(process != NULL && GetProcessId(process) == child->pid, lpc(64));
+    CloseHandle(process);
+    for (;;) {
+        REQUIRE_STATUS(receive_within(conn, NULL, &m, 20000), STATUS_SUCCESS, SETUP);
+        if (m.h.Type == LPC_PORT_CLOSED)
+            break;
+        m.data[0]++;
+        if (m.h.Type == LPC_REQUEST)
+            CHECK_STATUS(NtReplyPort(srv, &m.h), STATUS_SUCCESS, SETUP);
+    }
+    CHECK_EQ(child_join(child), EXIT_PASSED, SETUP);
+    CHECK_STATUS(NtClose(srv), STATUS_SUCCESS, SETUP);
+}
+
+TEST(child_with_an_environment_of_its_own)
+{
+    static WCHAR environment[] = L"SYSTEMROOT=C:\\windows\0LPCTEST=1\0";
+    struct child child;
+    HANDLE conn;
+    char name[64];
+    REQUIRE(open_port(&conn, name), SETUP);
+    child_environment = environment;
+    BOOL started = child_start(&child, "talker", name, NULL);
+    child_environment = NULL;
+    REQUIRE(started, SETUP);
+    serve_talker(conn, &child);
+    CHECK_STATUS(NtClose(conn), STATUS_SUCCESS, SETUP);
+}
+
 /* Tries to accept the connection request whose ids are the arguments. */
 ROLE(usurper)
 {

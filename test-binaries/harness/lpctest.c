@@ -377,6 +377,8 @@ static void append(WCHAR *line, int *length, const char *text)
         line[(*length)++] = (UCHAR)*text++;
 }
 
+WCHAR *child_environment;
+
 BOOL child_start(struct child *child, const char *role, ...)
 {
     WCHAR exe[MAX_PATH] = {0};
@@ -404,7 +406,8 @@ BOOL child_start(struct child *child, const char *role, ...)
                             .hStdError = GetStdHandle(STD_ERROR_HANDLE)};
     PROCESS_INFORMATION started;
     memset(&started, 0, sizeof started);
-    if (!CHECK(CreateProcessW(exe, line, NULL, NULL, TRUE, 0, NULL, NULL, &startup, &started), SETUP))
+    if (!CHECK(CreateProcessW(exe, line, NULL, NULL, TRUE, CREATE_UNICODE_ENVIRONMENT, child_environment, NULL, &startup,
+                              &started), SETUP))
         return FALSE;
     *child = (struct child){started.hProcess, started.hThread, started.dwProcessId, started.dwThreadId};
     EnterCriticalSection(&lock);

@@ -127,6 +127,9 @@ impl Object for PortObject {
             fds: vec![lifetime],
         })
     }
+    fn path(&self) -> Vec<u16> {
+        self.port.name()
+    }
     fn last_handle_closed(&self) {
         // Threads end outside calls here: nothing they held is lost.
         self.port.handles_closed();

@@ -186,6 +186,14 @@ pub trait Object: Any + Send + Sync + fmt::Debug {
     /// Returns its header.
     fn header(&self) -> &Header;
 
+    /// Returns the path of its name; empty without one.
+    fn path(&self) -> Vec<u16> {
+        let name = self.header().name.lock();
+        name.as_ref()
+            .map(|name| name.path().to_vec())
+            .unwrap_or_default()
+    }
+
     /// Returns the face a wait sees, for types that can be waited on.
     fn waitable(&self) -> Option<&dyn Waitable> {
         None

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::NtStatus;
-use ntlpc_proto::port::{ClosePort, OpenSelf, PortKind};
+use ntlpc_proto::port::{ClosePort, OpenSelf, PortKind, QueryPort};
 use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::lane::Cursor;
 use ntlpc_shm::segment::{Direction, EndAttributes, SELF_SOURCE, Segment};
@@ -262,6 +262,15 @@ impl Port {
             (false, true) => "WaitablePort",
             (false, false) => "Port",
         }
+    }
+
+    /// Returns the port's name; empty for one without, and once the name is gone.
+    #[must_use]
+    pub fn name(&self) -> Vec<u16> {
+        session()
+            .and_then(|session| session.call(&QueryPort { port: self.id }, &[]))
+            .map(|(reply, _)| reply.name.0)
+            .unwrap_or_default()
     }
 
     /// Returns the address of the futex word that is 1 while a waitable port has a message. Others are always signalled

@@ -217,14 +217,7 @@ fn query_object(
         }
         // ObjectNameInformation
         1 => {
-            let name = entry
-                .object
-                .header()
-                .name
-                .lock()
-                .as_ref()
-                .map(|n| n.path().to_vec())
-                .unwrap_or_default();
+            let name = entry.object.path();
             put_counted_string(buffer, length, returned, UnicodeString::size(), &name)
         }
         // ObjectTypeInformation: the name, counters nobody here keeps, then what the rights mean.

@@ -3,12 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use ntlpc_abi::NtStatus;
-use ntlpc_proto::port::QueryPort;
 
 use super::handles::{self, Closed, Known};
 use super::page::page;
 use super::service::ntdll;
-use crate::engine::session;
 use crate::interrupt;
 
 /// `NtClose(Handle)`.
@@ -89,15 +87,8 @@ pub unsafe extern "sysv64" fn query_object(arguments: *mut u64) -> u32 {
 
 /// `OBJECT_NAME_INFORMATION` for a buffer at `at`; of an unnamed port the empty string. Source: phnt `ntobapi.h`.
 fn name_information(known: &Known, at: u64) -> Vec<u8> {
-    let query = QueryPort {
-        port: known.port.id,
-    };
-    let name = session()
-        .and_then(|session| session.call(&query, &[]))
-        .map(|(reply, _)| reply.name);
-    let units: Vec<u8> = name
-        .map(|name| name.0.iter().flat_map(|unit| unit.to_le_bytes()).collect())
-        .unwrap_or_default();
+    let name = known.port.name();
+    let units: Vec<u8> = name.iter().flat_map(|unit| unit.to_le_bytes()).collect();
     if units.is_empty() {
         unicode_string(&[], 0).to_vec()
     } else {
