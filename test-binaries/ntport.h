@@ -31,9 +31,28 @@ typedef struct {
     PVOID SecurityQualityOfService;
 } OBJECT_ATTRIBUTES;
 
+/*
+ * On 64-bit systems 32-bit programs too pass ports the structures of 64-bit programs (lpc#6): -DWOW64_PORTS. PORT_FIELD
+ * is a member of pointer size there.
+ */
+#if defined(_WIN64) || defined(WOW64_PORTS)
+#define WIDE_PORTS 1
+#else
+#define WIDE_PORTS 0
+#endif
+#ifdef WOW64_PORTS
+#define PORT_ALIGNED __attribute__((aligned(8)))
+#define PORT_FIELD(type, name)                                                                                         \
+    type name PORT_ALIGNED;                                                                                            \
+    ULONG name##High
+#else
+#define PORT_ALIGNED
+#define PORT_FIELD(type, name) type name
+#endif
+
 typedef struct {
-    HANDLE UniqueProcess;
-    HANDLE UniqueThread;
+    PORT_FIELD(HANDLE, UniqueProcess);
+    PORT_FIELD(HANDLE, UniqueThread);
 } CLIENT_ID;
 
 enum {
@@ -59,7 +78,7 @@ typedef struct {
     };
     ULONG MessageId;
     union {
-        SIZE_T ClientViewSize;
+        SIZE_T ClientViewSize PORT_ALIGNED;
         ULONG CallbackId;
     };
 } PORT_MESSAGE;
@@ -83,23 +102,23 @@ enum {
 /* lpc §1.3 */
 typedef struct {
     ULONG Length;
-    HANDLE SectionHandle;
+    PORT_FIELD(HANDLE, SectionHandle);
     ULONG SectionOffset;
-    SIZE_T ViewSize;
-    PVOID ViewBase;
-    PVOID ViewRemoteBase;
+    PORT_FIELD(SIZE_T, ViewSize);
+    PORT_FIELD(PVOID, ViewBase);
+    PORT_FIELD(PVOID, ViewRemoteBase);
 } PORT_VIEW;
 
 /* lpc §1.4 */
 typedef struct {
     ULONG Length;
-    SIZE_T ViewSize;
-    PVOID ViewBase;
+    PORT_FIELD(SIZE_T, ViewSize);
+    PORT_FIELD(PVOID, ViewBase);
 } REMOTE_PORT_VIEW;
 
 /* lpc §1.5 */
 typedef struct {
-    PVOID Base;
+    PORT_FIELD(PVOID, Base);
     ULONG Size;
 } PORT_DATA_ENTRY;
 
@@ -114,19 +133,25 @@ typedef struct {
     LARGE_INTEGER CreateTime;
 } LPC_CLIENT_DIED_MSG;
 
+#ifdef WOW64_PORTS
+typedef EXCEPTION_RECORD64 PORT_EXCEPTION_RECORD;
+#else
+typedef EXCEPTION_RECORD PORT_EXCEPTION_RECORD;
+#endif
+
 /* lpc §1.7, the part an LPC_EXCEPTION carries */
 typedef struct {
     PORT_MESSAGE PortMsg;
     ULONG ApiNumber;
     NTSTATUS ReturnedStatus;
     struct {
-        EXCEPTION_RECORD ExceptionRecord;
+        PORT_EXCEPTION_RECORD ExceptionRecord;
         ULONG FirstChance;
     } Exception;
 } DBGKM_EXCEPTION_MSG;
 
 /* lpc §1.10 */
-#ifdef _WIN64
+#if WIDE_PORTS
 enum { MAX_TOTAL_LENGTH = 0x288, MAX_CONNECT_INFO = 0x208, HEADER = 40 };
 #else
 enum { MAX_TOTAL_LENGTH = 0x148, MAX_CONNECT_INFO = 0x104, HEADER = 24 };

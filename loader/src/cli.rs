@@ -24,13 +24,14 @@ Options:
                     with * and ?; -NAME excludes, ^NAME also prints on entry
   --log-file FILE   write the trace and messages there instead of stderr
   --cmdline STRING  give the program exactly this command line
+  --personality P   what a 32-bit program finds: x86 (default), a 32-bit Windows, or wow64, a 64-bit one
   -C DIR            change to DIR first
   -h, --help        show this help
   -V, --version     show the version
 
 path -u turns a Windows path into a Unix path, path -w the other way.
 
-Environment: LPC_TRACE (as --trace), LPC_PREFIX (the name space), RUST_LOG (messages).
+Environment: LPC_TRACE (as --trace), LPC_PERSONALITY (as --personality), LPC_PREFIX (the name space), RUST_LOG (messages).
 Exit code: the program's; 125 internal failure, 126 not runnable, 127 not found.
 ";
 
@@ -59,6 +60,7 @@ struct Options {
     log_file: Option<PathBuf>,
     command_line: Option<String>,
     directory: Option<PathBuf>,
+    personality: Option<String>,
     program: String,
     arguments: Vec<String>,
 }
@@ -107,6 +109,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String>
         log_file: None,
         command_line: None,
         directory: None,
+        personality: None,
         program: String::new(),
         arguments: Vec::new(),
     };
@@ -140,6 +143,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String>
                     other => return Err(format!("unknown host {other}")),
                 };
             }
+            "--personality" => options.personality = Some(value()?),
             "--" => {
                 next = arguments.next();
                 break;
@@ -199,6 +203,7 @@ fn run(mut options: Options) -> ! {
     {
         trace::start(Filter::parse(&filter));
     }
+    set_personality(options.personality.take());
     let path = find_program(&options.program);
     if options.lists_missing {
         list_missing(&path)
@@ -222,6 +227,19 @@ fn run(mut options: Options) -> ! {
         arguments: options.arguments,
         command_line: options.command_line,
     })
+}
+
+/// Takes what 32-bit programs find from the option or the environment.
+fn set_personality(option: Option<String>) {
+    let wanted = option.or_else(|| std::env::var("LPC_PERSONALITY").ok());
+    match wanted.as_deref() {
+        None | Some("" | "x86") => {}
+        Some("wow64") => crate::set_wow64(),
+        Some(other) => {
+            eprintln!("lpcrun: unknown personality {other}; see lpcrun --help");
+            std::process::exit(EXIT_USAGE)
+        }
+    }
 }
 
 /// Returns the file a program name means: a Unix or Windows path, or a name on `PATH`.

@@ -25,6 +25,7 @@ mod wine_host;
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ntlpc_abi::Width;
 
@@ -34,6 +35,18 @@ static WIDTH: OnceLock<Width> = OnceLock::new();
 #[inline]
 pub(crate) fn width() -> Width {
     *WIDTH.get().unwrap_or(&Width::X64)
+}
+
+static WANTS_WOW64: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether this is an i386 program that shall find itself on 64-bit Windows; fixed before it starts.
+pub(crate) fn is_wow64() -> bool {
+    wants_wow64() && width() == Width::X86
+}
+
+/// Returns whether i386 programs, this one or its children, shall find themselves on 64-bit Windows.
+pub(crate) fn wants_wow64() -> bool {
+    WANTS_WOW64.load(Ordering::Relaxed)
 }
 
 /// Exit code of failures of ours that are not the guest's.
@@ -48,6 +61,11 @@ pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
 /// Fixes the pointer width of the process; the first choice stays.
 pub(crate) fn set_width(width: Width) {
     let _ = WIDTH.set(width);
+}
+
+/// Lets i386 programs find themselves on 64-bit Windows.
+pub(crate) fn set_wow64() {
+    WANTS_WOW64.store(true, Ordering::Relaxed);
 }
 
 fn main() {

@@ -1,8 +1,8 @@
 /* The exception port of a process: lpc §4.5, §1.7, statements 211–216, 219. Each case is a process of its own. */
 #include "../lpctest.h"
 
-enum { ProcessExceptionPort = 8, DEBUG_DATA_LENGTH = sizeof(void *) == 8 ? 0xA8 : 0x5C,
-       DEBUG_TOTAL_LENGTH = sizeof(void *) == 8 ? 0xD0 : 0x78 };
+enum { ProcessExceptionPort = 8, DEBUG_DATA_LENGTH = WIDE_PORTS ? 0xA8 : 0x5C,
+       DEBUG_TOTAL_LENGTH = WIDE_PORTS ? 0xD0 : 0x78 };
 
 /* Enables or disables SeTcbPrivilege; FALSE if the token does not hold it. */
 static BOOL set_tcb_privilege(BOOL enable)

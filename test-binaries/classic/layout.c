@@ -1,12 +1,7 @@
 /* Layouts of the structures and the size limits: lpc §1, §5.1. */
 #include "../lpctest.h"
 
-
-#ifdef _WIN64
-#define BY_WIDTH(x86, x64) (x64)
-#else
-#define BY_WIDTH(x86, x64) (x86)
-#endif
+#define BY_WIDTH(x86, x64) (WIDE_PORTS ? (x64) : (x86))
 
 TEST(sizes_of_structures)
 {
@@ -21,6 +16,27 @@ TEST(sizes_of_structures)
     CHECK_EQ(sizeof(LPC_CLIENT_DIED_MSG), BY_WIDTH(32, 48), lpc(5));
     CHECK_EQ(offsetof(LPC_CLIENT_DIED_MSG, CreateTime), BY_WIDTH(24, 40), lpc(5));
 }
+
+#ifdef WOW64_PORTS
+TEST(wide_layout_of_a_32_bit_program)
+{
+    BOOL is_wow64 = FALSE;
+    struct msg m;
+    struct pair pair;
+    CHECK(IsWow64Process(GetCurrentProcess(), &is_wow64), lpc(6));
+    CHECK_EQ(is_wow64, TRUE, lpc(6));
+    CHECK_EQ(sizeof(void *), 4, lpc(6));
+    REQUIRE(pair_open(&pair, NULL), SETUP);
+    msg_text(&m, "behind 40 bytes");
+    CHECK_STATUS(NtRequestPort(pair.cli, &m.h), STATUS_SUCCESS, lpc(6));
+    memset(&m, 0, sizeof m);
+    CHECK_STATUS(receive_within(pair.conn, NULL, &m, 5000), STATUS_SUCCESS, lpc(6));
+    CHECK(memcmp((char *)&m + 40, "behind 40 bytes", 15) == 0, lpc(6));
+    CHECK_EQ(m.h.TotalLength - m.h.DataLength, 40, lpc(6));
+    CHECK(*(ULONG *)((char *)&m + 24) != 0, lpc(6));
+    pair_close(&pair);
+}
+#endif
 
 /* The offsets of statement 2 as the implementation uses them, read and written as raw bytes. */
 TEST(fields_are_where_the_layout_says)
@@ -123,7 +139,7 @@ TEST(largest_message)
     struct pair pair;
     static struct msg received;
     REQUIRE(pair_open(&pair, NULL), SETUP);
-#ifndef _WIN64
+#if !WIDE_PORTS
     CHECK_EQ(MAX_DATA_LENGTH, 304, lpc(15));
     CHECK_EQ(MAX_TOTAL_LENGTH, 328, lpc(15));
 #endif

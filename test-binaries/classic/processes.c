@@ -360,8 +360,8 @@ ROLE(lender)
     m.h.DataInfoOffset = HEADER;
     PORT_DATA_INFORMATION *info = (PORT_DATA_INFORMATION *)m.data;
     info->CountDataEntries = 2;
-    info->DataEntries[0] = (PORT_DATA_ENTRY){offered, sizeof offered};
-    info->DataEntries[1] = (PORT_DATA_ENTRY){received, sizeof received};
+    info->DataEntries[0] = (PORT_DATA_ENTRY){.Base = offered, .Size = sizeof offered};
+    info->DataEntries[1] = (PORT_DATA_ENTRY){.Base = received, .Size = sizeof received};
     CHECK_STATUS(NtRequestWaitReplyPort(port, &m.h, &m.h), STATUS_SUCCESS, lpc(172));
     CHECK(strcmp(received, "written") == 0, lpc(172));
     CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);

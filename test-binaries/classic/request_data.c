@@ -11,8 +11,8 @@ static void describe(struct msg *m, void *first, ULONG first_size, void *second,
     PORT_DATA_INFORMATION *info = (PORT_DATA_INFORMATION *)(m->data + INFO_OFFSET);
     memset(info, 0, 3 * sizeof(PORT_DATA_ENTRY));
     info->CountDataEntries = 2;
-    info->DataEntries[0] = (PORT_DATA_ENTRY){first, first_size};
-    info->DataEntries[1] = (PORT_DATA_ENTRY){second, second_size};
+    info->DataEntries[0] = (PORT_DATA_ENTRY){.Base = first, .Size = first_size};
+    info->DataEntries[1] = (PORT_DATA_ENTRY){.Base = second, .Size = second_size};
 }
 
 TEST(invalid_blocks)

@@ -94,7 +94,7 @@ void unique_name(WCHAR name[64])
 
 CLIENT_ID client_id(DWORD pid, DWORD tid)
 {
-    CLIENT_ID id = {(HANDLE)(ULONG_PTR)pid, (HANDLE)(ULONG_PTR)tid};
+    CLIENT_ID id = {.UniqueProcess = (HANDLE)(ULONG_PTR)pid, .UniqueThread = (HANDLE)(ULONG_PTR)tid};
     return id;
 }
 

@@ -152,7 +152,7 @@ static void lend_memory(HANDLE port)
     m.h.DataInfoOffset = HEADER + 8;
     PORT_DATA_INFORMATION *info = (PORT_DATA_INFORMATION *)(m.data + 8);
     info->CountDataEntries = 1;
-    info->DataEntries[0] = (PORT_DATA_ENTRY){memory, sizeof memory};
+    info->DataEntries[0] = (PORT_DATA_ENTRY){.Base = memory, .Size = sizeof memory};
     CHECK_STATUS(NtRequestWaitReplyPort(port, &m.h, &m.h), STATUS_SUCCESS, lpc(172));
     CHECK(strcmp(memory, "server's answer") == 0, lpc(172));
 }

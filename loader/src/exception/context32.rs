@@ -29,7 +29,13 @@ const FXSAVE: usize = 0xcc;
 /// Where eax, ecx, edx, ebx, esp, ebp, esi, edi lie.
 const GPR: [usize; 8] = [0xb0, 0xac, 0xa8, 0xa4, 0xc4, 0xb4, 0xa0, 0x9c];
 /// gs, fs, es, ds as a 32-bit process of Windows has them, whatever they are here (pe32.md §8.1).
-const SEGMENT_VALUES: [u32; 4] = [0, 0x3b, 0x23, 0x23];
+fn segments() -> [u32; 4] {
+    if crate::is_wow64() {
+        [0x2b, 0x53, 0x2b, 0x2b]
+    } else {
+        [0, 0x3b, 0x23, 0x23]
+    }
+}
 
 /// Returns the i386 structure.
 pub fn encode(context: &Context) -> [u8; CONTEXT_BYTES] {
@@ -44,7 +50,7 @@ pub fn encode(context: &Context) -> [u8; CONTEXT_BYTES] {
     for (at, value) in GPR.into_iter().zip(context.gpr) {
         put(at, value as u32);
     }
-    for (i, value) in SEGMENT_VALUES.into_iter().enumerate() {
+    for (i, value) in segments().into_iter().enumerate() {
         put(SEGMENTS + 4 * i, value);
     }
     put(EIP, context.rip as u32);

@@ -107,7 +107,13 @@ fn nesting() -> u64 {
 /// says so, else reports it and ends the process (lpc §4.5).
 pub fn end_unhandled(record: &Record, context: &Context) -> ! {
     suspend::show_exception(context);
-    let verdict = exception_port::ask(&record.guest_bytes());
+    // The port gets the record of the system's width.
+    let shown = if crate::is_wow64() {
+        record.as_bytes().to_vec()
+    } else {
+        record.guest_bytes()
+    };
+    let verdict = exception_port::ask(&shown);
     let context = suspend::hide_exception().unwrap_or(*context);
     match verdict {
         Verdict::Continue => context.resume(),

@@ -176,10 +176,9 @@ pub fn install() {
 
 impl Host for Standalone {
     fn personality(&self) -> Personality {
-        Personality {
-            port: crate::width(),
-            guest: crate::width(),
-        }
+        let guest = crate::width();
+        let port = if crate::is_wow64() { Width::X64 } else { guest };
+        Personality { port, guest }
     }
 
     fn hello(&self) -> Hello {
@@ -195,7 +194,7 @@ impl Host for Standalone {
         let image = std::path::Path::new(&image).file_name().unwrap_or_default();
         Hello {
             host: HostKind::Standalone,
-            width: match crate::width() {
+            width: match self.personality().port {
                 Width::X64 => GuestWidth::X64,
                 Width::X86 => GuestWidth::X86,
             },

@@ -127,6 +127,9 @@ fn command(new: &NewProcess, startup: RawFd, passed: Vec<RawFd>) -> Command {
         command.env(name, value);
     }
     command.env(VARIABLE, startup.to_string());
+    if crate::wants_wow64() {
+        command.arg("--personality").arg("wow64");
+    }
     command
         .arg("--cmdline")
         .arg(&new.command_line)

@@ -77,7 +77,7 @@ fn defaults() -> Vec<(&'static str, String)> {
         ntlpc_abi::Width::X64 => "AMD64",
         ntlpc_abi::Width::X86 => "x86",
     };
-    vec![
+    let mut variables = vec![
         ("SystemRoot", "C:\\windows".into()),
         ("windir", "C:\\windows".into()),
         ("SystemDrive", "C:".into()),
@@ -91,7 +91,11 @@ fn defaults() -> Vec<(&'static str, String)> {
         ("COMPUTERNAME", host_name()),
         ("NUMBER_OF_PROCESSORS", processors.to_string()),
         ("PROCESSOR_ARCHITECTURE", architecture.into()),
-    ]
+    ];
+    if crate::is_wow64() {
+        variables.push(("PROCESSOR_ARCHITEW6432", "AMD64".into()));
+    }
+    variables
 }
 
 fn host_name() -> String {

@@ -18,9 +18,15 @@ pub(super) const LPC_CANCELED: u16 = 12;
 /// Type bit of a header in the 32-bit layout, whoever has it (alpc#276).
 const HEADER_32: u16 = 0x1000;
 
-/// Returns the width of this process's port structures.
+/// Returns the width of this process's ALPC structures: that of its pointers, on 64-bit systems too (pe32 §8.1).
 pub(super) fn width() -> Width {
-    host::current().personality().port
+    host::current().personality().guest
+}
+
+/// Returns whether this is a 32-bit program on a 64-bit system, whose headers say so.
+fn is_wow64() -> bool {
+    let personality = host::current().personality();
+    personality.port != personality.guest
 }
 
 /// Returns the size of a header.
@@ -37,12 +43,17 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Captures the header at `at`.
+    /// Captures the header at `at`. A 32-bit program on a 64-bit system says by a bit of the type whether the ids lie
+    /// where its own layout has them, or where the 64-bit one has them (alpc#276).
     pub fn capture(at: UserPtr) -> Result<Message, NtStatus> {
-        Ok(Message {
-            header: guest::read(at, width())?,
-            at,
-        })
+        let mut header: PortMessage = guest::read(at, width())?;
+        let is_wide = is_wow64() && header.message_type & HEADER_32 == 0;
+        // A new message of little data may end before the place: it has no ids.
+        if is_wide && let Ok(wide) = guest::read::<PortMessage>(at, Width::X64) {
+            header.message_id = wide.message_id;
+            header.view_size = wide.view_size;
+        }
+        Ok(Message { header, at })
     }
 
     /// Returns what message this is, as a receiver names one it got.
@@ -200,10 +211,12 @@ impl Buffer {
         }
         let header = header_len();
         let continues = incoming.wants_answer() || incoming.message_type == LPC_CONNECTION_REQUEST;
+        let layout = if is_wow64() { HEADER_32 } else { 0 };
         let message = PortMessage {
             data_length: incoming.data_len,
             total_length: incoming.body_len.saturating_add(header as u16),
-            message_type: incoming.message_type
+            message_type: layout
+                | incoming.message_type
                 | if continues {
                     PortMessage::CONTINUATION_REQUIRED
                 } else {

@@ -329,11 +329,11 @@ win_api! {
         0
     }
 
-    /// Returns whether a process runs under WOW64: never here.
+    /// Returns whether a process runs under WOW64, as far as the personality says so.
     "kernel32.dll|kernelbase.dll" stdcall fn IsWow64Process(process: Handle, answer: Ptr<i32>) -> Bool {
         match pseudo_entry(process) {
             Ok(_) => {
-                answer.write(0);
+                answer.write(i32::from(crate::is_wow64()));
                 Bool::TRUE
             }
             Err(status) => failed(status, Bool::FALSE),
@@ -342,8 +342,11 @@ win_api! {
 
     /// Returns the machine of a process and of the system.
     "kernel32.dll|kernelbase.dll" stdcall fn IsWow64Process2(_process: Handle, process_machine: Ptr<u16>, native: Ptr<u16>) -> Bool {
-        process_machine.write(0);
-        native.write_if_some(if width() == ntlpc_abi::Width::X64 { 0x8664 } else { 0x14C });
+        const I386: u16 = 0x14C;
+        const AMD64: u16 = 0x8664;
+        process_machine.write(if crate::is_wow64() { I386 } else { 0 });
+        let is_native32 = width() == ntlpc_abi::Width::X86 && !crate::is_wow64();
+        native.write_if_some(if is_native32 { I386 } else { AMD64 });
         Bool::TRUE
     }
 

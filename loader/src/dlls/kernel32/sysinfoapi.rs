@@ -112,6 +112,11 @@ fn local_offset(time_100ns: i64) -> i64 {
     }) * time::UNITS_PER_SECOND
 }
 
+/// `PROCESSOR_ARCHITECTURE_AMD64`; `PROCESSOR_ARCHITECTURE_INTEL` is 0.
+const ARCHITECTURE_AMD64: u16 = 9;
+/// `PROCESSOR_AMD_X8664`.
+const PROCESSOR_AMD64: u32 = 8664;
+
 /// Describes the machine.
 pub fn system_info() -> SystemInfo {
     let processors = std::thread::available_parallelism()
@@ -119,8 +124,7 @@ pub fn system_info() -> SystemInfo {
         .min(64);
     let is_wide = width() == Width::X64;
     SystemInfo {
-        // PROCESSOR_ARCHITECTURE_AMD64, PROCESSOR_ARCHITECTURE_INTEL
-        processor_architecture: if is_wide { 9 } else { 0 },
+        processor_architecture: if is_wide { ARCHITECTURE_AMD64 } else { 0 },
         reserved: 0,
         page_size: 4096,
         minimum_address: vm::LOWEST,
@@ -131,7 +135,7 @@ pub fn system_info() -> SystemInfo {
         },
         active_processor_mask: usize::MAX >> (usize::BITS as usize - processors),
         number_of_processors: u32::try_from(processors).unwrap_or(1),
-        processor_type: if is_wide { 8664 } else { 586 },
+        processor_type: if is_wide { PROCESSOR_AMD64 } else { 586 },
         allocation_granularity: 0x1_0000,
         processor_level: 6,
         processor_revision: 0,
@@ -261,8 +265,18 @@ win_api! {
     }
 
     /// Describes the machine.
-    "kernel32.dll|kernelbase.dll" stdcall fn GetSystemInfo = "GetSystemInfo|GetNativeSystemInfo" (to: Ptr<SystemInfo>) {
+    "kernel32.dll|kernelbase.dll" stdcall fn GetSystemInfo(to: Ptr<SystemInfo>) {
         to.write(system_info());
+    }
+
+    /// Describes the machine as a 64-bit program sees it, where there are such.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetNativeSystemInfo(to: Ptr<SystemInfo>) {
+        let mut info = system_info();
+        if crate::is_wow64() {
+            info.processor_architecture = ARCHITECTURE_AMD64;
+            info.processor_type = PROCESSOR_AMD64;
+        }
+        to.write(info);
     }
 
     /// Describes memory.

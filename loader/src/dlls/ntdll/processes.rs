@@ -104,8 +104,12 @@ fn query_process(
             returned,
             u32::try_from(TABLE.count()).unwrap_or(u32::MAX),
         ),
-        // ProcessWow64Information
-        26 => put_information(buffer, length, returned, 0_usize),
+        // ProcessWow64Information: the address of the 32-bit PEB.
+        26 => {
+            let is_wow64 = crate::is_wow64();
+            let peb = if is_wow64 { peb::address() } else { 0 };
+            put_information(buffer, length, returned, peb as usize)
+        }
         // ProcessImageFileName, ProcessImageFileNameWin32
         27 | 43 => {
             let link = std::fs::read_link(format!("/proc/{}/exe", process.pid))
