@@ -5,6 +5,7 @@ pub mod chain32;
 mod context;
 mod context32;
 mod dispatch;
+mod divide;
 pub mod dynamic;
 pub mod jump32;
 mod report;

@@ -11,7 +11,7 @@ use ntdll_shim::{capture, interrupt};
 use ntlpc_abi::{NtStatus, UserPtr, Width};
 
 use super::context::reg;
-use super::{Context, Record, flag, report};
+use super::{Context, Record, divide, flag, report};
 use crate::export::Ptr;
 use crate::gate::signals::{self, FAULTS};
 use crate::gate::{self, ActivationPtr, gate32, stubs};
@@ -208,7 +208,7 @@ fn classify(
 ) -> Record {
     let simple = |status: NtStatus| Record::new(status.0, 0, address, &[]);
     match machine.get(libc::REG_TRAPNO) {
-        0 => simple(NtStatus::INTEGER_DIVIDE_BY_ZERO),
+        0 => simple(divide::status(context)),
         1 => simple(NtStatus::SINGLE_STEP),
         3 => {
             // The CPU stands behind the int3, Windows on it.
