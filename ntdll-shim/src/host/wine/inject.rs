@@ -4,9 +4,9 @@ use super::code::{self, SYSCALL_THUNK, Target};
 use super::exports::{Exports, Headers};
 use super::hooks::{self, Stub};
 use super::maps::Maps;
-use super::names;
 use super::ntdll::{Abi, Absent, Ntdll};
 use super::service;
+use super::{names, pool, pool_code};
 use log::debug;
 use ntlpc_abi::CallId;
 use std::fmt;
@@ -53,7 +53,7 @@ fn inject() -> Result<Done, Refusal> {
         table: service::TABLE.as_ptr() as u64,
         dispatcher_variable: base as u64 + u64::from(dispatcher),
     };
-    let plan = Plan::new(&image, &exports, target);
+    let mut plan = Plan::new(&image, &exports, target);
     let added = plan.export(&mut exports, 0);
     let directory_length = exports.build(0).ok_or(Refusal::Exports)?.len();
     let code_length = plan.code.len().next_multiple_of(PAGE);
@@ -66,6 +66,7 @@ fn inject() -> Result<Done, Refusal> {
     let block_rva = u32::try_from(block - base).map_err(|_| Refusal::NoMemory(0))?;
 
     plan.export(&mut exports, block_rva);
+    plan.place_pool(block as u64);
     let directory_rva = block_rva + code_length as u32;
     let directory = exports.build(directory_rva).ok_or(Refusal::Exports)?;
     memory.fill(block, &plan.code, PAGE_EXECUTE_READ)?;
@@ -100,8 +101,18 @@ struct Plan {
     hooked: Vec<(u32, usize)>,
     /// Offset in the block of the start address of threads of ours.
     thread: usize,
+    /// What ports need of Wine's thread pool, if that has it.
+    pool: Option<PoolPlace>,
     /// Hooks that only an export leads to, since the thunk does not look as expected.
     degraded: Vec<&'static str>,
+}
+
+/// Offsets in the block of the pool's code.
+struct PoolPlace {
+    code: pool_code::Pool,
+    callback: usize,
+    poster: usize,
+    alloc: usize,
 }
 
 impl Plan {
@@ -112,6 +123,7 @@ impl Plan {
             exported: Vec::new(),
             hooked: Vec::new(),
             thread: 0,
+            pool: None,
             degraded: Vec::new(),
         };
         for (index, id) in CallId::ALL.iter().enumerate() {
@@ -152,8 +164,46 @@ impl Plan {
                 plan.degraded.push(hook.name);
             }
         }
+        plan.add_pool(image.base as u64, exports, target);
         plan.thread = plan.add(&code::thunk(target, service::THREAD as u32));
         plan
+    }
+
+    /// Adds what ports need of Wine's thread pool. Only the block's address makes the code whole: see [`Plan::place_pool`].
+    fn add_pool(&mut self, base: u64, exports: &Exports, target: Target) {
+        let Some(code) = pool::code(exports, base, target) else {
+            return;
+        };
+        let callback = self.add(&code.callback());
+        let poster = self.add(&code.poster());
+        let alloc = self.add(&code.alloc(0));
+        for (name, at) in [
+            ("TpAllocAlpcCompletion", alloc),
+            ("TpAllocAlpcCompletionEx", alloc),
+            ("TpReleaseAlpcCompletion", self.add(&code.release())),
+            ("TpWaitForAlpcCompletion", self.add(&code.wait())),
+        ] {
+            self.exported.push((name.to_owned(), at));
+        }
+        for (name, index) in code.services() {
+            let at = self.add(&code::thunk(target, index));
+            self.exported.push((name.to_owned(), at));
+        }
+        self.pool = Some(PoolPlace {
+            code,
+            callback,
+            poster,
+            alloc,
+        });
+    }
+
+    /// Makes the pool's code whole for a block at `block`.
+    fn place_pool(&mut self, block: u64) {
+        if let Some(place) = &self.pool {
+            let whole = place.code.alloc(block + place.callback as u64);
+            self.code[place.alloc..place.alloc + whole.len()].copy_from_slice(&whole);
+            pool::set_poster(block + place.poster as u64);
+        }
     }
 
     /// Appends code at an aligned offset, which is returned.

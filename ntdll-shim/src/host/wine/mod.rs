@@ -15,6 +15,7 @@
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
 //! | exception port | `exceptions.rs` |
+//! | ports in Wine's thread pool | `pool.rs`, `pool_code.rs` |
 //! | handles in messages, completion ports | `carriers.rs`, `completion.rs` |
 //! | what the Wine processes of a prefix tell each other | `page.rs` |
 //!
@@ -43,6 +44,8 @@ mod names;
 mod ntdll;
 mod objects;
 mod page;
+mod pool;
+mod pool_code;
 mod preload;
 mod sections;
 mod senders;

@@ -8,7 +8,7 @@ use ntlpc_abi::{CallId, for_each_call};
 
 use super::host::Wine;
 use super::ntdll::Ntdll;
-use super::{callers, hooks, threads};
+use super::{callers, hooks, pool, threads};
 use crate::{Fault, Slots, call, host};
 
 /// A function in Wine's table of unix calls.
@@ -25,9 +25,10 @@ const PORT_CALLS: [Service; CallId::ALL.len()] = for_each_call!(port_calls);
 /// Index of the body of threads of ours.
 pub const THREAD: usize = PORT_CALLS.len() + hooks::HOOKS.len();
 
-/// The services in the order of their numbers: port calls, hooks, threads of ours.
-pub static TABLE: [Service; THREAD + 1] = {
-    let mut table: [Service; THREAD + 1] = [threads::run; THREAD + 1];
+/// The services in the order of their numbers: port calls, hooks, threads of ours, the pool.
+pub static TABLE: [Service; pool::FIRST + pool::SERVICES.len()] = {
+    let mut table: [Service; pool::FIRST + pool::SERVICES.len()] =
+        [threads::run; pool::FIRST + pool::SERVICES.len()];
     let mut index = 0;
     while index < THREAD {
         table[index] = if index < PORT_CALLS.len() {
@@ -35,6 +36,11 @@ pub static TABLE: [Service; THREAD + 1] = {
         } else {
             hooks::HOOKS[index - PORT_CALLS.len()].service
         };
+        index += 1;
+    }
+    index = 0;
+    while index < pool::SERVICES.len() {
+        table[pool::FIRST + index] = pool::SERVICES[index];
         index += 1;
     }
     table

@@ -13,16 +13,24 @@ use crate::{host, interrupt};
 /// Body of a thread of ours.
 type Body = Box<dyn FnOnce() + Send>;
 
-/// Runs `body` on a new thread of Wine's, made without notice to the DLLs: only such a thread may call Wine.
+/// Runs `body` on a new thread of Wine's: only such a thread may call Wine.
 pub fn start(body: Body) -> Result<(), NtStatus> {
+    let argument = Box::into_raw(Box::new(body));
+    start_at(thread_thunk(), argument as u64).inspect_err(|_| {
+        // SAFETY: the pointer made above, which no thread got.
+        drop(unsafe { Box::from_raw(argument) });
+    })
+}
+
+/// Starts a thread at code of ours, made without notice to the DLLs.
+pub fn start_at(address: u64, argument: u64) -> Result<(), NtStatus> {
     /// THREAD_CREATE_FLAGS_SKIP_THREAD_ATTACH.
     const SKIP_ATTACH: u64 = 2;
     const THREAD_ALL_ACCESS: u64 = 0x1F_FFFF;
     let mut thread = 0_u64;
-    let argument = Box::into_raw(Box::new(body));
     let ntdll = ntdll();
-    // SAFETY: pointer to a local, access, no attributes, this process, a thunk of ours, its argument, flags, zero bits,
-    // default stack sizes, no attribute list.
+    // SAFETY: pointer to a local, access, no attributes, this process, code of ours, its argument, flags, zero bits, default
+    // stack sizes, no attribute list.
     let status = unsafe {
         ntdll.call(
             ntdll.NtCreateThreadEx,
@@ -31,8 +39,8 @@ pub fn start(body: Body) -> Result<(), NtStatus> {
                 THREAD_ALL_ACCESS,
                 0,
                 u64::MAX,
-                thread_thunk(),
-                argument as u64,
+                address,
+                argument,
                 SKIP_ATTACH,
                 0,
                 0,
@@ -41,11 +49,7 @@ pub fn start(body: Body) -> Result<(), NtStatus> {
             ],
         )
     };
-    if status != 0 {
-        // SAFETY: the pointer made above, which no thread got.
-        drop(unsafe { Box::from_raw(argument) });
-        return Err(NtStatus(status));
-    }
+    NtStatus(status).ok()?;
     // SAFETY: the handle just made.
     unsafe { ntdll.call(ntdll.NtClose, [thread]) };
     Ok(())
