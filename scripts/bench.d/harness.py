@@ -135,11 +135,11 @@ class Bench:
         return [LPCRUN, "--host", self.host, PROGRAMS / width / f"{name}.exe"]
 
     @contextlib.contextmanager
-    def server(self, place="F", env=None, width="x64"):
-        """Runs bench/ping as a server; yields its port's name and its process."""
+    def server(self, place="F", env=None, width="x64", program="bench/ping"):
+        """Runs a program as a server; yields its port's name and its process."""
         self.number += 1
         name = f"{os.getpid()}-{self.number}"
-        words = [*self.program("bench/ping", width), "server", name, PLACES[place][1]]
+        words = [*self.program(program, width), "server", name, PLACES[place][1]]
         server = subprocess.Popen(
             [str(word) for word in words],
             stdout=subprocess.PIPE,
@@ -156,23 +156,23 @@ class Bench:
             server.wait()
             server.stdout.close()
 
-    def client(self, name, place, mode, size, limit, *more, width="x64", wrapper=()):
-        """Returns the words of bench/ping as a client."""
-        return [*wrapper, *self.program("bench/ping", width), "client", name, PLACES[place][0], mode, size, limit, *more]
+    def client(self, name, place, mode, size, limit, *more, width="x64", wrapper=(), program="bench/ping"):
+        """Returns the words of a program as a client."""
+        return [*wrapper, *self.program(program, width), "client", name, PLACES[place][0], mode, size, limit, *more]
 
-    def numbers(self, mode, place, size=64, limit=None, *more, env=None, width="x64"):
+    def numbers(self, mode, place, size=64, limit=None, *more, env=None, width="x64", program="bench/ping"):
         """Runs server and client; returns what the client printed."""
-        with self.server(place, env, width) as (name, _):
-            words = self.client(name, place, mode, size, limit or self.limit(), *more, width=width)
+        with self.server(place, env, width, program) as (name, _):
+            words = self.client(name, place, mode, size, limit or self.limit(), *more, width=width, program=program)
             return [float(word) for word in self.output(words, env)]
 
-    def ports(self, mode, place, size=64, limit=None, env=None, width="x64"):
+    def ports(self, mode, place, size=64, limit=None, env=None, width="x64", program="bench/ping"):
         """Returns the time of an operation: of the median chunk."""
-        return self.numbers(mode, place, size, limit, env=env, width=width)[0] / 1000
+        return self.numbers(mode, place, size, limit, env=env, width=width, program=program)[0] / 1000
 
-    def rate(self, mode, place, size=64, env=None):
+    def rate(self, mode, place, size=64, env=None, program="bench/ping"):
         """Returns millions of operations a second, over all."""
-        return 1000 / self.numbers(mode, place, size, env=env)[1]
+        return 1000 / self.numbers(mode, place, size, env=env, program=program)[1]
 
     def fan(self, place, clients):
         """Returns thousands of round trips a second, and the operations of the fastest client over those of the slowest."""

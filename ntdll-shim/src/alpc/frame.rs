@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use ntlpc_abi::layout::{AlpcContextAttr, AlpcMessageAttributes, Word};
+use ntlpc_abi::layout::{AlpcContextAttr, AlpcMessageAttributes, AlpcTokenAttr, Word};
 use ntlpc_abi::{NtStatus, UserPtr, attributes};
 use ntlpc_shm::segment::EndAttributes;
 
 use super::attachment::{self, Item};
 use super::message::{LPC_CONNECTION_REQUEST, width};
 use super::other_attributes::{capture_direct, capture_work_on_behalf, deliver_work_on_behalf};
-use super::{handle_attribute, security, view_attribute};
+use super::{handle_attribute, message_information, security, view_attribute};
 use crate::engine::{Incoming, Port};
 use crate::{guest, host};
 
@@ -313,7 +313,7 @@ const KINDS: &[Kind] = &[
     Kind {
         bit: attributes::TOKEN,
         capture: ignore,
-        deliver: never,
+        deliver: deliver_token,
     },
     Kind {
         bit: attributes::DIRECT,
@@ -333,6 +333,23 @@ fn ignore(_: &Arc<Port>, _: UserPtr, _: &mut Sending) -> Result<(), NtStatus> {
 
 fn never(_: &Delivery<'_>) -> Result<bool, NtStatus> {
     Ok(false)
+}
+
+/// Writes which token the sender has now (alpc#211–213). The server is asked: a receiver that allocates this pays for it.
+fn deliver_token(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
+    let incoming = delivery.incoming;
+    let Ok(sender) = message_information::query(delivery.port, incoming.about, incoming.sender)
+    else {
+        // The sender is gone, or it is the kernel.
+        return Ok(false);
+    };
+    let token = AlpcTokenAttr {
+        token: sender.token_id,
+        authentication: sender.authentication_id,
+        modified: sender.token_id,
+    };
+    guest::write(delivery.at, width(), &token)?;
+    Ok(true)
 }
 
 /// Takes the sender's cookie; the kernel knows the rest (alpc §2.5.8).

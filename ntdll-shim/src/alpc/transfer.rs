@@ -152,18 +152,17 @@ fn send(
         (false, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM), sending.is_released())?,
         (false, Kind::Open) => engine::ask(port, &outgoing(LPC_REQUEST), cookie)?,
         (false, Kind::Sync) => {
-            waiting
-                .insert(engine::request(port, &outgoing(LPC_REQUEST))?)
-                .id
+            let request = outgoing(LPC_REQUEST);
+            let begun = match cookie {
+                Some(cookie) => engine::request_remembered(port, &request, cookie)?,
+                None => engine::request(port, &request)?,
+            };
+            waiting.insert(begun).id
         }
         (true, Kind::Sync) => {
-            waiting
-                .insert(engine::call_back_by_name(
-                    port,
-                    name,
-                    &outgoing(LPC_REQUEST),
-                )?)
-                .id
+            let callback = outgoing(LPC_REQUEST);
+            let begun = engine::call_back_by_name(port, name, &callback, cookie)?;
+            waiting.insert(begun).id
         }
         (true, _) => {
             let continues = kind == Kind::Open;
@@ -172,9 +171,6 @@ fn send(
             name.id
         }
     };
-    if let (Some(waiting), Some(value)) = (&waiting, cookie) {
-        waiting.remember(port, value);
-    }
     if let Some(reserve) = reserve {
         reserve.commit(id, kind == Kind::Last);
     }

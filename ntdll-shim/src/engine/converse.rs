@@ -71,30 +71,40 @@ pub fn answer(
     result
 }
 
-/// Calls the sender of a received message back and begins to wait for its answer. The message is answered by this.
+/// Calls the sender of a received message back and begins to wait for its answer. The message is answered by this. The
+/// caller forgets `cookie` when the wait is over.
 ///
 /// # Errors
 /// As [`answer`].
 pub fn call_back_by_name(
-    port: &Port,
+    port: &Arc<Port>,
     name: Name,
     message: &Outgoing<'_>,
+    cookie: Option<u64>,
 ) -> Result<Waiting, NtStatus> {
     let me = me()?;
     let _guard = interrupt::enter();
     let (to, target) = find_by_name(port, name)?;
-    if target.conversation.is_none() {
-        return call_back_at(port, to, me, &target, message)
-            .map_err(|status| gone(port, name, status));
-    }
     if target.is_datagram() {
         return Err(NtStatus::INVALID_MESSAGE);
     }
-    let message = Outgoing {
-        callback_id: next_callback_id(),
-        ..*message
+    if let Some(value) = cookie {
+        let cookie = Cookie::new(port, &target.connection, value);
+        port.queue.state.lock().cookies.insert(name.id, cookie);
+    }
+    let begun = if target.conversation.is_none() {
+        call_back_at(port, to, me, &target, message).map_err(|status| gone(port, name, status))
+    } else {
+        let message = Outgoing {
+            callback_id: next_callback_id(),
+            ..*message
+        };
+        answer_conversation(port, to, &target, &message, Expects::Answer)
     };
-    answer_conversation(port, to, &target, &message, Expects::Answer)
+    if begun.is_err() && cookie.is_some() {
+        port.queue.state.lock().cookies.remove(&name.id);
+    }
+    begun
 }
 
 /// Returns a message that was received on `port` and is not answered.

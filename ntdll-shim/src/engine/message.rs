@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use ntlpc_abi::{ClientId, NtStatus};
+use ntlpc_shm::Tno;
 use ntlpc_shm::slot::{CONTINUES, Header, Slot, WANTS_REPLY};
 use ntlpc_shm::sys;
 
@@ -48,7 +49,7 @@ impl Outgoing<'_> {
     }
 
     /// Fills a slot this thread is writing.
-    pub(super) fn fill(&self, slot: &Slot<'_>, sender: ntlpc_shm::Tno) {
+    pub(super) fn fill(&self, slot: &Slot<'_>, sender: Tno) {
         let mut attributes = 0;
         if !self.record.is_empty() {
             let at = record_offset(self.data.len());
@@ -117,6 +118,10 @@ pub struct Incoming {
     pub record: Vec<u8>,
     /// Source number it came by; 0 for the server's own messages and for answers to waits.
     pub source: u32,
+    /// Source number of the connection a message of the server is about.
+    pub about: u32,
+    /// Thread that sent it, or that it is about; 0 if that is not known.
+    pub sender: Tno,
     /// What this end remembers of the conversation the message belongs to.
     pub cookie: Option<Cookie>,
 }

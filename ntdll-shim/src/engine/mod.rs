@@ -42,6 +42,6 @@ pub use receive::{Received, keep, receive, receive_within};
 pub use resources::{
     PortSection, PortView, RESERVE_BIT, Reserve, Resources, SecurityContext, Sent,
 };
-pub use send::{Waiting, ask, request, send};
+pub use send::{Waiting, ask, request, request_remembered, send};
 pub use session::{Me, Session, control_fd, existing_session, me, session, thread_exit};
 pub use wait::{LPC_REQUEST, wait};

@@ -491,6 +491,12 @@ fn accept(
         context,
         record,
         source: taken.source,
+        about: if is_system {
+            taken.header.attributes
+        } else {
+            taken.source
+        },
+        sender: header.sender,
         cookie,
     })
 }

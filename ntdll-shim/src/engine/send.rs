@@ -78,6 +78,24 @@ pub fn request(port: &Port, message: &Outgoing<'_>) -> Result<Waiting, NtStatus>
     post(port, path, None, message, Expects::Answer)
 }
 
+/// As [`request`], with a cookie for who cancels it. The caller forgets it when the wait is over.
+///
+/// # Errors
+/// As [`request`].
+pub fn request_remembered(
+    port: &Arc<Port>,
+    message: &Outgoing<'_>,
+    cookie: u64,
+) -> Result<Waiting, NtStatus> {
+    // Locked, nobody can look for the cookie before it is there.
+    let _guard = interrupt::enter();
+    let mut state = port.queue.state.lock();
+    let waiting = request(port, message)?;
+    let cookie = Cookie::new(port, &waiting.connection, cookie);
+    state.cookies.insert(waiting.id, cookie);
+    Ok(waiting)
+}
+
 /// Queues a message in a lane of a connection of `port`, in the conversation `id` or a new one.
 ///
 /// Only with [`Expects::Answer`] has the result a wait that was begun.
@@ -134,13 +152,6 @@ pub(super) fn post(
 }
 
 impl Waiting {
-    /// Remembers the program's value of this request until the wait is over, for who cancels it.
-    pub fn remember(&self, port: &Arc<Port>, value: u64) {
-        let _guard = interrupt::enter();
-        let cookie = Cookie::new(port, &self.connection, value);
-        port.queue.state.lock().cookies.insert(self.id, cookie);
-    }
-
     /// Begins a wait without a message: the calling thread calls back, or answers and waits again.
     ///
     /// # Errors

@@ -181,6 +181,8 @@ fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, N
         context: 0,
         record,
         source: 0,
+        about: waiting.connection.source,
+        sender: answer.sender,
         cookie: None,
     };
     // A classic thread waits for its reply again when it answered a callback; an ALPC one does not (alpc#170).
