@@ -28,6 +28,12 @@ need_mingw() {
         x86_64-w64-mingw32-g++ g++-mingw-w64-x86-64 i686-w64-mingw32-g++ g++-mingw-w64-i686 clang clang
 }
 
+# Go and Rust for Windows, for the programs of test-binaries/languages.
+need_languages() {
+    need go golang-go
+    rustup target add x86_64-pc-windows-gnu >/dev/null 2>&1 || true
+}
+
 need_rust() {
     command -v cargo >/dev/null || { echo "Rust is needed: https://rustup.rs" >&2; exit 1; }
 }

@@ -93,7 +93,7 @@ macro_rules! put {
 }
 
 macro_rules! integers {
-    ($($ty:ident, $slots:literal, $fetch:ident, $print:literal;)*) => {$(
+    ($($ty:ident, $unsigned:ident, $slots:literal, $fetch:ident, $print:literal;)*) => {$(
         impl Arg for $ty {
             const SLOTS32: u32 = $slots;
             #[inline]
@@ -102,17 +102,18 @@ macro_rules! integers {
             fn show(&self, out: &mut String) { put!(out, $print, self); }
         }
         impl Ret for $ty {
+            /// Zero-extended: what compiled code leaves in `eax`. Go compares all of `rax`.
             #[inline]
-            fn encode(self) -> u64 { self as u64 }
+            fn encode(self) -> u64 { self as $unsigned as u64 }
             fn show(bits: u64, out: &mut String) { put!(out, $print, bits as $ty); }
         }
     )*};
 }
 integers! {
-    u8, 1, word, "{}"; i8, 1, word, "{}"; u16, 1, word, "{}"; i16, 1, word, "{}";
-    u32, 1, word, "{:#x}"; i32, 1, word, "{}";
-    u64, 2, long, "{:#x}"; i64, 2, long, "{}";
-    usize, 1, word, "{:#x}";
+    u8, u8, 1, word, "{}"; i8, u8, 1, word, "{}"; u16, u16, 1, word, "{}"; i16, u16, 1, word, "{}";
+    u32, u32, 1, word, "{:#x}"; i32, u32, 1, word, "{}";
+    u64, u64, 2, long, "{:#x}"; i64, u64, 2, long, "{}";
+    usize, usize, 1, word, "{:#x}";
 }
 
 impl Arg for isize {

@@ -56,6 +56,10 @@ pub struct File {
     is_connected: std::sync::atomic::AtomicBool,
     /// Listening socket of a named pipe's instance.
     pub listener: Mutex<Option<Arc<super::pipe::Listener>>>,
+    /// Other end of a pipe without a name, until it is opened through this one's handle.
+    pub unnamed_peer: Mutex<Option<OwnedFd>>,
+    /// Whether it is the root of the pipe file system.
+    pub is_pipe_root: bool,
     /// Names of a directory that were not listed yet, last first; `None` before the first listing.
     pub listing: Mutex<Option<Vec<String>>>,
     /// Unix path it was opened by; empty for pipes and inherited descriptors.
@@ -90,6 +94,8 @@ impl File {
             fd,
             is_connected: false.into(),
             listener: Mutex::new(None),
+            unnamed_peer: Mutex::new(None),
+            is_pipe_root: false,
             listing: Mutex::new(None),
             path,
             kind,

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 use ntlpc_abi::NtStatus;
 
+/// UTF-16 units a component may have (Microsoft Learn "Maximum Path Length Limitation").
+const LONGEST_NAME: usize = 255;
+
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -171,6 +174,10 @@ pub fn resolve(path: &str, directory: &str) -> Result<Target, NtStatus> {
     }
     let rest = bare.get(2..).ok_or(NtStatus::OBJECT_PATH_NOT_FOUND)?;
     if rest.contains(['<', '>', '"', '|', '?', '*', '\0']) || rest.contains(':') {
+        return Err(NtStatus::OBJECT_NAME_INVALID);
+    }
+    let is_too_long = |part: &str| part.encode_utf16().count() > LONGEST_NAME;
+    if rest.split('\\').any(is_too_long) {
         return Err(NtStatus::OBJECT_NAME_INVALID);
     }
     let root = match bare[..2].to_ascii_uppercase().as_str() {

@@ -60,6 +60,30 @@ fn socket(is_message: bool) -> Result<OwnedFd, NtStatus> {
     socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).map_err(status)
 }
 
+/// Opens the root of the pipe file system, under which pipes without a name are made.
+pub fn root() -> Result<File, NtStatus> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let fd = rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty()).map_err(status)?;
+    let mut file = File::new(fd, PathBuf::new(), false);
+    file.is_pipe_root = true;
+    Ok(file)
+}
+
+/// Makes a pipe without a name: its other end is opened once, through the handle of this one.
+pub fn unnamed(is_message: bool, is_overlapped: bool) -> Result<File, NtStatus> {
+    let kind = if is_message {
+        SocketType::SEQPACKET
+    } else {
+        SocketType::STREAM
+    };
+    let (own, peer) =
+        rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+            .map_err(status)?;
+    let file = File::new(own, PathBuf::new(), is_overlapped);
+    *file.unnamed_peer.lock() = Some(peer);
+    Ok(file)
+}
+
 /// Makes an instance of a named pipe. `is_first` fails if there is one already.
 pub fn create(
     name: &str,

@@ -215,6 +215,14 @@ win_api! {
         ntlpc_abi::NtStatus::SUCCESS
     }
 
+    /// Returns the Windows version: major, minor, build with the mark of a free build.
+    "ntdll.dll" stdcall fn RtlGetNtVersionNumbers(major: Ptr<u32>, minor: Ptr<u32>, build: Ptr<u32>) {
+        let version = peb::VERSION;
+        major.write_if_some(version.0);
+        minor.write_if_some(version.1);
+        build.write_if_some(u32::from(version.2) | 0xF000_0000);
+    }
+
     /// Returns the Windows version: major, minor, build.
     "kernel32.dll|kernelbase.dll" stdcall fn GetVersion() -> u32 {
         let (major, minor, build) = peb::VERSION;

@@ -60,6 +60,51 @@ fn target(attributes: &Attributes) -> Result<Target, NtStatus> {
     path::resolve(&name, &directory())
 }
 
+/// Opens what only pipes know: the root of their file system, and the other end of one without a name.
+fn open_pipe(attributes: &Attributes, how: How) -> Result<Option<File>, NtStatus> {
+    let name = attributes.name.as_deref().unwrap_or_default();
+    if attributes.root == Handle::NULL {
+        let name = String::from_utf16_lossy(name).to_ascii_lowercase();
+        let is_root = name == "\\??\\pipe\\" || name == "\\device\\namedpipe\\";
+        return is_root.then(crate::ob::pipe::root).transpose();
+    }
+    let root = lookup::<File>(attributes.root, 0)?;
+    if !name.is_empty() || root.kind != FileKind::Pipe {
+        return Ok(None);
+    }
+    let peer = root.unnamed_peer.lock().take();
+    let peer = peer.ok_or(NtStatus::PIPE_NOT_AVAILABLE)?;
+    let is_overlapped = how.options & option::SYNCHRONOUS == 0;
+    Ok(Some(File::new(peer, Default::default(), is_overlapped)))
+}
+
+/// Makes an instance of the pipe that `attributes` name, or one without a name under the pipes' root.
+fn create_pipe(
+    attributes: &Attributes,
+    kind: u32,
+    disposition: u32,
+    options: u32,
+) -> Result<File, NtStatus> {
+    let is_overlapped = options & option::SYNCHRONOUS == 0;
+    let is_message = kind & 1 != 0;
+    let name = if attributes.root == Handle::NULL {
+        let Target::Pipe(name) = target(attributes)? else {
+            return Err(NtStatus::OBJECT_NAME_INVALID);
+        };
+        name
+    } else {
+        if !lookup::<File>(attributes.root, 0)?.is_pipe_root {
+            return Err(NtStatus::OBJECT_NAME_INVALID);
+        }
+        String::from_utf16_lossy(attributes.name.as_deref().unwrap_or_default())
+    };
+    if name.is_empty() {
+        return crate::ob::pipe::unnamed(is_message, is_overlapped);
+    }
+    let is_first = disposition == Disposition::Create as u32;
+    crate::ob::pipe::create(&name, is_message, is_overlapped, is_first)
+}
+
 fn open(
     handle: Ptr<Handle>,
     access: u32,
@@ -74,13 +119,16 @@ fn open(
         let attributes = Attributes::read(attributes)?;
         let access = FILE_TYPE.grant(access)?;
         let how = how(access)?;
-        let file = match target(&attributes)? {
-            Target::Pipe(pipe) => crate::ob::pipe::connect(&pipe, how)?,
-            target => {
-                let (file, outcome) = open_target(&target, how)?;
-                information = outcome as usize;
-                file
-            }
+        let file = match open_pipe(&attributes, how)? {
+            Some(file) => file,
+            None => match target(&attributes)? {
+                Target::Pipe(pipe) => crate::ob::pipe::connect(&pipe, how)?,
+                target => {
+                    let (file, outcome) = open_target(&target, how)?;
+                    information = outcome as usize;
+                    file
+                }
+            },
         };
         let flags = attributes.flags & obj::INHERIT;
         TABLE
@@ -470,10 +518,7 @@ win_api! {
         let made = (|| {
             probe(handle)?;
             let attributes = Attributes::read(attributes)?;
-            let Target::Pipe(name) = target(&attributes)? else { return Err(NtStatus::OBJECT_NAME_INVALID) };
-            let is_overlapped = options & option::SYNCHRONOUS == 0;
-            let is_first = disposition == Disposition::Create as u32;
-            let file = crate::ob::pipe::create(&name, kind & 1 != 0, is_overlapped, is_first)?;
+            let file = create_pipe(&attributes, kind, disposition, options)?;
             let access = FILE_TYPE.grant(access)?;
             TABLE.insert(Arc::new(file), access, attributes.handle_flags()).map(|handle| (handle, NtStatus::SUCCESS))
         })();
