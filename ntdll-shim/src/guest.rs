@@ -3,7 +3,7 @@
 use ntlpc_abi::layout::{Layout, ObjectAttributes, SecurityQos, UnicodeString};
 use ntlpc_abi::{Handle, NtStatus, UserPtr, Width};
 
-use crate::host;
+use crate::{capture, host};
 
 /// Largest security descriptor, SID or ACL taken from a guest, in bytes.
 const MAX_SECURITY_LEN: usize = 0x1_0000;
@@ -15,7 +15,7 @@ const MAX_SECURITY_LEN: usize = 0x1_0000;
 pub fn read<T: Layout>(at: UserPtr, width: Width) -> Result<T, NtStatus> {
     let mut bytes = [0; ntlpc_abi::layout::MAX_LEN];
     let bytes = &mut bytes[..T::size(width)];
-    host::current().read(at, bytes)?;
+    capture::read(at, bytes)?;
     Ok(T::decode(width, bytes))
 }
 
@@ -24,7 +24,7 @@ pub fn read<T: Layout>(at: UserPtr, width: Width) -> Result<T, NtStatus> {
 /// # Errors
 /// `ACCESS_VIOLATION`.
 pub fn write<T: Layout>(at: UserPtr, width: Width, value: &T) -> Result<(), NtStatus> {
-    host::current().write(at, &value.encode(width))
+    capture::write(at, &value.encode(width))
 }
 
 /// Reads a `ULONG`.
@@ -33,7 +33,7 @@ pub fn write<T: Layout>(at: UserPtr, width: Width, value: &T) -> Result<(), NtSt
 /// `ACCESS_VIOLATION`.
 pub fn read_u32(at: UserPtr) -> Result<u32, NtStatus> {
     let mut bytes = [0; 4];
-    host::current().read(at, &mut bytes)?;
+    capture::read(at, &mut bytes)?;
     Ok(u32::from_le_bytes(bytes))
 }
 
@@ -42,7 +42,7 @@ pub fn read_u32(at: UserPtr) -> Result<u32, NtStatus> {
 /// # Errors
 /// `ACCESS_VIOLATION`.
 pub fn write_u32(at: UserPtr, value: u32) -> Result<(), NtStatus> {
-    host::current().write(at, &value.to_le_bytes())
+    capture::write(at, &value.to_le_bytes())
 }
 
 /// Reads a pointer-sized value.
@@ -58,8 +58,8 @@ pub fn read_word(at: UserPtr) -> Result<u64, NtStatus> {
 /// # Errors
 /// `ACCESS_VIOLATION`.
 pub fn write_word(at: UserPtr, value: u64) -> Result<(), NtStatus> {
-    let width = host::current().personality().guest;
-    host::current().write(at, &value.to_le_bytes()[..width.pointer()])
+    let width = host::personality().guest;
+    capture::write(at, &value.to_le_bytes()[..width.pointer()])
 }
 
 /// Checks that `len` bytes at `at` can be written, without changing them: outputs are probed before side effects.
@@ -69,20 +69,19 @@ pub fn write_word(at: UserPtr, value: u64) -> Result<(), NtStatus> {
 pub fn probe_write(at: UserPtr, len: usize) -> Result<(), NtStatus> {
     /// Writability changes only between pages.
     const PAGE: u64 = 0x1000;
-    let host = host::current();
     let end =
         at.0.checked_add(len as u64)
             .ok_or(NtStatus::ACCESS_VIOLATION)?;
     let mut next = at.0;
     while next < end {
         let mut byte = [0];
-        host.read(UserPtr(next), &mut byte)?;
-        host.write(UserPtr(next), &byte)?;
-        next = (next | (PAGE - 1)) + 1;
+        capture::read(UserPtr(next), &mut byte)?;
+        capture::write(UserPtr(next), &byte)?;
+        next = (next | (PAGE - 1))
+            .checked_add(1)
+            .ok_or(NtStatus::ACCESS_VIOLATION)?;
     }
-    let mut byte = [0];
-    host.read(UserPtr(end - 1), &mut byte)?;
-    host.write(UserPtr(end - 1), &byte)
+    Ok(())
 }
 
 /// Checks that a handle can be written at `at`.
@@ -90,7 +89,7 @@ pub fn probe_write(at: UserPtr, len: usize) -> Result<(), NtStatus> {
 /// # Errors
 /// `ACCESS_VIOLATION`.
 pub fn probe_handle(at: UserPtr) -> Result<(), NtStatus> {
-    probe_write(at, host::current().personality().guest.pointer())
+    probe_write(at, host::personality().guest.pointer())
 }
 
 /// Checks the alignment of a message pointer: 4 bytes (lpc §2.0.9).
@@ -110,13 +109,13 @@ pub fn check_aligned(at: UserPtr, alignment: u64) -> Result<(), NtStatus> {
 /// # Errors
 /// `ACCESS_VIOLATION`; `OBJECT_NAME_INVALID` for half a character.
 pub fn string(at: UserPtr) -> Result<Vec<u16>, NtStatus> {
-    let string: UnicodeString = read(at, host::current().personality().guest)?;
+    let string: UnicodeString = read(at, host::personality().guest)?;
     if !string.length.is_multiple_of(2) {
         return Err(NtStatus::OBJECT_NAME_INVALID);
     }
     let mut bytes = vec![0; usize::from(string.length)];
     if !bytes.is_empty() {
-        host::current().read(string.buffer, &mut bytes)?;
+        capture::read(string.buffer, &mut bytes)?;
     }
     Ok(bytes
         .chunks_exact(2)
@@ -147,7 +146,7 @@ pub fn attributes(
     allowed: u32,
     check_sizes: impl FnOnce() -> Result<(), NtStatus>,
 ) -> Result<Attributes, NtStatus> {
-    let width = host::current().personality().guest;
+    let width = host::personality().guest;
     let raw: ObjectAttributes = read(at, width)?;
     if raw.length as usize != ObjectAttributes::size(width) || raw.attributes & !allowed != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
@@ -172,7 +171,7 @@ pub fn attributes(
 /// # Errors
 /// `ACCESS_VIOLATION`.
 pub fn qos(at: UserPtr) -> Result<ntlpc_proto::port::Qos, NtStatus> {
-    let raw: SecurityQos = read(at, host::current().personality().guest)?;
+    let raw: SecurityQos = read(at, host::personality().guest)?;
     Ok(ntlpc_proto::port::Qos {
         level: raw.level,
         is_dynamic: raw.tracking != 0,
@@ -191,12 +190,12 @@ pub fn sid(at: UserPtr) -> Result<Vec<u8>, NtStatus> {
         return Ok(Vec::new());
     }
     let mut head = [0; FIXED];
-    host::current().read(at, &mut head)?;
+    capture::read(at, &mut head)?;
     if head[0] != 1 || head[1] > 15 {
         return Err(NtStatus::INVALID_SID);
     }
     let mut sid = vec![0; FIXED + usize::from(head[1]) * 4];
-    host::current().read(at, &mut sid)?;
+    capture::read(at, &mut sid)?;
     sid[..2].copy_from_slice(&head[..2]);
     Ok(sid)
 }
@@ -215,16 +214,15 @@ pub fn security_descriptor(at: UserPtr) -> Result<Vec<u8>, NtStatus> {
     if at.is_null() {
         return Ok(Vec::new());
     }
-    let host = host::current();
     let mut head = [0; 4];
-    host.read(at, &mut head)?;
+    capture::read(at, &mut head)?;
     if head[0] != 1 {
         return Err(NtStatus::UNKNOWN_REVISION);
     }
     let control = u16::from_le_bytes([head[2], head[3]]);
     let parts: [UserPtr; 4] = if control & SELF_RELATIVE != 0 {
         let mut offsets = [0; 16];
-        host.read(at.offset(4), &mut offsets)?;
+        capture::read(at.offset(4), &mut offsets)?;
         std::array::from_fn(|part| {
             let offset = u32::from_le_bytes(
                 offsets[part * 4..part * 4 + 4]
@@ -238,7 +236,7 @@ pub fn security_descriptor(at: UserPtr) -> Result<Vec<u8>, NtStatus> {
             }
         })
     } else {
-        let width = host.personality().guest;
+        let width = host::personality().guest;
         let mut pointers = [UserPtr::NULL; 4];
         for (part, pointer) in pointers.iter_mut().enumerate() {
             *pointer = read_pointer(at.offset(width.pick(4, 8) + part * width.pointer()), width)?;
@@ -279,7 +277,7 @@ pub fn security_descriptor(at: UserPtr) -> Result<Vec<u8>, NtStatus> {
 /// `ACCESS_VIOLATION`.
 pub fn read_pointer(at: UserPtr, width: Width) -> Result<UserPtr, NtStatus> {
     let mut bytes = [0; 8];
-    host::current().read(at, &mut bytes[..width.pointer()])?;
+    capture::read(at, &mut bytes[..width.pointer()])?;
     Ok(UserPtr(u64::from_le_bytes(bytes)))
 }
 
@@ -288,13 +286,13 @@ fn acl(at: UserPtr) -> Result<Vec<u8>, NtStatus> {
         return Ok(Vec::new());
     }
     let mut head = [0; 8];
-    host::current().read(at, &mut head)?;
+    capture::read(at, &mut head)?;
     let len = usize::from(u16::from_le_bytes([head[2], head[3]]));
     if !(8..MAX_SECURITY_LEN).contains(&len) {
         return Err(NtStatus::INVALID_ACL);
     }
     let mut acl = vec![0; len];
-    host::current().read(at, &mut acl)?;
+    capture::read(at, &mut acl)?;
     acl[..8].copy_from_slice(&head);
     Ok(acl)
 }
@@ -311,7 +309,7 @@ pub fn timeout(at: UserPtr) -> Result<Option<ntlpc_shm::sys::Deadline>, NtStatus
         return Ok(None);
     }
     let mut bytes = [0; 8];
-    host::current().read(at, &mut bytes)?;
+    capture::read(at, &mut bytes)?;
     let time = i64::from_le_bytes(bytes);
     Ok(Some(if time <= 0 {
         Deadline::after_ns(time.unsigned_abs().saturating_mul(100))

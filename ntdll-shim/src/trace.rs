@@ -129,7 +129,7 @@ fn show(kind: ArgKind, slot: u64) -> String {
 }
 
 fn show_message(at: UserPtr) -> Result<String, NtStatus> {
-    let message: PortMessage = guest::read(at, host::current().personality().port)?;
+    let message: PortMessage = guest::read(at, host::personality().port)?;
     let id = message.client_id;
     Ok(format!(
         "{:#x}{{type={:#x} data={} total={} from={}:{} id={}}}",
@@ -144,7 +144,7 @@ fn show_message(at: UserPtr) -> Result<String, NtStatus> {
 }
 
 fn show_string(at: UserPtr) -> Result<String, NtStatus> {
-    let _: UnicodeString = guest::read(at, host::current().personality().guest)?;
+    let _: UnicodeString = guest::read(at, host::personality().guest)?;
     Ok(format!(
         "{:?}",
         String::from_utf16_lossy(&guest::string(at)?)

@@ -193,8 +193,8 @@ class Bench:
             counts.pop("total", None)
             return counts
 
-    def idle_memory(self, place, connections):
-        """Returns KiB resident of an idle connection in all processes, and the round trip beside so many idle ones."""
+    def idle_memory(self, mode, place, number):
+        """Returns KiB resident of an idle connection or port in all processes, and the round trip beside so many idle ones."""
         def resident(pids):
             total = 0
             for pid in pids:
@@ -204,18 +204,18 @@ class Bench:
 
         with self.server(place) as (name, server):
             def run(count):
-                words = [str(word) for word in self.client(name, place, "idle", 64, count)]
+                words = [str(word) for word in self.client(name, place, mode, 64, count)]
                 client = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                 if not client.stdout.readline():
-                    raise RuntimeError(f"{count} connections could not be made")
+                    raise RuntimeError(f"{count} could not be made")
                 time.sleep(0.1)
                 kib = resident([client.pid, server.pid, self.keeper.pid])
                 out, _ = client.communicate(b"\n")
                 return kib, float(out.split()[0]) / 1000
 
             one, _ = run(1)
-            many, trip = run(connections)
-            return (many - one) / (connections - 1), trip
+            many, trip = run(number)
+            return (many - one) / (number - 1), trip
 
 
 def load():

@@ -60,13 +60,14 @@ target("other calls, S", most=0.01)
 target("futex calls, D", most=0.01)
 target("other calls, D", most=0.01)
 
-# The server needs three descriptors for a connection.
-MANY = min(10_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100) // 3)
-row(
-    ("idle connection", f"request beside {MANY} idle S"),
-    ("KiB", "us"),
-    lambda bench: bench.idle_memory("S", MANY),
-    once=True,
-)
+# The server needs three descriptors for a connection, and for a port.
+HELD = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 3
+for kind, mode, number in (("connection", "idle", min(10_000, HELD)), ("port", "ports", min(100_000, HELD))):
+    row(
+        (f"idle {kind}", f"request beside {number} {kind}s S"),
+        ("KiB", "us"),
+        lambda bench, mode=mode, number=number: bench.idle_memory(mode, "S", number),
+        once=True,
+    )
+    target(f"request beside {number} {kind}s S", over="request 64 S", most=1.15)
 target("idle connection", most=24, aim=12)
-target(f"request beside {MANY} idle S", over="request 64 S", most=1.15)

@@ -8,6 +8,7 @@
  * ping client NAME CPU connect SIZE LIMIT       connections made and closed
  * ping client NAME CPU fan SIZE LIMIT CLIENTS   round trips of several threads, each with its own connection
  * ping client NAME CPU idle SIZE LIMIT          makes that many connections, prints "ready", round trips on the last
+ * ping client NAME CPU ports SIZE LIMIT         the same with so many ports of its own and one connection
  *
  * LIMIT: see sample.h. `fan` prints operations, nanoseconds, and the fewest and most operations of a client.
  */
@@ -171,6 +172,16 @@ static void connections(const char *limit)
     sample_print(&sample);
 }
 
+/* Waits for a line, so that the caller can look at the memory, then does round trips. */
+static void measure_beside(HANDLE port)
+{
+    say("ready");
+    getchar();
+    for (sample_begin(&sample, "100ms", 128); sample_next(&sample);)
+        round_trip(port);
+    sample_print(&sample);
+}
+
 static void idle_connections(const char *limit)
 {
     HANDLE port = NULL;
@@ -178,11 +189,18 @@ static void idle_connections(const char *limit)
         port = open_port(NULL);
         round_trip(port);
     }
-    say("ready");
-    getchar();
-    for (sample_begin(&sample, "100ms", 128); sample_next(&sample);)
-        round_trip(port);
-    sample_print(&sample);
+    measure_beside(port);
+}
+
+static void idle_ports(const char *limit)
+{
+    OBJECT_ATTRIBUTES attributes = {sizeof attributes, NULL, NULL, 0, NULL, NULL};
+    HANDLE port;
+    for (long left = atol(limit); left > 0; left--)
+        check("NtCreatePort", NtCreatePort(&port, &attributes, 64, MAX_TOTAL_LENGTH, 0));
+    port = open_port(NULL);
+    round_trip(port);
+    measure_beside(port);
 }
 
 static volatile LONG connected, go, stop;
@@ -252,6 +270,8 @@ int main(int argc, char **argv)
         connections(limit);
     else if (!strcmp(mode, "idle"))
         idle_connections(limit);
+    else if (!strcmp(mode, "ports"))
+        idle_ports(limit);
     else if (!strcmp(mode, "fan"))
         fan_in(limit, argc > 7 ? atoi(argv[7]) : 1);
     else

@@ -22,9 +22,6 @@ use crate::process::ProcessNo;
 use crate::security::Credentials;
 use crate::state::State;
 
-/// Requests handled for one client before others have their turn.
-const FAIR_BATCH: usize = 16;
-
 /// A control connection.
 #[derive(Debug)]
 struct Client {
@@ -242,40 +239,39 @@ impl Server {
         }
     }
 
+    /// Handles one request. A client waits for its reply, so there is rarely another; what is there makes the socket ready again.
     fn serve(&mut self, number: u32) {
-        for _ in 0..FAIR_BATCH {
-            let Some(client) = self.clients.get(&number) else {
-                return;
-            };
-            let received =
-                match transport::receive(&client.socket, &mut self.buffer, Wait::NonBlocking) {
-                    Ok(received) if received.len == 0 => return self.hang_up(number, None),
-                    Ok(received) => received,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                    Err(error) => return self.hang_up(number, Some(&error.to_string())),
-                };
-            let bytes = self.buffer[..received.len].to_vec();
-            let reply = match Frame::parse(&bytes) {
-                Ok(frame) => self.answer(number, &frame, received.fds),
-                Err(error) => {
-                    self.refuse_version(number, error);
-                    Err(error.to_string())
-                }
-            };
-            let (bytes, fds) = match reply {
-                Ok(reply) => reply,
-                Err(why) => return self.hang_up(number, Some(&why)),
-            };
-            let Some(client) = self.clients.get(&number) else {
-                return;
-            };
-            let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-            if let Err(error) = transport::send(&client.socket, &bytes, &fds, Wait::NonBlocking) {
-                return self.hang_up(
-                    number,
-                    Some(&format!("it does not read its replies: {error}")),
-                );
+        let Some(client) = self.clients.get(&number) else {
+            return;
+        };
+        let received = match transport::receive(&client.socket, &mut self.buffer, Wait::NonBlocking)
+        {
+            Ok(received) if received.len == 0 => return self.hang_up(number, None),
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => return self.hang_up(number, Some(&error.to_string())),
+        };
+        let bytes = self.buffer[..received.len].to_vec();
+        let reply = match Frame::parse(&bytes) {
+            Ok(frame) => self.answer(number, &frame, received.fds),
+            Err(error) => {
+                self.refuse_version(number, error);
+                Err(error.to_string())
             }
+        };
+        let (bytes, fds) = match reply {
+            Ok(reply) => reply,
+            Err(why) => return self.hang_up(number, Some(&why)),
+        };
+        let Some(client) = self.clients.get(&number) else {
+            return;
+        };
+        let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        if let Err(error) = transport::send(&client.socket, &bytes, &fds, Wait::NonBlocking) {
+            self.hang_up(
+                number,
+                Some(&format!("it does not read its replies: {error}")),
+            );
         }
     }
 

@@ -12,20 +12,30 @@ use crate::width;
 #[derive(Debug)]
 pub struct ArgCursor<'a> {
     frame: &'a CallFrame,
+    /// Address of the first slot.
+    slots: u64,
+    width: Width,
     next: usize,
 }
 
 impl<'a> ArgCursor<'a> {
     /// Starts at the first argument.
+    #[inline]
     pub(crate) fn new(frame: &'a CallFrame) -> Self {
-        ArgCursor { frame, next: 0 }
+        ArgCursor {
+            frame,
+            slots: frame.slots(),
+            width: width(),
+            next: 0,
+        }
     }
 
     /// Takes the next pointer-sized slot: 8 bytes on x64, 4 zero-extended bytes on i386.
+    #[inline]
     pub fn word(&mut self) -> u64 {
         let at = self.address();
         self.next += 1;
-        match width() {
+        match self.width {
             Width::X64 => Ptr::<u64>::new(at).read(),
             Width::X86 => u64::from(Ptr::<u32>::new(at).read()),
         }
@@ -34,7 +44,7 @@ impl<'a> ArgCursor<'a> {
     /// Takes the next 64-bit value: one slot on x64, two on i386.
     pub fn long(&mut self) -> u64 {
         let at = self.address();
-        self.next += match width() {
+        self.next += match self.width {
             Width::X64 => 1,
             Width::X86 => 2,
         };
@@ -43,7 +53,7 @@ impl<'a> ArgCursor<'a> {
 
     /// Takes the next floating-point argument as raw bits; `f64` takes two slots on i386.
     fn float(&mut self, is_double: bool) -> u64 {
-        match width() {
+        match self.width {
             Width::X64 if self.next < 4 => {
                 let bits = self.frame.float_register(self.next);
                 self.next += 1;
@@ -55,10 +65,10 @@ impl<'a> ArgCursor<'a> {
     }
 
     /// Returns where the next argument lies in guest memory.
+    #[inline]
     pub fn address(&self) -> u64 {
-        self.frame
-            .slots()
-            .wrapping_add((self.next * width().pointer()) as u64)
+        self.slots
+            .wrapping_add((self.next * self.width.pointer()) as u64)
     }
 
     /// Returns the call the arguments belong to.

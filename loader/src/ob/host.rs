@@ -18,7 +18,7 @@ use super::name::Directory;
 use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use super::section::{Section, map_fd, placement};
 use super::sync::{Event, MODIFY_STATE};
-use super::table::{INHERIT, TABLE, lookup};
+use super::table::{self, INHERIT, TABLE, lookup};
 use super::token::{self, Token};
 use super::wait::{Taken, Waitable, Watch, Word, WordRef};
 use super::{process, pseudo_entry, thread, unpack};
@@ -251,7 +251,7 @@ impl Host for Standalone {
     }
 
     fn port(&self, handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
-        lookup::<PortObject>(handle, access).map(|object| object.port.clone())
+        table::read(handle, access, |object: &PortObject| object.port.clone())
     }
 
     fn close(&self, handle: Handle) {

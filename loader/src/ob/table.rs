@@ -1,5 +1,6 @@
 //! The handle table: values are multiples of four from 4, negative ones are pseudo-handles.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use ntlpc_abi::{Handle, NtStatus};
@@ -186,6 +187,28 @@ pub fn lookup<T: Object>(handle: Handle, access: u32) -> Result<Arc<T>, NtStatus
         return Err(NtStatus::ACCESS_DENIED);
     }
     Ok(object)
+}
+
+/// Reads from the object of `handle`, checked as by [`lookup`], without keeping it. For `read` the table's lock order holds.
+pub fn read<T: Object, R>(
+    handle: Handle,
+    access: u32,
+    read: impl FnOnce(&T) -> R,
+) -> Result<R, NtStatus> {
+    let Some(index) = index_of(handle) else {
+        return lookup::<T>(handle, access).map(|object| read(&object));
+    };
+    let table = TABLE.slots.read();
+    let entry = table.slots.get(index).and_then(Option::as_ref);
+    let entry = entry.ok_or(NtStatus::INVALID_HANDLE)?;
+    let object: &(dyn Any + Send + Sync) = &*entry.object;
+    let object = object
+        .downcast_ref::<T>()
+        .ok_or(NtStatus::OBJECT_TYPE_MISMATCH)?;
+    if access & !entry.access != 0 {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    Ok(read(object))
 }
 
 /// Returns the object of `handle` whatever its type.

@@ -85,7 +85,7 @@ pub(crate) fn alpc_get_message_from_completion_list(
         return Ok(UserPtr::NULL);
     };
     let message = data_start(list)?.offset(entry as usize);
-    let (message_id, callback_id) = ids(host::current().personality().guest);
+    let (message_id, callback_id) = ids(host::personality().guest);
     write_u32(
         list.offset(LAST_MESSAGE_ID),
         read_u32(message.offset(message_id))?,

@@ -27,7 +27,7 @@ pub(crate) fn nt_alpc_create_security_context(
     flags: u32,
     security_attribute: UserPtr,
 ) -> Result<(), NtStatus> {
-    let width = host::current().personality().guest;
+    let width = host::personality().guest;
     if flags != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
@@ -54,7 +54,7 @@ pub(crate) fn nt_alpc_create_security_context(
 fn capture_qos(at: UserPtr) -> Result<Qos, NtStatus> {
     /// `SecurityDelegation`.
     const HIGHEST_LEVEL: u32 = 3;
-    let raw: SecurityQos = guest::read(at, host::current().personality().guest)?;
+    let raw: SecurityQos = guest::read(at, host::personality().guest)?;
     if raw.length != QOS_LENGTH {
         return Err(NtStatus::INVALID_PARAMETER);
     }

@@ -9,34 +9,26 @@ use crate::host;
 /// Reads a `ULONG`.
 pub fn read_u32(at: UserPtr) -> Result<u32, Fault> {
     let mut bytes = [0; 4];
-    host::current()
-        .read(at, &mut bytes)
-        .map_err(|_| Fault(at))?;
+    capture::read(at, &mut bytes).map_err(|_| Fault(at))?;
     Ok(u32::from_le_bytes(bytes))
 }
 
 /// Reads a `USHORT`.
 pub fn read_u16(at: UserPtr) -> Result<u16, Fault> {
     let mut bytes = [0; 2];
-    host::current()
-        .read(at, &mut bytes)
-        .map_err(|_| Fault(at))?;
+    capture::read(at, &mut bytes).map_err(|_| Fault(at))?;
     Ok(u16::from_le_bytes(bytes))
 }
 
 /// Writes a `ULONG`.
 pub fn write_u32(at: UserPtr, value: u32) -> Result<(), Fault> {
-    host::current()
-        .write(at, &value.to_le_bytes())
-        .map_err(|_| Fault(at))
+    capture::write(at, &value.to_le_bytes()).map_err(|_| Fault(at))
 }
 
 /// Writes a pointer or a `SIZE_T`.
 pub fn write_word(at: UserPtr, value: u64) -> Result<(), Fault> {
-    let width = host::current().personality().guest;
-    host::current()
-        .write(at, &value.to_le_bytes()[..width.pointer()])
-        .map_err(|_| Fault(at))
+    let width = host::personality().guest;
+    capture::write(at, &value.to_le_bytes()[..width.pointer()]).map_err(|_| Fault(at))
 }
 
 /// Replaces a 64-bit word by what `change` makes of it, atomically; returns the old word, or `None` if `change` refused.

@@ -49,7 +49,7 @@ pub(crate) fn nt_alpc_create_section_view(
     flags: u32,
     view_attributes: UserPtr,
 ) -> Result<(), NtStatus> {
-    let width = host::current().personality().guest;
+    let width = host::personality().guest;
     if flags != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }

@@ -13,7 +13,7 @@ use super::message::{Message, width};
 use super::view::{self, OwnView};
 use crate::engine::{Connection, NewPort, Port, Queue, me, session};
 use crate::host::MappedView;
-use crate::{guest, host};
+use crate::{capture, guest, host};
 
 pub(crate) fn nt_accept_connect_port(
     port_handle: UserPtr,
@@ -31,7 +31,7 @@ pub(crate) fn nt_accept_connect_port(
         usize::from(message.header.data_length).min(limits::max_connection_info(width()));
     let mut info = vec![0; info_len];
     if info_len != 0 {
-        host.read(
+        capture::read(
             connection_request.offset(limits::header(width())),
             &mut info,
         )?;

@@ -19,7 +19,7 @@ use ntlpc_shm::sys::Woken;
 use super::message::width;
 use super::view::{self, OwnView};
 use crate::engine::{Connection, NewPort, Port, Queue, me, session};
-use crate::{guest, host, interrupt, names};
+use crate::{capture, guest, host, interrupt, names};
 
 pub(crate) fn nt_connect_port(
     port_handle: UserPtr,
@@ -81,7 +81,7 @@ pub(crate) fn nt_secure_connect_port(
     let name = guest::string(port_name)?;
     let mut info = vec![0; (info_length as usize).min(limits::max_connection_info(width()))];
     if !info.is_empty() {
-        host.read(info_at, &mut info)?;
+        capture::read(info_at, &mut info)?;
     }
     // Step 2.
     own.map();
@@ -172,7 +172,7 @@ fn write_info(
     }
     let info = &outcome.info.0[..outcome.info.0.len().min(capacity as usize)];
     if !info.is_empty() {
-        host::current().write(info_at, info)?;
+        capture::write(info_at, info)?;
     }
     if !length_at.is_null() {
         guest::write_u32(length_at, info.len() as u32)?;

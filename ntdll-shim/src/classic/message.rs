@@ -6,7 +6,7 @@ use ntlpc_abi::{NtStatus, UserPtr, Width};
 use ntlpc_shm::slot::NO_IMPERSONATE;
 
 use crate::engine::{Data, Incoming, LPC_REQUEST, Outgoing, Port, To};
-use crate::{guest, host};
+use crate::{capture, guest, host};
 
 /// Alignment of a message pointer in bytes (lpc §2.0.9).
 pub(super) const ALIGNMENT: u64 = 4;
@@ -18,7 +18,7 @@ pub(super) const LPC_CONNECTION_REQUEST: u16 = 10;
 
 /// Returns the width of this process's port structures.
 pub(super) fn width() -> Width {
-    host::current().personality().port
+    host::personality().port
 }
 
 /// A captured header and where it was.
@@ -112,7 +112,7 @@ impl Message {
         if len == 0 {
             return Ok(());
         }
-        host::current().read(self.at.offset(limits::header(self.width)), data)
+        capture::read(self.at.offset(limits::header(self.width)), data)
     }
 
     /// Returns the message for the engine.
@@ -181,5 +181,5 @@ pub(super) fn deliver(at: UserPtr, incoming: &Incoming, data: &[u8]) -> Result<(
     if data.is_empty() {
         return Ok(());
     }
-    host::current().write(at.offset(usize::from(header)), data)
+    capture::write(at.offset(usize::from(header)), data)
 }

@@ -7,6 +7,7 @@ use ntlpc_proto::port::{ReadData, Target, WriteData};
 
 use super::impersonate::target;
 use super::message::Message;
+use crate::capture;
 use crate::engine::session;
 use crate::guest;
 use crate::host::{self, PORT_ALL_ACCESS};
@@ -110,7 +111,7 @@ pub(crate) fn nt_read_request_data(
     let transfer = Transfer::begin(port_handle, message, index, length)?;
     transfer.run(returned, |offset, len| {
         let bytes = transfer.read(offset, len)?;
-        host::current().write(buffer.offset(offset as usize), &bytes)?;
+        capture::write(buffer.offset(offset as usize), &bytes)?;
         Ok(bytes.len() as u64)
     })
 }
@@ -125,13 +126,13 @@ pub(crate) fn nt_write_request_data(
 ) -> Result<(), NtStatus> {
     if length != 0 {
         let mut byte = [0];
-        host::current().read(buffer, &mut byte)?;
-        host::current().read(UserPtr(buffer.0.wrapping_add(length - 1)), &mut byte)?;
+        capture::read(buffer, &mut byte)?;
+        capture::read(UserPtr(buffer.0.wrapping_add(length - 1)), &mut byte)?;
     }
     let transfer = Transfer::begin(port_handle, message, index, length)?;
     transfer.run(returned, |offset, len| {
         let mut bytes = vec![0; len as usize];
-        host::current().read(buffer.offset(offset as usize), &mut bytes)?;
+        capture::read(buffer.offset(offset as usize), &mut bytes)?;
         transfer.write(offset, bytes)
     })
 }

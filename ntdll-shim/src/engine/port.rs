@@ -33,6 +33,8 @@ pub struct Connection {
     pub is_crowded: AtomicBool,
     /// Where the next free slot of each lane is looked for.
     cursors: [Cursor; 2],
+    /// The inbox of the client's port.
+    client_inbox: Inbox,
 }
 
 impl Connection {
@@ -44,6 +46,7 @@ impl Connection {
         source: u32,
         is_kernel: bool,
     ) -> Arc<Connection> {
+        let client_inbox = segment.client_inbox();
         Arc::new(Connection {
             segment,
             outgoing,
@@ -52,6 +55,7 @@ impl Connection {
             peer_cpu: AtomicU16::new(u16::MAX),
             is_crowded: AtomicBool::new(false),
             cursors: Default::default(),
+            client_inbox,
         })
     }
 
@@ -218,17 +222,15 @@ impl Port {
         is_end.then(|| (&connection.segment, connection.outgoing.opposite()))
     }
 
-    /// Returns the inbox and the source number a message sent on this port arrives at.
-    #[must_use]
-    pub fn destination(&self, connection: &Connection) -> (Inbox, u32) {
-        self.end_of(connection, connection.outgoing)
-    }
-
     /// Returns the inbox and the source number at the end of a lane of one of this port's connections.
-    pub(super) fn end_of(&self, connection: &Connection, direction: Direction) -> (Inbox, u32) {
+    pub(super) fn end_of<'a>(
+        &'a self,
+        connection: &'a Connection,
+        direction: Direction,
+    ) -> (&'a Inbox, u32) {
         match direction {
-            Direction::ToServer => (self.tickets.clone(), connection.source),
-            Direction::ToClient => (connection.segment.client_inbox(), SELF_SOURCE),
+            Direction::ToServer => (&self.tickets, connection.source),
+            Direction::ToClient => (&connection.client_inbox, SELF_SOURCE),
         }
     }
 

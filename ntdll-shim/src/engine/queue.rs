@@ -200,7 +200,26 @@ impl Drop for Queue {
     }
 }
 
-static QUEUES: Mutex<Option<HashMap<u64, Weak<Queue>>>> = Mutex::new(None);
+/// The queues of connection ports by port number.
+#[derive(Default)]
+struct Queues {
+    by_port: HashMap<u64, Weak<Queue>>,
+    /// Entries at which those of queues that are gone are dropped.
+    limit: usize,
+}
+
+static QUEUES: Mutex<Option<Queues>> = Mutex::new(None);
+
+impl Queues {
+    /// Adds a queue. Each look at all of them follows as many additions as it finds queues.
+    fn insert(&mut self, port: u64, queue: &Arc<Queue>) {
+        if self.by_port.len() >= self.limit {
+            self.by_port.retain(|_, queue| queue.strong_count() > 0);
+            self.limit = 2 * self.by_port.len() + 64;
+        }
+        self.by_port.insert(port, Arc::downgrade(queue));
+    }
+}
 
 impl Queue {
     fn new(
@@ -232,21 +251,18 @@ impl Queue {
         let _guard = interrupt::enter();
         let mut queues = QUEUES.lock();
         let queues = queues.get_or_insert_default();
-        queues.retain(|_, queue| queue.strong_count() > 0);
-        let queue = queues
-            .get(&port)
-            .and_then(Weak::upgrade)
-            .unwrap_or_else(|| {
-                let queue = Arc::new(Queue::new(
-                    port,
-                    inbox,
-                    is_alpc,
-                    None,
-                    QueueState::default(),
-                ));
-                queues.insert(port, Arc::downgrade(&queue));
-                queue
-            });
+        let known = queues.by_port.get(&port);
+        let queue = known.and_then(Weak::upgrade).unwrap_or_else(|| {
+            let queue = Arc::new(Queue::new(
+                port,
+                inbox,
+                is_alpc,
+                None,
+                QueueState::default(),
+            ));
+            queues.insert(port, &queue);
+            queue
+        });
         if let Some(system) = system {
             let receiver = &mut queue.state.lock().receiver;
             if receiver.source(SYSTEM_SOURCE).is_none() {
@@ -260,7 +276,7 @@ impl Queue {
     #[must_use]
     pub fn find(port: u64) -> Option<Arc<Queue>> {
         let _guard = interrupt::enter();
-        QUEUES.lock().as_ref()?.get(&port)?.upgrade()
+        QUEUES.lock().as_ref()?.by_port.get(&port)?.upgrade()
     }
 
     /// Makes the queue of a client communication port whose server's process is numbered `server`.

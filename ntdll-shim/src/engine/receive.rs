@@ -3,13 +3,12 @@
 //! 1. Take the oldest visible message; add sources this process has not seen.
 //! 2. Nothing there: a port whose other end is gone is disconnected, a poll is over.
 //! 3. Spin, if the last message came from another CPU and no other thread spins here.
-//! 4. Claim a receiver record, declare to sleep, look once more, sleep until chosen (→ 1), interrupted or timed out. Who
+//! 4. Claim a receiver record (wait for one if all are taken), declare to sleep, look once more, sleep until chosen (→ 1), interrupted or timed out. Who
 //!    receives from one connection alone sleeps on that lane's bell, which wakes everybody there.
 //! 5. Who was chosen and leaves without a message wakes another receiver.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
-use std::time::Duration;
 
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_proto::port::{CheckSender, OpenSource, PortKind};
@@ -30,9 +29,6 @@ use crate::{host, interrupt};
 /// Types a sender may give its own messages (lpc §1.9).
 const LPC_REPLY: u16 = 2;
 const LPC_PORT_CLOSED: u16 = 5;
-
-/// How long a thread that found every receiver record taken sleeps before it looks again.
-const NO_RECORD_PAUSE: Duration = Duration::from_millis(20);
 
 thread_local! {
     static SPINNER: std::cell::RefCell<Spinner> = std::cell::RefCell::default();
@@ -190,7 +186,9 @@ fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
         queue.inbox.arm(me)
     };
     let Some(record) = record else {
-        std::thread::sleep(NO_RECORD_PAUSE);
+        if queue.inbox.wait_for_record(deadline) == Woken::Signal {
+            host::current().interrupted();
+        }
         return false;
     };
     let has_kept = {
@@ -237,7 +235,9 @@ fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Receiv
     {
         let _guard = interrupt::enter();
         let taken = take_kept(&mut queue.state.lock(), wanted, data);
-        if taken.is_some() || wanted.is_kept {
+        // A queue that nobody rings at has nothing to look for.
+        let is_silent = wanted.source.is_none() && queue.inbox.sources().is_empty();
+        if taken.is_some() || wanted.is_kept || is_silent {
             settle_signal(queue);
             return Ok(taken.unwrap_or(Received::Nothing));
         }

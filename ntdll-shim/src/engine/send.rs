@@ -126,13 +126,15 @@ pub(super) fn post(
     if is_refused() {
         return Err(NtStatus::PORT_DISCONNECTED);
     }
+    let cursor = connection.cursor(direction);
+    lane.prefetch_next(cursor);
     let slot = lane
-        .allocate(connection.cursor(direction), message.payload_len(), me.tno)
+        .allocate(cursor, message.payload_len(), me.tno)
         .map_err(|_| NtStatus::NO_MEMORY)?;
     message.fill(&slot, me.tno);
     let (inbox, source) = port.end_of(connection, direction);
     let waits = expects == Expects::Answer;
-    let id = lane.publish_as(&slot, id, (&port.tickets, &inbox), source, me.tno, waits);
+    let id = lane.publish_as(&slot, id, (&port.tickets, inbox), source, me.tno, waits);
     if direction == Direction::ToServer {
         segment.ring_lane();
     }
@@ -147,7 +149,7 @@ pub(super) fn post(
     if is_refused() && (!waits || slot.end_wait().is_ok()) && lane.withdraw(&slot, me.tno) {
         return Err(NtStatus::PORT_DISCONNECTED);
     }
-    port.signal_peer(&inbox);
+    port.signal_peer(inbox);
     Ok(waiting)
 }
 
@@ -202,10 +204,14 @@ impl Waiting {
 
     /// Frees the slot: the wait is over.
     pub(super) fn release(&self) {
-        let slot = self.slot();
+        self.free(&self.slot());
+    }
+
+    /// As [`Waiting::release`], of the slot at hand.
+    pub(super) fn free(&self, slot: &Slot<'_>) {
         let lane = self.connection.segment.lane(self.direction);
         lane.free(
-            &slot,
+            slot,
             Kind::Held,
             self.me.tno,
             Some(self.connection.cursor(self.direction)),

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_shm::SERVER;
-use ntlpc_shm::slot::{ANSWER_CONTINUES, Answer, CONTINUES, CROWDED, Kind, WANTS_REPLY};
+use ntlpc_shm::slot::{ANSWER_CONTINUES, Answer, CONTINUES, CROWDED, Kind, Slot, WANTS_REPLY};
 use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::turn::Phase;
@@ -61,11 +61,11 @@ pub fn wait(
         match slot.turn().phase {
             Phase::Msg => {
                 let _guard = interrupt::enter();
-                return consume(port, waiting.clone(), data);
+                return consume(port, &waiting, &slot, data);
             }
             Phase::Lost | Phase::Cancelled | Phase::Idle | Phase::Orphan => {
                 let _guard = interrupt::enter();
-                return Err(end(&waiting));
+                return Err(end(&slot));
             }
             Phase::Wait | Phase::Filling | Phase::Armed => {}
         }
@@ -81,7 +81,7 @@ pub fn wait(
                 let _guard = interrupt::enter();
                 match slot.end_wait() {
                     Ok(()) => {
-                        withdraw(&waiting);
+                        withdraw(&waiting, &slot);
                         return Err(NtStatus::TIMEOUT);
                     }
                     Err(turn) if turn.phase == Phase::Filling && slot.abandon() => {
@@ -96,17 +96,15 @@ pub fn wait(
 }
 
 /// Takes the request back, or leaves its slot to the receiver that is just copying it.
-fn withdraw(waiting: &Waiting) {
+fn withdraw(waiting: &Waiting, slot: &Slot<'_>) {
     let lane = waiting.connection.segment.lane(waiting.direction);
-    let slot = waiting.slot();
-    if !lane.withdraw(&slot, waiting.me.tno) {
+    if !lane.withdraw(slot, waiting.me.tno) {
         slot.leave();
     }
 }
 
 /// Ends a wait that brought no message; returns why.
-fn end(waiting: &Waiting) -> NtStatus {
-    let slot = waiting.slot();
+fn end(slot: &Slot<'_>) -> NtStatus {
     let phase = slot.turn().phase;
     // A request that was never taken stays deliverable (lpc §3.5); its slot is freed when it is taken.
     slot.leave();
@@ -116,15 +114,19 @@ fn end(waiting: &Waiting) -> NtStatus {
     }
 }
 
-fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, NtStatus> {
-    let slot = waiting.slot();
+fn consume(
+    port: &Port,
+    waiting: &Waiting,
+    slot: &Slot<'_>,
+    data: &mut Data,
+) -> Result<Incoming, NtStatus> {
     let answer = slot.answer();
     waiting.connection.peer_cpu.store(answer.cpu, Relaxed);
     waiting
         .connection
         .is_crowded
         .store(answer.flags & CROWDED != 0, Relaxed);
-    let result = copy_answer(&waiting, &answer, data);
+    let result = copy_answer(waiting, slot, &answer, data);
     let other = waiting
         .connection
         .segment
@@ -138,7 +140,9 @@ fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, N
         waiter.disarm();
     }
     slot.reset_turn();
-    let client_id = sender_of(&waiting, &answer);
+    let is_request = answer.message_type == LPC_REQUEST;
+    // A classic reply carries the waiting thread's own id, a callback that of the thread that calls back (lpc §2.0.4).
+    let names_sender = is_request || port.is_alpc;
     let outstanding = |slot: u32, conversation: Option<u32>| Outstanding {
         connection: waiting.connection.clone(),
         direction: waiting.direction.opposite(),
@@ -156,12 +160,14 @@ fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, N
         (None, Some((slot, generation))) => Some(outstanding(slot, Some(generation))),
         (None, None) => None,
     };
+    let client_id = if names_sender || owed.is_some() {
+        sender_of(waiting, &answer)
+    } else {
+        None
+    };
     if let (Some(owed), Some(id)) = (owed, client_id) {
         port.queue.state.lock().remember(waiting.id, id, owed);
     }
-    let is_request = answer.message_type == LPC_REQUEST;
-    // A classic reply carries the waiting thread's own id, a callback that of the thread that calls back (lpc §2.0.4).
-    let names_sender = is_request || port.is_alpc;
     let incoming = Incoming {
         message_type: answer.message_type,
         data_len: answer.data_len,
@@ -187,9 +193,9 @@ fn consume(port: &Port, waiting: Waiting, data: &mut Data) -> Result<Incoming, N
     };
     // A classic thread waits for its reply again when it answered a callback; an ALPC one does not (alpc#170).
     if is_request && result.is_ok() && !port.is_alpc {
-        CALLED_BACK.with_borrow_mut(|list| list.push(waiting));
+        CALLED_BACK.with_borrow_mut(|list| list.push(waiting.clone()));
     } else {
-        waiting.release();
+        waiting.free(slot);
     }
     result.map(|_| incoming)
 }
@@ -202,7 +208,12 @@ struct Copied {
 }
 
 /// Copies the answer's data out of the slot it names and frees a slot of the other lane, unless the conversation goes on.
-fn copy_answer(waiting: &Waiting, answer: &Answer, data: &mut Data) -> Result<Copied, NtStatus> {
+fn copy_answer(
+    waiting: &Waiting,
+    slot: &Slot<'_>,
+    answer: &Answer,
+    data: &mut Data,
+) -> Result<Copied, NtStatus> {
     let damaged = |_| {
         log::warn!(
             "connection {}: the answer to message {} is damaged",
@@ -212,7 +223,7 @@ fn copy_answer(waiting: &Waiting, answer: &Answer, data: &mut Data) -> Result<Co
         NtStatus::LPC_REPLY_LOST
     };
     let Some(index) = answer.slot.checked_sub(1) else {
-        read_data(&waiting.slot(), answer.data_len, answer.body_len, data).map_err(damaged)?;
+        read_data(slot, answer.data_len, answer.body_len, data).map_err(damaged)?;
         return Ok(Copied {
             record: Vec::new(),
             conversation: None,

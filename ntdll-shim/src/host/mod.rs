@@ -154,22 +154,6 @@ pub trait Host: Send + Sync {
     /// Runs after every other interruption of a wait by a signal; a host that suspends threads cooperatively does it here.
     fn interrupted(&self) {}
 
-    /// Copies from guest memory.
-    ///
-    /// # Errors
-    /// `ACCESS_VIOLATION`, with any part of `to` written.
-    fn read(&self, from: UserPtr, to: &mut [u8]) -> Result<(), NtStatus> {
-        crate::capture::read(from, to)
-    }
-
-    /// Copies to guest memory.
-    ///
-    /// # Errors
-    /// `ACCESS_VIOLATION`, with any part written.
-    fn write(&self, to: UserPtr, from: &[u8]) -> Result<(), NtStatus> {
-        crate::capture::write(to, from)
-    }
-
     /// Makes a handle with `PORT_ALL_ACCESS` that holds `port`; the last handle of a port in this process drops it.
     /// `lifetime` came with the port if `hello` asked for such descriptors; its last close anywhere is the port's end.
     ///
@@ -322,6 +306,26 @@ pub trait Host: Send + Sync {
     fn port_signal_changed(&self, _port: u64, _is_signalled: bool) {}
 }
 
+impl dyn Host {
+    /// Copies from guest memory, which every host reaches in the same way.
+    ///
+    /// # Errors
+    /// `ACCESS_VIOLATION`, with any part of `to` written.
+    #[inline]
+    pub fn read(&self, from: UserPtr, to: &mut [u8]) -> Result<(), NtStatus> {
+        crate::capture::read(from, to)
+    }
+
+    /// Copies to guest memory.
+    ///
+    /// # Errors
+    /// `ACCESS_VIOLATION`, with any part written.
+    #[inline]
+    pub fn write(&self, to: UserPtr, from: &[u8]) -> Result<(), NtStatus> {
+        crate::capture::write(to, from)
+    }
+}
+
 static HOST: OnceLock<Box<dyn Host>> = OnceLock::new();
 
 /// Installs the host of this process; returns whether it is the first.
@@ -338,6 +342,14 @@ pub fn current() -> &'static dyn Host {
     HOST.get()
         .expect("a host is installed before the first call")
         .as_ref()
+}
+
+/// Returns the widths of this process. Asked for by a call, so the host knows them.
+#[must_use]
+#[inline]
+pub fn personality() -> Personality {
+    static PERSONALITY: OnceLock<Personality> = OnceLock::new();
+    *PERSONALITY.get_or_init(|| current().personality())
 }
 
 /// Returns whether a host is installed.

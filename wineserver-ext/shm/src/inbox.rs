@@ -9,6 +9,7 @@
 //! | 0x040 | 8 | next ticket | every sender |
 //! | 0x080 | 4 | signal of a waitable port: UNSET, SET, or SET and its waiters not yet woken | senders SET, receivers UNSET |
 //! | 0x084 | 4 | flags: waitable, closed | server |
+//! | 0x088 | 4 | records given back: `count:31 \| awaited:1` | who gives one back, who waits for one |
 //! | 0x0C0 | 256 | owners of records 0–63 (thread numbers) | receivers by compare-and-swap; server frees for the dead |
 //! | 0x1C0 | 224 | sleep words of records 8–63 | as above |
 //! | 0x2A0 | 112 | CPUs of records 8–63 | as above |
@@ -30,22 +31,25 @@ use crate::map::{self, ReadyMap, TREE_LEN};
 use crate::mem::{
     AtomicU32, Mapping,
     Ordering::{Relaxed, SeqCst},
+    Window,
 };
 use crate::sys::{self, Deadline, Woken};
 
+const READY_ROOT: usize = 0x00;
 const IDLE: usize = 0x08;
 const WORDS: usize = 0x10;
 const CPUS: usize = 0x30;
 const NEXT_TICKET: usize = 0x40;
 const SIGNAL: usize = 0x80;
 const FLAGS: usize = 0x84;
+const GIVEN_BACK: usize = 0x88;
 const OWNERS: usize = 0xC0;
 const MORE_WORDS: usize = 0x1C0;
 const MORE_CPUS: usize = 0x2A0;
 /// Bytes of an inbox without its tree.
 pub const INBOX_LEN: usize = 0x340;
-/// Receiver records of an inbox.
-pub const RECORDS: u32 = 64;
+/// Receiver records of an inbox; few in models, where they run out.
+pub const RECORDS: u32 = if cfg!(feature = "model") { 2 } else { 64 };
 
 const RUN: u32 = 0;
 const SLEEP: u32 = 1;
@@ -56,6 +60,8 @@ const STATE: u32 = 3;
 const UNSET: u32 = 0;
 const SET: u32 = 1;
 const SET_UNWOKEN: u32 = 2;
+const AWAITED: u32 = 1;
+
 const WAITABLE: u32 = 1;
 const CLOSED: u32 = 2;
 
@@ -88,7 +94,8 @@ impl Inbox {
             OWN_TREE,
         );
         inbox
-            .w32(FLAGS)
+            .head()
+            .w32::<FLAGS>()
             .store(if waitable { WAITABLE } else { 0 }, SeqCst);
         inbox.mem.w64(NEXT_TICKET).store(1, SeqCst);
         Ok(inbox)
@@ -117,8 +124,19 @@ impl Inbox {
         &self.mem
     }
 
+    fn head(&self) -> Window<'_, INBOX_LEN> {
+        self.mem.window(self.at)
+    }
+
+    /// Returns a word of a receiver record.
     fn w32(&self, offset: usize) -> &AtomicU32 {
         self.mem.w32(self.at + offset)
+    }
+
+    /// Asks for the cache line that senders ring on and receivers clear: see [`Window::prefetch`].
+    #[inline]
+    pub fn prefetch(&self) {
+        self.head().prefetch::<READY_ROOT>();
     }
 
     /// Returns the map of sources that have something.
@@ -128,7 +146,7 @@ impl Inbox {
         ReadyMap::new(
             &self.mem,
             map::Layout {
-                root: self.at,
+                root: self.at + READY_ROOT,
                 tree: self.tree,
             },
         )
@@ -138,7 +156,7 @@ impl Inbox {
     #[inline]
     pub fn draw_ticket(&self) -> (u64, u32) {
         loop {
-            let ticket = self.mem.w64(self.at + NEXT_TICKET).fetch_add(1, SeqCst);
+            let ticket = self.head().w64::<NEXT_TICKET>().fetch_add(1, SeqCst);
             if ticket as u32 != 0 {
                 return (ticket, ticket as u32);
             }
@@ -156,7 +174,7 @@ impl Inbox {
     #[inline]
     pub fn ring(&self, source: u32) -> bool {
         self.sources().set(source);
-        if self.w32(FLAGS).load(Relaxed) & WAITABLE != 0 {
+        if self.head().w32::<FLAGS>().load(Relaxed) & WAITABLE != 0 {
             self.set_signal();
         }
         self.wake_one()
@@ -165,7 +183,7 @@ impl Inbox {
     /// Wakes one sleeping receiver, preferring one that slept on this CPU. Returns whether one was woken.
     #[inline]
     pub fn wake_one(&self) -> bool {
-        let mut idle = self.mem.w64(self.at + IDLE).load(SeqCst);
+        let mut idle = self.head().w64::<IDLE>().load(SeqCst);
         if idle == 0 {
             return false;
         }
@@ -242,7 +260,7 @@ impl Inbox {
         let word = self.w32(word);
         let cycle = (word.load(Relaxed) & !STATE).wrapping_add(STATE + 1);
         word.store(cycle | SLEEP, SeqCst);
-        self.mem.w64(self.at + IDLE).fetch_or(1 << record, SeqCst);
+        self.head().w64::<IDLE>().fetch_or(1 << record, SeqCst);
         Some(Record(record))
     }
 
@@ -267,11 +285,34 @@ impl Inbox {
     /// ([`Inbox::pass_baton`]).
     pub fn disarm(&self, record: Record) -> bool {
         let was = self.run(record.0);
-        self.mem
-            .w64(self.at + IDLE)
+        self.head()
+            .w64::<IDLE>()
             .fetch_and(!(1 << record.0), SeqCst);
-        self.w32(OWNERS + record.0 as usize * 4).store(0, SeqCst);
+        self.give_back(record.0);
         was != SLEEP
+    }
+
+    /// Frees a record, then looks whether somebody waits for one.
+    fn give_back(&self, record: u32) {
+        self.w32(OWNERS + record as usize * 4).store(0, SeqCst);
+        let given_back = self.head().w32::<GIVEN_BACK>();
+        let seen = given_back.load(SeqCst);
+        if seen & AWAITED != 0 {
+            given_back.store((seen & !AWAITED).wrapping_add(AWAITED + 1), SeqCst);
+            self.head().futex_wake::<GIVEN_BACK>(i32::MAX);
+        }
+    }
+
+    /// Sleeps, if all records are taken, until one is given back, a signal arrives or the deadline passes.
+    #[must_use]
+    pub fn wait_for_record(&self, deadline: Option<Deadline>) -> Woken {
+        // Who gives one back frees it, then looks for AWAITED; this thread sets AWAITED, then looks for a free one.
+        let awaited = self.head().w32::<GIVEN_BACK>().fetch_or(AWAITED, SeqCst) | AWAITED;
+        let is_taken = |record: u32| self.w32(OWNERS + record as usize * 4).load(SeqCst) != 0;
+        if !(0..RECORDS).all(is_taken) {
+            return Woken::Look;
+        }
+        self.head().futex_wait::<GIVEN_BACK>(awaited, deadline)
     }
 
     /// Sets a record's sleep word to RUN; returns the state it had.
@@ -305,7 +346,7 @@ impl Inbox {
     /// Returns whether some receiver sleeps.
     #[must_use]
     pub fn has_sleepers(&self) -> bool {
-        self.mem.w64(self.at + IDLE).load(SeqCst) != 0
+        self.head().w64::<IDLE>().load(SeqCst) != 0
     }
 
     /// Returns the address of the signal word of a waitable port, for waits on several objects; it is not 0 when signalled.
@@ -330,17 +371,17 @@ impl Inbox {
     #[must_use]
     #[inline]
     pub fn is_waitable(&self) -> bool {
-        self.w32(FLAGS).load(Relaxed) & WAITABLE != 0
+        self.head().w32::<FLAGS>().load(Relaxed) & WAITABLE != 0
     }
 
     /// Returns whether a waitable port is signalled.
     #[must_use]
     pub fn is_signalled(&self) -> bool {
-        self.w32(SIGNAL).load(SeqCst) != UNSET
+        self.head().w32::<SIGNAL>().load(SeqCst) != UNSET
     }
 
     fn set_signal(&self) {
-        let signal = self.w32(SIGNAL);
+        let signal = self.head().w32::<SIGNAL>();
         if signal.load(SeqCst) == SET
             || signal.compare_exchange(UNSET, SET_UNWOKEN, SeqCst, SeqCst) == Err(SET)
         {
@@ -356,7 +397,7 @@ impl Inbox {
         if !self.is_waitable() {
             return;
         }
-        self.w32(SIGNAL).store(UNSET, SeqCst);
+        self.head().w32::<SIGNAL>().store(UNSET, SeqCst);
         if !self.sources().is_empty() {
             self.set_signal();
         }
@@ -364,7 +405,7 @@ impl Inbox {
 
     /// Server: marks the inbox closed and wakes everyone, so that receivers look at their ports again.
     pub fn close(&self) {
-        self.w32(FLAGS).fetch_or(CLOSED, SeqCst);
+        self.head().w32::<FLAGS>().fetch_or(CLOSED, SeqCst);
         self.wake_all();
     }
 
@@ -372,7 +413,7 @@ impl Inbox {
     #[must_use]
     #[inline]
     pub fn is_closed(&self) -> bool {
-        self.w32(FLAGS).load(SeqCst) & CLOSED != 0
+        self.head().w32::<FLAGS>().load(SeqCst) & CLOSED != 0
     }
 
     /// Wakes every sleeping receiver.
@@ -393,17 +434,17 @@ impl Inbox {
             let now = owner.load(SeqCst);
             if now == dead {
                 self.run(record);
-                self.mem
-                    .w64(self.at + IDLE)
-                    .fetch_and(!(1 << record), SeqCst);
-                owner.store(0, SeqCst);
+                self.head().w64::<IDLE>().fetch_and(!(1 << record), SeqCst);
+                self.give_back(record);
             } else if now != 0 {
                 self.run_and_wake(record);
             }
         }
+        // The dead may have been about to wake those who wait for a record.
+        self.head().futex_wake::<GIVEN_BACK>(i32::MAX);
         if self.is_waitable() {
             if !self.sources().is_empty() {
-                self.w32(SIGNAL).store(SET, SeqCst);
+                self.head().w32::<SIGNAL>().store(SET, SeqCst);
             }
             self.mem.futex_wake(self.at + SIGNAL, i32::MAX);
         }

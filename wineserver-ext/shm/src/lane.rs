@@ -97,9 +97,17 @@ impl Class {
     }
 }
 
+/// Returns the class of a slot index and its ordinal there.
+#[inline]
+fn place(index: u32) -> Option<(&'static Class, u32)> {
+    CLASSES
+        .iter()
+        .find_map(|class| Some((class, class.ordinal(index)?)))
+}
+
 /// Where the parts of a lane lie in its segment.
-#[derive(Clone, Copy, Debug)]
-pub struct Layout {
+#[derive(Debug)]
+pub(crate) struct Layout {
     /// The ready map.
     pub map: map::Layout,
     /// Three 32-bit high-water marks, one a class: slots ever allocated. Then a 32-bit word with a bit for each class that
@@ -107,6 +115,8 @@ pub struct Layout {
     pub marks: usize,
     /// First slot.
     pub slots: usize,
+    /// The lane of the other direction.
+    pub opposite: &'static Layout,
 }
 
 /// Where a sender looks for a free slot next: private to a process, a hint.
@@ -121,18 +131,18 @@ pub struct Full;
 #[derive(Clone, Copy, Debug)]
 pub struct Lane<'a> {
     mem: &'a Mapping,
-    at: Layout,
-    opposite: Layout,
+    at: &'static Layout,
 }
 
 impl<'a> Lane<'a> {
-    pub(crate) fn new(mem: &'a Mapping, at: Layout, opposite: Layout) -> Lane<'a> {
-        Lane { mem, at, opposite }
+    #[inline]
+    pub(crate) fn new(mem: &'a Mapping, at: &'static Layout) -> Lane<'a> {
+        Lane { mem, at }
     }
 
     /// Returns the lane of the other direction.
     pub(crate) fn opposite(&self) -> Lane<'a> {
-        Lane::new(self.mem, self.opposite, self.at)
+        Lane::new(self.mem, self.at.opposite)
     }
 
     /// Returns the ready map.
@@ -146,24 +156,21 @@ impl<'a> Lane<'a> {
     #[must_use]
     #[inline]
     pub fn slot(&self, index: u32) -> Option<Slot<'a>> {
-        CLASSES.iter().find_map(|class| {
-            class
-                .ordinal(index)
-                .map(|ordinal| self.slot_of(class, ordinal))
-        })
+        place(index).map(|(class, ordinal)| self.slot_of(class, ordinal))
     }
 
+    #[inline]
     fn slot_of(&self, class: &Class, ordinal: u32) -> Slot<'a> {
         let offset = self.at.slots + class.base + ordinal as usize * class.size;
         let full = slot::Full {
-            word: self.full_word(),
+            word: self.full_word() as u32,
             bit: class.bit(),
         };
         Slot::new(
             self.mem,
             offset,
             class.index(ordinal),
-            class.capacity(),
+            class.capacity() as u32,
             full,
         )
     }
@@ -194,19 +201,31 @@ impl<'a> Lane<'a> {
         self.at.marks + CLASSES.len() * 4
     }
 
+    #[inline]
     fn search(&self, class: &Class, next: &PrivateU32, me: Tno) -> Option<Slot<'a>> {
-        let hint = next.load(PrivateOrdering::Relaxed) % class.count();
+        let hint = next.load(PrivateOrdering::Relaxed);
         // Every sixteenth search begins at the bottom, so that use returns to low slots.
-        let bottom = hint.is_multiple_of(16).then_some(0);
-        for ordinal in bottom.into_iter().chain(hint..class.count()).chain(0..hint) {
-            if let Some(slot) = self.try_slot(class, ordinal, me) {
-                next.store(ordinal + 1, PrivateOrdering::Relaxed);
-                return Some(slot);
-            }
-        }
-        None
+        let first = if hint.is_multiple_of(16) || hint >= class.count() {
+            0
+        } else {
+            hint
+        };
+        let (ordinal, slot) = match self.try_slot(class, first, me) {
+            Some(slot) => (first, slot),
+            None => self.search_from(class, hint.min(class.count()), me)?,
+        };
+        next.store(ordinal + 1, PrivateOrdering::Relaxed);
+        Some(slot)
     }
 
+    #[cold]
+    fn search_from(&self, class: &Class, hint: u32, me: Tno) -> Option<(u32, Slot<'a>)> {
+        (hint..class.count())
+            .chain(0..hint)
+            .find_map(|ordinal| Some((ordinal, self.try_slot(class, ordinal, me)?)))
+    }
+
+    #[inline]
     fn try_slot(&self, class: &Class, ordinal: u32, me: Tno) -> Option<Slot<'a>> {
         self.raise_mark(class, ordinal);
         let slot = self.slot_of(class, ordinal);
@@ -215,6 +234,7 @@ impl<'a> Lane<'a> {
     }
 
     /// Publishes the high-water mark before a slot above it is touched.
+    #[inline]
     fn raise_mark(&self, class: &Class, ordinal: u32) {
         let mark = self.mem.w32(self.at.marks + class.number * 4);
         if mark.load(Ordering::Relaxed) <= ordinal {
@@ -228,13 +248,25 @@ impl<'a> Lane<'a> {
         if state.kind == kind && state.owner == me {
             slot.advance(state, Kind::Free, 0);
         }
-        if let Some(cursor) = cursor {
-            for (class, next) in CLASSES.iter().zip(&cursor.0) {
-                if let Some(ordinal) = class.ordinal(slot.index()) {
-                    next.store(ordinal, PrivateOrdering::Relaxed);
-                }
-            }
+        if let (Some(cursor), Some((class, ordinal))) = (cursor, place(slot.index())) {
+            cursor.0[class.number].store(ordinal, PrivateOrdering::Relaxed);
         }
+    }
+
+    /// Asks for the cache lines that a message in slot `index` touches: see [`crate::mem::Window::prefetch`].
+    #[inline]
+    pub(crate) fn prefetch(&self, index: u32) {
+        self.map().prefetch();
+        if let Some(slot) = self.slot(index) {
+            slot.prefetch();
+        }
+    }
+
+    /// Asks for the cache lines that the next small message of a sender touches.
+    #[inline]
+    pub fn prefetch_next(&self, cursor: &Cursor) {
+        let [small, ..] = &CLASSES;
+        self.prefetch(small.index(cursor.0[0].load(PrivateOrdering::Relaxed)));
     }
 
     /// Makes a written slot visible to the receivers of `inbox` and rings. Returns the message id.

@@ -12,7 +12,7 @@
 //!
 //! One of the two sees the other, whichever order the accesses fall in. Summaries follow the same rules, one level up.
 
-use crate::mem::{Mapping, Ordering::SeqCst};
+use crate::mem::{AtomicU64, Mapping, Ordering::SeqCst, Window};
 
 /// Indices held by the root word itself.
 pub const DIRECT: u32 = 56;
@@ -33,8 +33,9 @@ pub struct Layout {
 /// A ready map in shared memory.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadyMap<'a> {
-    mem: &'a Mapping,
-    at: Layout,
+    root: Window<'a, 8>,
+    /// Offset of the tree.
+    tree: usize,
 }
 
 /// Place of an index outside the root word.
@@ -47,14 +48,14 @@ struct Place {
 }
 
 impl Place {
-    fn of(index: u32, at: Layout) -> Place {
+    fn of(index: u32, tree: usize) -> Place {
         let rest = index - DIRECT;
         let (group, word, bit) = (rest / 4096, rest / 64 % 64, rest % 64);
         Place {
             root_bit: 1 << (DIRECT + group),
-            middle: at.tree + group as usize * 8,
+            middle: tree + group as usize * 8,
             middle_bit: 1 << word,
-            leaf: at.tree + 64 + (group * 64 + word) as usize * 8,
+            leaf: tree + 64 + (group * 64 + word) as usize * 8,
             leaf_bit: 1 << bit,
         }
     }
@@ -63,8 +64,17 @@ impl Place {
 impl<'a> ReadyMap<'a> {
     /// Returns the map at `at`.
     #[must_use]
+    #[inline]
     pub fn new(mem: &'a Mapping, at: Layout) -> ReadyMap<'a> {
-        ReadyMap { mem, at }
+        ReadyMap {
+            root: mem.window(at.root),
+            tree: at.tree,
+        }
+    }
+
+    /// Returns a word of the tree.
+    fn word(&self, offset: usize) -> &'a AtomicU64 {
+        self.root.mapping().w64(offset)
     }
 
     /// Adds `index`.
@@ -72,13 +82,13 @@ impl<'a> ReadyMap<'a> {
     pub fn set(&self, index: u32) {
         assert!(index < CAPACITY, "index outside of a ready map");
         if index < DIRECT {
-            self.raise(self.at.root, 1 << index);
+            raise(self.root.w64::<0>(), 1 << index);
             return;
         }
-        let place = Place::of(index, self.at);
-        self.raise(place.leaf, place.leaf_bit);
-        self.raise(place.middle, place.middle_bit);
-        self.raise(self.at.root, place.root_bit);
+        let place = Place::of(index, self.tree);
+        raise(self.word(place.leaf), place.leaf_bit);
+        raise(self.word(place.middle), place.middle_bit);
+        raise(self.root.w64::<0>(), place.root_bit);
     }
 
     /// Removes `index`. The caller then looks at what it stood for.
@@ -89,11 +99,11 @@ impl<'a> ReadyMap<'a> {
     pub fn clear(&self, index: u32) -> bool {
         assert!(index < CAPACITY, "index outside of a ready map");
         if index < DIRECT {
-            self.mem.w64(self.at.root).fetch_and(!(1 << index), SeqCst);
+            self.root.w64::<0>().fetch_and(!(1 << index), SeqCst);
             return false;
         }
-        let place = Place::of(index, self.at);
-        let left = self.mem.w64(place.leaf).fetch_and(!place.leaf_bit, SeqCst) & !place.leaf_bit;
+        let place = Place::of(index, self.tree);
+        let left = self.word(place.leaf).fetch_and(!place.leaf_bit, SeqCst) & !place.leaf_bit;
         left == 0 && self.lower(&place)
     }
 
@@ -101,37 +111,52 @@ impl<'a> ReadyMap<'a> {
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.mem.w64(self.at.root).load(SeqCst) == 0
+        self.root.w64::<0>().load(SeqCst) == 0
     }
 
     /// Returns the root word: enough to see how crowded a map of few members is.
     #[must_use]
     #[inline]
     pub fn root(&self) -> u64 {
-        self.mem.w64(self.at.root).load(SeqCst)
+        self.root.w64::<0>().load(SeqCst)
+    }
+
+    /// Returns the members the root word itself holds that are not in `known`, as bits, and whether the tree has any.
+    #[must_use]
+    #[inline]
+    pub fn direct(&self, known: &Known) -> (u64, bool) {
+        let root = self.root();
+        (root & (u64::MAX >> 8) & !known.direct, root >> DIRECT != 0)
+    }
+
+    /// Asks for the cache line of the root word.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.root.prefetch::<0>();
     }
 
     /// Calls `visit` with every member that is not in `known`, and clears summary bits of words that are empty. Returns
     /// whether a member was out of sight for a moment, as [`ReadyMap::clear`].
     #[inline]
     pub fn scan(&self, known: &Known, mut visit: impl FnMut(u32)) -> bool {
-        let root = self.root();
-        for_each_bit(root & (u64::MAX >> 8) & !known.direct, &mut visit);
-        root >> DIRECT != 0 && self.scan_tree(root, known, &mut visit)
+        let (direct, has_tree) = self.direct(known);
+        for_each_bit(direct, &mut visit);
+        has_tree && self.scan_tree(known, &mut visit)
     }
 
+    /// As [`ReadyMap::scan`], of the members in the tree.
     #[cold]
-    fn scan_tree(&self, root: u64, known: &Known, visit: &mut impl FnMut(u32)) -> bool {
+    pub fn scan_tree(&self, known: &Known, visit: &mut impl FnMut(u32)) -> bool {
         let mut hidden = false;
-        for_each_bit(root >> DIRECT, &mut |group: u32| {
+        for_each_bit(self.root() >> DIRECT, &mut |group: u32| {
             let first = DIRECT + group * 4096;
-            let middle = self.mem.w64(self.at.tree + group as usize * 8).load(SeqCst);
+            let middle = self.word(self.tree + group as usize * 8).load(SeqCst);
             if middle == 0 {
-                hidden |= self.lower_root(&Place::of(first, self.at));
+                hidden |= self.lower_root(&Place::of(first, self.tree));
             }
             for_each_bit(middle, &mut |word: u32| {
-                let place = Place::of(first + word * 64, self.at);
-                let leaf = self.mem.w64(place.leaf).load(SeqCst);
+                let place = Place::of(first + word * 64, self.tree);
+                let leaf = self.word(place.leaf).load(SeqCst);
                 if leaf == 0 {
                     hidden |= self.lower(&place);
                 }
@@ -143,38 +168,32 @@ impl<'a> ReadyMap<'a> {
         hidden
     }
 
-    #[inline]
-    fn raise(&self, word: usize, bit: u64) {
-        let word = self.mem.w64(word);
-        if word.load(SeqCst) & bit == 0 {
-            word.fetch_or(bit, SeqCst);
-        }
-    }
-
     /// Clears the summaries of a leaf that was seen empty. Who finds the word below not empty after all puts back every bit
     /// above it: another thread may have cleared the upper one meanwhile.
     fn lower(&self, place: &Place) -> bool {
-        let left = self
-            .mem
-            .w64(place.middle)
-            .fetch_and(!place.middle_bit, SeqCst);
-        if self.mem.w64(place.leaf).load(SeqCst) != 0 {
-            self.raise(place.middle, place.middle_bit);
-            self.raise(self.at.root, place.root_bit);
+        let left = self.word(place.middle).fetch_and(!place.middle_bit, SeqCst);
+        if self.word(place.leaf).load(SeqCst) != 0 {
+            raise(self.word(place.middle), place.middle_bit);
+            raise(self.root.w64::<0>(), place.root_bit);
             return true;
         }
         left & !place.middle_bit == 0 && self.lower_root(place)
     }
 
     fn lower_root(&self, place: &Place) -> bool {
-        self.mem
-            .w64(self.at.root)
-            .fetch_and(!place.root_bit, SeqCst);
-        if self.mem.w64(place.middle).load(SeqCst) == 0 {
+        self.root.w64::<0>().fetch_and(!place.root_bit, SeqCst);
+        if self.word(place.middle).load(SeqCst) == 0 {
             return false;
         }
-        self.raise(self.at.root, place.root_bit);
+        raise(self.root.w64::<0>(), place.root_bit);
         true
+    }
+}
+
+#[inline]
+fn raise(word: &AtomicU64, bit: u64) {
+    if word.load(SeqCst) & bit == 0 {
+        word.fetch_or(bit, SeqCst);
     }
 }
 
@@ -211,7 +230,7 @@ impl Known {
 }
 
 #[inline]
-fn for_each_bit(mut bits: u64, visit: &mut impl FnMut(u32)) {
+pub(crate) fn for_each_bit(mut bits: u64, visit: &mut impl FnMut(u32)) {
     while bits != 0 {
         visit(bits.trailing_zeros());
         bits &= bits - 1;

@@ -11,7 +11,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::sys;
-#[cfg(not(feature = "model"))]
 use crate::sys::{Deadline, Woken};
 
 #[cfg(not(feature = "model"))]
@@ -115,6 +114,19 @@ impl Mapping {
         unsafe { AtomicU16::from_ptr(self.at(offset, 2).cast()) }
     }
 
+    /// Returns the `LEN` bytes at `offset`, after checking once that they lie inside: their words are then reached without
+    /// further checks.
+    #[must_use]
+    #[inline]
+    pub fn window<const LEN: usize>(&self, offset: usize) -> Window<'_, LEN> {
+        assert!(
+            offset.is_multiple_of(8) && offset.checked_add(LEN).is_some_and(|end| end <= self.len),
+            "window at {offset:#x} outside of a mapping of {:#x} bytes",
+            self.len
+        );
+        Window { mem: self, offset }
+    }
+
     /// Waits while the 32-bit word at `offset` (or the low half of a 64-bit word there) is `expected`.
     #[cfg(not(feature = "model"))]
     #[must_use]
@@ -165,6 +177,84 @@ impl Mapping {
         );
         // SAFETY: the offset lies inside the mapping.
         unsafe { self.base.add(offset) }
+    }
+}
+
+/// A part of a mapping that was checked to lie inside. Offsets in it are checked when the program is compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a, const LEN: usize> {
+    mem: &'a Mapping,
+    offset: usize,
+}
+
+impl<'a, const LEN: usize> Window<'a, LEN> {
+    /// Returns where the window begins in its mapping.
+    #[must_use]
+    #[inline]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Returns the mapping.
+    #[must_use]
+    #[inline]
+    pub fn mapping(&self) -> &'a Mapping {
+        self.mem
+    }
+
+    /// Returns the 64-bit word at `AT`.
+    #[must_use]
+    #[inline]
+    pub fn w64<const AT: usize>(&self) -> &'a AtomicU64 {
+        const { assert!(AT.is_multiple_of(8) && AT + 8 <= LEN) };
+        #[cfg(feature = "model")]
+        return self.mem.w64(self.offset + AT);
+        // SAFETY: 1. `Mapping::window` checked the range and its alignment, the constant above the rest. 2. The mapping lives
+        // as long as the borrow. 3. Every access of this process to the word is atomic.
+        #[cfg(not(feature = "model"))]
+        unsafe {
+            AtomicU64::from_ptr(self.mem.base.add(self.offset + AT).cast())
+        }
+    }
+
+    /// Returns the 32-bit word at `AT`.
+    #[must_use]
+    #[inline]
+    pub fn w32<const AT: usize>(&self) -> &'a AtomicU32 {
+        const { assert!(AT.is_multiple_of(4) && AT + 4 <= LEN) };
+        #[cfg(feature = "model")]
+        return self.mem.w32(self.offset + AT);
+        // SAFETY: as in `w64`.
+        #[cfg(not(feature = "model"))]
+        unsafe {
+            AtomicU32::from_ptr(self.mem.base.add(self.offset + AT).cast())
+        }
+    }
+
+    /// Waits while the 32-bit word at `AT` (or the low half of a 64-bit word there) is `expected`.
+    #[must_use]
+    pub fn futex_wait<const AT: usize>(&self, expected: u32, deadline: Option<Deadline>) -> Woken {
+        self.mem.futex_wait(self.offset + AT, expected, deadline)
+    }
+
+    /// Wakes up to `count` waiters of the word at `AT`.
+    pub fn futex_wake<const AT: usize>(&self, count: i32) {
+        self.mem.futex_wake(self.offset + AT, count);
+    }
+
+    /// Asks for the cache line at `AT` (or just behind the window), which another CPU wrote last and this thread is about to write: fetched together, lines
+    /// arrive together. A hint.
+    #[inline]
+    pub fn prefetch<const AT: usize>(&self) {
+        const { assert!(AT <= LEN) };
+        // SAFETY: the address lies in the mapping or at its end, and a prefetch neither faults nor changes memory.
+        unsafe {
+            core::arch::asm!(
+                "prefetchw [{}]",
+                in(reg) self.mem.base.add(self.offset + AT),
+                options(nostack, preserves_flags)
+            );
+        }
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Receiver<P> {
     looks: u64,
     /// Looks when a source was last added.
     changed: u64,
+    /// Source and slot of the last message: where the next one is most likely.
+    last: (u32, u32),
 }
 
 impl<P> Default for Receiver<P> {
@@ -68,6 +70,7 @@ impl<P> Default for Receiver<P> {
             heap: BinaryHeap::new(),
             looks: 0,
             changed: 0,
+            last: (0, 0),
         }
     }
 }
@@ -163,6 +166,7 @@ impl<P> Receiver<P> {
     fn take_looking<const TWICE: bool>(&mut self, inbox: &Inbox, me: Tno) -> Found {
         let mut has_looked = false;
         let mut renewed = 0;
+        self.prefetch(inbox);
         while renewed < 2 * PATIENCE {
             match self.heap.peek() {
                 Some(Reverse((_, _, _, _, found)))
@@ -185,6 +189,15 @@ impl<P> Receiver<P> {
             has_looked = false;
         }
         Found::Nothing
+    }
+
+    /// Asks for the cache lines that taking another message like the last one touches.
+    #[inline]
+    fn prefetch(&self, inbox: &Inbox) {
+        inbox.prefetch();
+        if let Some(source) = self.source(self.last.0) {
+            source.segment.lane(source.direction).prefetch(self.last.1);
+        }
     }
 
     /// Returns whether more than one message is waiting that this process knows of.
@@ -224,6 +237,7 @@ impl<P> Receiver<P> {
             inbox.ring(number);
         }
         silence_if_empty(inbox, number, &lane);
+        self.last = (number, index);
         taken.then(|| Taken {
             source: number,
             slot: index,
@@ -256,46 +270,81 @@ impl<P> Receiver<P> {
 impl<P> Source<P> {
     #[inline]
     fn look(&mut self, inbox: &Inbox, number: u32, heap: &mut BinaryHeap<Entry>, this: u64) {
-        let lane = self.segment.lane(self.direction);
-        let map = lane.map();
+        let look = Look {
+            lane: self.segment.lane(self.direction),
+            known: &mut self.known,
+            heap,
+            source: number,
+            this,
+        };
+        look.run(inbox);
+    }
+}
+
+/// A look at one source.
+struct Look<'a> {
+    lane: Lane<'a>,
+    known: &'a mut Known,
+    heap: &'a mut BinaryHeap<Entry>,
+    source: u32,
+    /// Number of the look.
+    this: u64,
+}
+
+impl Look<'_> {
+    #[inline]
+    fn run(mut self, inbox: &Inbox) {
+        let (direct, has_tree) = self.lane.map().direct(self.known);
+        let mut hidden = false;
+        map::for_each_bit(direct, &mut |index| hidden |= self.meet(index));
+        if has_tree {
+            hidden |= self.look_in_tree();
+        }
+        if hidden {
+            inbox.ring(self.source);
+        }
+        silence_if_empty(inbox, self.source, &self.lane);
+    }
+
+    #[cold]
+    fn look_in_tree(&mut self) -> bool {
         let mut found = [0u32; 64];
         let mut hidden = false;
         // A peer that sets bits as fast as they are cleared must not keep this thread here.
         for _ in 0..=map::CAPACITY as usize / found.len() {
             let mut count = 0;
-            hidden |= map.scan(&self.known, |index| {
+            hidden |= self.lane.map().scan_tree(self.known, &mut |index| {
                 if count < found.len() {
                     found[count] = index;
                     count += 1;
                 }
             });
             for &index in &found[..count] {
-                let Some(slot) = lane.slot(index) else {
-                    hidden |= map.clear(index);
-                    continue;
-                };
-                let state = slot.state();
-                if state.kind != Kind::Ready {
-                    hidden |= lane.unmark(&slot);
-                    continue;
-                }
-                self.known.insert(index);
-                heap.push(Reverse((
-                    slot.ticket(),
-                    number,
-                    index,
-                    state.generation,
-                    this,
-                )));
+                hidden |= self.meet(index);
             }
             if count < found.len() {
                 break;
             }
         }
-        if hidden {
-            inbox.ring(number);
+        hidden
+    }
+
+    /// Takes note of the message in a slot whose bit is set; clears the bit if there is none. Returns whether another member was
+    /// out of sight for a moment.
+    #[inline]
+    fn meet(&mut self, index: u32) -> bool {
+        let Some(slot) = self.lane.slot(index) else {
+            return self.lane.map().clear(index);
+        };
+        let state = slot.state();
+        if state.kind != Kind::Ready {
+            return self.lane.unmark(&slot);
         }
-        silence_if_empty(inbox, number, &lane);
+        self.known.insert(index);
+        let (ticket, generation) = (slot.ticket(), state.generation);
+        self.heap
+            .push(Reverse((ticket, self.source, index, generation, self.this)));
+        false
     }
 }
 

@@ -51,21 +51,23 @@ const _: () = assert!(
         && CLIENT_TREE + TREE_LEN <= SLOTS
 );
 
-const TO_SERVER: lane::Layout = lane::Layout {
+static TO_SERVER: lane::Layout = lane::Layout {
     map: map::Layout {
         root: 0x40,
         tree: 0x1000,
     },
     marks: 0xC0,
     slots: SLOTS,
+    opposite: &TO_CLIENT,
 };
-const TO_CLIENT: lane::Layout = lane::Layout {
+static TO_CLIENT: lane::Layout = lane::Layout {
     map: map::Layout {
         root: 0x80,
         tree: 0x2080,
     },
     marks: 0x100,
     slots: SLOTS + SLOTS_LEN,
+    opposite: &TO_SERVER,
 };
 
 const OPEN: u32 = 0;
@@ -170,11 +172,11 @@ impl Segment {
     #[must_use]
     #[inline]
     pub fn lane(&self, direction: Direction) -> Lane<'_> {
-        let (at, opposite) = match direction {
-            Direction::ToServer => (TO_SERVER, TO_CLIENT),
-            Direction::ToClient => (TO_CLIENT, TO_SERVER),
+        let at = match direction {
+            Direction::ToServer => &TO_SERVER,
+            Direction::ToClient => &TO_CLIENT,
         };
-        Lane::new(&self.mem, at, opposite)
+        Lane::new(&self.mem, at)
     }
 
     /// Returns the inbox of the client communication port. Its only sources are [`SYSTEM_SOURCE`] and [`SELF_SOURCE`].

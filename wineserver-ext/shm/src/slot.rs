@@ -22,11 +22,20 @@
 //!
 //! `generation` grows by one at every transition to FREE, so a stale name of a slot never matches.
 
-use crate::mem::{Mapping, Ordering};
+use crate::mem::{Mapping, Ordering, Window};
 use crate::{SERVER, Tno};
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 128;
+
+const STATE: usize = 0;
+const TICKET: usize = 8;
+const HEADER: usize = 16;
+/// Offset of the turn word.
+pub(crate) const TURN: usize = 64;
+const ANSWER: usize = 72;
+/// Offset of what an ARMED turn depends on.
+pub(crate) const ARMED_BY: usize = 104;
 
 /// What a slot's state word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,31 +158,32 @@ pub const ANSWER_CONTINUES: u16 = 2;
 /// A slot in shared memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'a> {
-    pub(crate) mem: &'a Mapping,
-    pub(crate) offset: usize,
+    /// Everything but the payload.
+    pub(crate) head: Window<'a, HEADER_LEN>,
     index: u32,
-    capacity: usize,
+    /// Bytes of payload.
+    capacity: u32,
     full: Full,
 }
 
 /// Where a lane says that no slot of a class was free, and the bit that says so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Full {
-    pub(crate) word: usize,
+    pub(crate) word: u32,
     pub(crate) bit: u32,
 }
 
 impl<'a> Slot<'a> {
+    #[inline]
     pub(crate) fn new(
         mem: &'a Mapping,
         offset: usize,
         index: u32,
-        capacity: usize,
+        capacity: u32,
         full: Full,
     ) -> Slot<'a> {
         Slot {
-            mem,
-            offset,
+            head: mem.window(offset),
             index,
             capacity,
             full,
@@ -182,21 +192,23 @@ impl<'a> Slot<'a> {
 
     /// Returns the index of the slot in its lane.
     #[must_use]
+    #[inline]
     pub fn index(&self) -> u32 {
         self.index
     }
 
     /// Returns how many bytes of payload fit.
     #[must_use]
+    #[inline]
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity as usize
     }
 
     /// Reads the state. A value nobody honest writes counts as FREE by nobody, which no transition accepts.
     #[must_use]
     #[inline]
     pub fn state(&self) -> State {
-        let word = self.mem.w64(self.offset).load(Ordering::SeqCst);
+        let word = self.head.w64::<STATE>().load(Ordering::SeqCst);
         State::decode(word).unwrap_or(State {
             kind: Kind::Free,
             generation: 0,
@@ -214,8 +226,8 @@ impl<'a> Slot<'a> {
             owner,
         };
         let moved = self
-            .mem
-            .w64(self.offset)
+            .head
+            .w64::<STATE>()
             .compare_exchange(
                 from.encode(),
                 to.encode(),
@@ -232,7 +244,7 @@ impl<'a> Slot<'a> {
     /// A sender that finds no free slot sets the bit, then looks once more; this thread freed a slot, then looks at the bit.
     #[inline]
     fn clear_full(&self) {
-        let full = self.mem.w32(self.full.word);
+        let full = self.head.mapping().w32(self.full.word as usize);
         if full.load(Ordering::SeqCst) & self.full.bit != 0 {
             full.fetch_and(!self.full.bit, Ordering::SeqCst);
         }
@@ -270,45 +282,36 @@ impl<'a> Slot<'a> {
     #[must_use]
     #[inline]
     pub fn ticket(&self) -> u64 {
-        self.mem.w64(self.offset + 8).load(Ordering::Relaxed)
+        self.head.w64::<TICKET>().load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn set_ticket(&self, ticket: u64) {
-        self.mem
-            .w64(self.offset + 8)
-            .store(ticket, Ordering::Relaxed);
+        self.head.w64::<TICKET>().store(ticket, Ordering::Relaxed);
     }
 
     /// Writes the header. Ordered before READY by the state's compare-and-swap.
     #[inline]
     pub fn set_header(&self, header: &Header) {
         let h = header;
-        let words = [
-            u64::from(h.message_id) | u64::from(h.callback_id) << 32,
-            pack16([h.data_len, h.body_len, h.message_type, h.data_info]),
-            u64::from(h.flags) | u64::from(h.cpu) << 16 | u64::from(h.attributes) << 32,
-            h.view_size,
-            u64::from(h.sender),
-            h.context,
-        ];
-        for (at, word) in words.into_iter().enumerate() {
-            self.mem
-                .w64(self.offset + 16 + at * 8)
-                .store(word, Ordering::Relaxed);
-        }
+        let ids = u64::from(h.message_id) | u64::from(h.callback_id) << 32;
+        let lengths = pack16([h.data_len, h.body_len, h.message_type, h.data_info]);
+        let flags = u64::from(h.flags) | u64::from(h.cpu) << 16 | u64::from(h.attributes) << 32;
+        self.set::<HEADER>(ids);
+        self.set::<{ HEADER + 8 }>(lengths);
+        self.set::<{ HEADER + 16 }>(flags);
+        self.set::<{ HEADER + 24 }>(h.view_size);
+        self.set::<{ HEADER + 32 }>(u64::from(h.sender));
+        self.set::<{ HEADER + 40 }>(h.context);
     }
 
     /// Copies the header out.
     #[must_use]
     #[inline]
     pub fn header(&self) -> Header {
-        let word = |at: usize| {
-            self.mem
-                .w64(self.offset + 16 + at * 8)
-                .load(Ordering::Relaxed)
-        };
-        let [data_len, body_len, message_type, data_info] = unpack16(word(1));
-        let (ids, flags, sender) = (word(0), word(2), word(4));
+        let ids = self.get::<HEADER>();
+        let [data_len, body_len, message_type, data_info] = unpack16(self.get::<{ HEADER + 8 }>());
+        let flags = self.get::<{ HEADER + 16 }>();
         Header {
             message_id: ids as u32,
             callback_id: (ids >> 32) as u32,
@@ -319,55 +322,63 @@ impl<'a> Slot<'a> {
             flags: flags as u16,
             cpu: (flags >> 16) as u16,
             attributes: (flags >> 32) as u32,
-            view_size: word(3),
-            sender: sender as u32,
-            context: word(5),
+            view_size: self.get::<{ HEADER + 24 }>(),
+            sender: self.get::<{ HEADER + 32 }>() as u32,
+            context: self.get::<{ HEADER + 40 }>(),
         }
     }
 
+    /// Writes a word that a later compare-and-swap publishes.
+    #[inline]
+    fn set<const AT: usize>(&self, word: u64) {
+        self.head.w64::<AT>().store(word, Ordering::Relaxed);
+    }
+
+    /// Reads a word that a compare-and-swap published.
+    #[inline]
+    fn get<const AT: usize>(&self) -> u64 {
+        self.head.w64::<AT>().load(Ordering::Relaxed)
+    }
+
+    /// Asks for the cache lines a message of this slot touches: state and header, turn, the first of the payload.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.head.prefetch::<STATE>();
+        self.head.prefetch::<TURN>();
+        self.head.prefetch::<HEADER_LEN>();
+    }
+
     /// Sets the message id alone: of a message being published, or of a wait without a message.
+    #[inline]
     pub fn set_message_id(&self, id: u32) {
-        let word = self.mem.w64(self.offset + 16);
-        let old = word.load(Ordering::Relaxed);
-        word.store(
-            old & !u64::from(u32::MAX) | u64::from(id),
-            Ordering::Relaxed,
-        );
+        let old = self.get::<HEADER>();
+        self.set::<HEADER>(old & !u64::from(u32::MAX) | u64::from(id));
     }
 
     /// Writes the answer. Ordered before the turn word's change by that compare-and-swap.
     #[inline]
     pub fn set_answer(&self, answer: &Answer) {
         let a = answer;
-        let words = [
-            pack16([a.data_len, a.body_len, a.message_type, a.data_info]),
-            u64::from(a.callback_id) | u64::from(a.sender) << 32,
-            u64::from(a.slot) | u64::from(a.waiter) << 32,
-            u64::from(a.cpu) | u64::from(a.flags) << 16,
-        ];
-        for (at, word) in words.into_iter().enumerate() {
-            self.mem
-                .w64(self.offset + 72 + at * 8)
-                .store(word, Ordering::Relaxed);
-        }
+        let lengths = pack16([a.data_len, a.body_len, a.message_type, a.data_info]);
+        self.set::<ANSWER>(lengths);
+        self.set::<{ ANSWER + 8 }>(u64::from(a.callback_id) | u64::from(a.sender) << 32);
+        self.set::<{ ANSWER + 16 }>(u64::from(a.slot) | u64::from(a.waiter) << 32);
+        self.set::<{ ANSWER + 24 }>(u64::from(a.cpu) | u64::from(a.flags) << 16);
     }
 
     /// Names no slot and no waiter any more.
     pub(crate) fn forget_answer(&self) {
-        self.mem.w64(self.offset + 88).store(0, Ordering::Relaxed);
+        self.set::<{ ANSWER + 16 }>(0);
     }
 
     /// Copies the answer out.
     #[must_use]
     #[inline]
     pub fn answer(&self) -> Answer {
-        let word = |at: usize| {
-            self.mem
-                .w64(self.offset + 72 + at * 8)
-                .load(Ordering::Relaxed)
-        };
-        let [data_len, body_len, message_type, data_info] = unpack16(word(0));
-        let (ids, place, hints) = (word(1), word(2), word(3));
+        let [data_len, body_len, message_type, data_info] = unpack16(self.get::<ANSWER>());
+        let ids = self.get::<{ ANSWER + 8 }>();
+        let place = self.get::<{ ANSWER + 16 }>();
+        let hints = self.get::<{ ANSWER + 24 }>();
         Answer {
             data_len,
             body_len,
@@ -386,28 +397,34 @@ impl<'a> Slot<'a> {
     #[inline]
     pub fn write(&self, at: usize, bytes: &[u8]) {
         assert!(
-            at + bytes.len() <= self.capacity,
+            at + bytes.len() <= self.capacity(),
             "payload outside of a slot"
         );
-        self.mem.write(self.offset + HEADER_LEN + at, bytes);
+        self.head
+            .mapping()
+            .write(self.head.offset() + HEADER_LEN + at, bytes);
     }
 
     /// Copies payload from `at` out.
     #[inline]
     pub fn read(&self, at: usize, bytes: &mut [u8]) {
         assert!(
-            at + bytes.len() <= self.capacity,
+            at + bytes.len() <= self.capacity(),
             "payload outside of a slot"
         );
-        self.mem.read(self.offset + HEADER_LEN + at, bytes);
+        self.head
+            .mapping()
+            .read(self.head.offset() + HEADER_LEN + at, bytes);
     }
 
     /// Returns the address of `len` bytes of payload, for a guarded copy to or from guest memory.
     #[must_use]
     #[inline]
     pub fn payload(&self, len: usize) -> *mut u8 {
-        assert!(len <= self.capacity, "payload outside of a slot");
-        self.mem.bytes(self.offset + HEADER_LEN, len)
+        assert!(len <= self.capacity(), "payload outside of a slot");
+        self.head
+            .mapping()
+            .bytes(self.head.offset() + HEADER_LEN, len)
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use crate::sys::{current_cpu, now_ns, online_cpus};
 
 const DEFAULT_BUDGET_NS: u64 = 20_000;
+/// Polls between two looks at who else waits: a look takes a cache line away from the peer.
+const POLLS_AT_ONCE: u32 = 64;
 
 /// A waiter's memory of how spinning went.
 #[derive(Debug, Default)]
@@ -18,18 +20,34 @@ pub struct Spinner {
     skipped: u32,
 }
 
-fn budget_ns() -> u64 {
-    static BUDGET: OnceLock<u64> = OnceLock::new();
+/// Returns how many polls fill the budget: the pause between two differs tenfold between CPUs, so it is measured once.
+fn budget() -> u32 {
+    static BUDGET: OnceLock<u32> = OnceLock::new();
     *BUDGET.get_or_init(|| {
-        let asked = std::env::var("LPC_SPIN_US")
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok());
-        match asked {
-            Some(us) => us.saturating_mul(1000),
-            None if online_cpus() < 2 => 0,
-            None => DEFAULT_BUDGET_NS,
-        }
+        let polls = budget_ns() * u64::from(POLLS_AT_ONCE) / pause_ns(POLLS_AT_ONCE).max(1);
+        u32::try_from(polls).unwrap_or(u32::MAX)
     })
+}
+
+fn budget_ns() -> u64 {
+    let asked = std::env::var("LPC_SPIN_US")
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    match asked {
+        Some(us) => us.saturating_mul(1000),
+        None if online_cpus() < 2 => 0,
+        None => DEFAULT_BUDGET_NS,
+    }
+}
+
+/// Returns how long `count` pauses take: the shortest of three tries, since others may run in between.
+fn pause_ns(count: u32) -> u64 {
+    let try_once = || {
+        let start = now_ns(libc::CLOCK_MONOTONIC);
+        (0..count).for_each(|_| std::hint::spin_loop());
+        now_ns(libc::CLOCK_MONOTONIC).wrapping_sub(start)
+    };
+    (0..3).map(|_| try_once()).min().unwrap_or(0)
 }
 
 impl Spinner {
@@ -45,7 +63,7 @@ impl Spinner {
         if done() {
             return true;
         }
-        let budget = budget_ns();
+        let budget = budget();
         if budget == 0 || peer_cpu == current_cpu() || crowded() {
             return false;
         }
@@ -55,19 +73,19 @@ impl Spinner {
                 return false;
             }
         }
-        let start = now_ns(libc::CLOCK_MONOTONIC);
-        loop {
-            for _ in 0..8 {
+        for _ in 0..budget.div_ceil(POLLS_AT_ONCE) {
+            for _ in 0..POLLS_AT_ONCE {
                 if done() {
                     self.misses = 0;
                     return true;
                 }
                 std::hint::spin_loop();
             }
-            if crowded() || now_ns(libc::CLOCK_MONOTONIC).wrapping_sub(start) > budget {
-                self.misses += 1;
-                return done();
+            if crowded() {
+                break;
             }
         }
+        self.misses += 1;
+        done()
     }
 }

@@ -4,7 +4,6 @@
     reason = "raw system calls; each block proves its conditions"
 )]
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 #[cfg(not(feature = "model"))]
@@ -57,8 +56,13 @@ pub fn is_sealed_against_shrinking(fd: &OwnedFd) -> bool {
 /// # Errors
 /// The system call's error.
 pub fn len_of(fd: &OwnedFd) -> io::Result<usize> {
-    let file = File::from(fd.try_clone()?);
-    usize::try_from(file.metadata()?.len()).map_err(io::Error::other)
+    // SAFETY: an all-zero stat is a valid place for the result.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and `stat` is valid for writes.
+    if unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    usize::try_from(stat.st_size).map_err(io::Error::other)
 }
 
 /// Maps `len` bytes of `fd`, shared, not copied into forked children.

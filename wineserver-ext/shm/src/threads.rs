@@ -8,10 +8,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::Tno;
-use crate::mem::{Mapping, Ordering::SeqCst};
+use crate::mem::{Mapping, Ordering::SeqCst, Window};
 use crate::sys;
 
 const ENTRY_LEN: usize = 32;
+const NUMBER: usize = 0;
+const PROCESS_NO: usize = 4;
+const PROCESS: usize = 8;
+const THREAD: usize = 12;
+const CREATE_TIME: usize = 16;
+const ALIVE: usize = 24;
 /// Threads the table can hold at one time.
 pub const CAPACITY: u32 = 1 << 20;
 const LEN: usize = CAPACITY as usize * ENTRY_LEN;
@@ -65,23 +71,27 @@ impl ThreadTable {
         &self.mem
     }
 
+    fn entry(&self, tno: Tno) -> Window<'_, ENTRY_LEN> {
+        self.mem.window((tno % CAPACITY) as usize * ENTRY_LEN)
+    }
+
     /// Server: writes the entry of `tno`, which nobody knows yet.
     pub fn set(&self, tno: Tno, thread: &Thread) {
-        let at = entry(tno);
-        self.mem.w32(at).store(0, SeqCst);
-        self.mem.w32(at + 4).store(thread.process_no, SeqCst);
-        self.mem.w32(at + 8).store(thread.process, SeqCst);
-        self.mem.w32(at + 12).store(thread.thread, SeqCst);
-        self.mem.w64(at + 16).store(thread.create_time, SeqCst);
-        self.mem.w32(at + 24).store(u32::from(thread.alive), SeqCst);
-        self.mem.w32(at).store(tno, SeqCst);
+        let entry = self.entry(tno);
+        entry.w32::<NUMBER>().store(0, SeqCst);
+        entry.w32::<PROCESS_NO>().store(thread.process_no, SeqCst);
+        entry.w32::<PROCESS>().store(thread.process, SeqCst);
+        entry.w32::<THREAD>().store(thread.thread, SeqCst);
+        entry.w64::<CREATE_TIME>().store(thread.create_time, SeqCst);
+        entry.w32::<ALIVE>().store(u32::from(thread.alive), SeqCst);
+        entry.w32::<NUMBER>().store(tno, SeqCst);
     }
 
     /// Server: marks `tno` dead. The rest of its entry stays readable meanwhile: whoever receives its last messages needs it.
     pub fn retire(&self, tno: Tno) {
-        let at = entry(tno);
-        if self.mem.w32(at).load(SeqCst) == tno {
-            self.mem.w32(at + 24).store(0, SeqCst);
+        let entry = self.entry(tno);
+        if entry.w32::<NUMBER>().load(SeqCst) == tno {
+            entry.w32::<ALIVE>().store(0, SeqCst);
         }
     }
 
@@ -89,22 +99,18 @@ impl ThreadTable {
     #[must_use]
     #[inline]
     pub fn get(&self, tno: Tno) -> Option<Thread> {
-        let at = entry(tno);
-        if tno == 0 || self.mem.w32(at).load(SeqCst) != tno {
+        let entry = self.entry(tno);
+        if tno == 0 || entry.w32::<NUMBER>().load(SeqCst) != tno {
             return None;
         }
         let thread = Thread {
-            process_no: self.mem.w32(at + 4).load(SeqCst),
-            process: self.mem.w32(at + 8).load(SeqCst),
-            thread: self.mem.w32(at + 12).load(SeqCst),
-            create_time: self.mem.w64(at + 16).load(SeqCst),
-            alive: self.mem.w32(at + 24).load(SeqCst) != 0,
+            process_no: entry.w32::<PROCESS_NO>().load(SeqCst),
+            process: entry.w32::<PROCESS>().load(SeqCst),
+            thread: entry.w32::<THREAD>().load(SeqCst),
+            create_time: entry.w64::<CREATE_TIME>().load(SeqCst),
+            alive: entry.w32::<ALIVE>().load(SeqCst) != 0,
         };
         // The entry may have been given to another thread while it was read.
-        (self.mem.w32(at).load(SeqCst) == tno).then_some(thread)
+        (entry.w32::<NUMBER>().load(SeqCst) == tno).then_some(thread)
     }
-}
-
-fn entry(tno: Tno) -> usize {
-    (tno % CAPACITY) as usize * ENTRY_LEN
 }

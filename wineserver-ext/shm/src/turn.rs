@@ -20,7 +20,7 @@
 
 use crate::Tno;
 use crate::mem::Ordering::SeqCst;
-use crate::slot::{Answer, Kind, Slot, State};
+use crate::slot::{ARMED_BY, Answer, Kind, Slot, State, TURN};
 use crate::sys::{Deadline, Woken};
 
 /// What a turn word says.
@@ -59,6 +59,7 @@ pub struct Turn {
 }
 
 impl Turn {
+    #[inline]
     fn decode(word: u64) -> Turn {
         let phase = match word & 7 {
             0 => Phase::Idle,
@@ -78,6 +79,7 @@ impl Turn {
         }
     }
 
+    #[inline]
     fn encode(self) -> u64 {
         self.phase as u64
             | u64::from(self.sleeping) << 3
@@ -85,13 +87,12 @@ impl Turn {
             | u64::from(self.who) << 32
     }
 
+    #[inline]
     fn to(self, phase: Phase, who: u32) -> Turn {
         Turn { phase, who, ..self }
     }
 }
 
-const TURN: usize = 64;
-const ARMED_BY: usize = 104;
 /// How often a change is tried again. Honest threads change a turn a handful of times in a wait; only a peer that writes to it
 /// all the time can use this up, and then spoils its own connection.
 pub(crate) const RETRIES: u32 = 1 << 12;
@@ -114,17 +115,19 @@ impl<'a> Slot<'a> {
     #[must_use]
     #[inline]
     pub fn turn(&self) -> Turn {
-        Turn::decode(self.mem.w64(self.offset + TURN).load(SeqCst))
+        Turn::decode(self.head.w64::<TURN>().load(SeqCst))
     }
 
+    #[inline]
     fn change_turn(&self, from: Turn, to: Turn) -> bool {
-        self.mem
-            .w64(self.offset + TURN)
+        self.head
+            .w64::<TURN>()
             .compare_exchange(from.encode(), to.encode(), SeqCst, SeqCst)
             .is_ok()
     }
 
     /// Requester: starts to wait for an answer to `id`. The slot is not yet visible, or its last answer was consumed.
+    #[inline]
     pub fn begin_wait(&self, id: u32) {
         self.begin(Phase::Wait, id);
     }
@@ -132,12 +135,13 @@ impl<'a> Slot<'a> {
     /// Requester: as [`Slot::begin_wait`], but only from the moment its own answer in `peer` of the other lane is taken as
     /// delivered (turn MSG of `sequence`, or later).
     pub fn begin_armed(&self, id: u32, peer: u32, sequence: u32) {
-        self.mem
-            .w64(self.offset + ARMED_BY)
+        self.head
+            .w64::<ARMED_BY>()
             .store(u64::from(peer) | u64::from(sequence) << 32, SeqCst);
         self.begin(Phase::Armed, id);
     }
 
+    #[inline]
     fn begin(&self, phase: Phase, id: u32) {
         // Rundown frees what an unpublished answer names: nothing until its replier names it.
         self.forget_answer();
@@ -148,12 +152,11 @@ impl<'a> Slot<'a> {
             sequence,
             who: id,
         };
-        self.mem
-            .w64(self.offset + TURN)
-            .store(turn.encode(), SeqCst);
+        self.head.w64::<TURN>().store(turn.encode(), SeqCst);
     }
 
     /// Makes the turn of a slot that was just allocated IDLE: its last requester may have left it ORPHAN.
+    #[inline]
     pub(crate) fn forget_turn(&self) {
         if self.turn().phase != Phase::Idle {
             self.reset_turn();
@@ -172,6 +175,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Requester: its own answer was delivered, ARMED becomes WAIT unless somebody helped already.
+    #[inline]
     pub fn disarm(&self) {
         let turn = self.turn();
         if turn.phase == Phase::Armed {
@@ -224,6 +228,7 @@ impl<'a> Slot<'a> {
 
     /// Frees the slot if it was delivered, its requester is gone and nobody writes to it. Who makes the last of the three true
     /// looks at the other two afterwards, so the slot is freed, and the state's generation lets only one free it.
+    #[inline]
     pub(crate) fn free_orphan(&self) {
         let state = self.state();
         let turn = self.turn();
@@ -242,10 +247,11 @@ impl<'a> Slot<'a> {
     }
 
     /// Requester: the answer or loss was consumed.
+    #[inline]
     pub fn reset_turn(&self) {
         let turn = self.turn();
-        self.mem
-            .w64(self.offset + TURN)
+        self.head
+            .w64::<TURN>()
             .store(turn.to(Phase::Idle, 0).encode() & !8, SeqCst);
     }
 
@@ -263,8 +269,8 @@ impl<'a> Slot<'a> {
         if !turn.sleeping && !self.change_turn(turn, asleep) {
             return Woken::Look;
         }
-        self.mem
-            .futex_wait(self.offset + TURN, asleep.encode() as u32, deadline)
+        self.head
+            .futex_wait::<TURN>(asleep.encode() as u32, deadline)
     }
 
     /// Replier: claims the right to answer the wait for `id`. `resolve` says of an ARMED turn whether the answer it
@@ -294,7 +300,7 @@ impl<'a> Slot<'a> {
                     }
                 }
                 Phase::Armed => {
-                    let by = self.mem.w64(self.offset + ARMED_BY).load(SeqCst);
+                    let by = self.head.w64::<ARMED_BY>().load(SeqCst);
                     if resolve(by as u32, (by >> 32) as u32) {
                         self.change_turn(turn, turn.to(Phase::Wait, id));
                     } else if self.turn() == turn {
@@ -345,13 +351,13 @@ impl<'a> Slot<'a> {
     /// Server: wakes a requester whose waker may have died between its change and its wake.
     pub fn kick(&self) {
         if self.turn().sleeping {
-            self.mem.futex_wake(self.offset + TURN, i32::MAX);
+            self.head.futex_wake::<TURN>(i32::MAX);
         }
     }
 
     fn wake(&self, before: Turn) {
         if before.sleeping {
-            self.mem.futex_wake(self.offset + TURN, i32::MAX);
+            self.head.futex_wake::<TURN>(i32::MAX);
         }
     }
 }

@@ -10,28 +10,25 @@ use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr, for_each_call};
 use crate::export::{
     Arg, ArgCursor, ArgInfo, Boolean, Convention, EXPORTS, Entry, Export, Function, Ptr, Ret,
 };
-use crate::gate::CallFrame;
 
-/// Most arguments of a call.
-const MOST: usize = 12;
+/// Reads a slot of a call by its kind.
+macro_rules! slot {
+    (Handle, $cursor:expr) => {
+        Handle::fetch($cursor).0
+    };
+    ($other:ident, $cursor:expr) => {
+        $cursor.word()
+    };
+}
 
-/// Reads the slots of a call and hands them to the engine.
-fn forward(id: CallId, frame: &CallFrame) -> u64 {
-    let mut cursor = frame.args();
-    let mut slots = [0; MOST];
-    let kinds = id.call().args;
-    for (slot, (_, kind)) in slots.iter_mut().zip(kinds) {
-        *slot = match kind {
-            ntlpc_abi::ArgKind::Handle => Handle::fetch(&mut cursor).0,
-            _ => cursor.word(),
-        };
-    }
-    match ntdll_shim::call(id, ntdll_shim::Slots(&slots[..kinds.len()])) {
+/// Hands a call to the engine.
+fn forward(id: CallId, slots: &[u64]) -> u64 {
+    match ntdll_shim::call(id, ntdll_shim::Slots(slots)) {
         Ok(bits) => bits,
         Err(ntdll_shim::Fault(address)) => {
             // What the helper could not touch raises the exception here, in its caller.
             let byte = Ptr::<u8>::new(address.0);
-            byte.write(byte.read());
+            byte.write(std::hint::black_box(byte.read()));
             0
         }
     }
@@ -102,7 +99,11 @@ macro_rules! exports {
                 entry: Entry::Function(Function {
                     convention: Convention::stdcall,
                     bytes32: 4 * ARGS.len() as u32,
-                    call: |frame| forward(CallId::$name, frame),
+                    call: |frame| {
+                        #[allow(unused_variables, unused_mut, reason = "calls without arguments")]
+                        let mut cursor = frame.args();
+                        forward(CallId::$name, &[$(slot!($kind, &mut cursor)),*])
+                    },
                     args: ARGS,
                     show_result: result_printer!($($result)?),
                     returns_float: false,

@@ -76,6 +76,12 @@ fn two_receiving_processes_leave_no_message_asleep() {
     shuttle::check_pct(|| nobody_sleeps_over_a_message(2, 2, 1), 3_000, 4);
 }
 
+#[test]
+fn a_receiver_without_a_record_gets_the_next_one() {
+    shuttle::check_random(|| nobody_sleeps_over_a_message(1, 3, 3), 3_000);
+    shuttle::check_pct(|| nobody_sleeps_over_a_message(1, 3, 3), 3_000, 4);
+}
+
 /// One receiver gives up at once, whether a waker chose it or not; the other must get the message.
 fn who_leaves_passes_the_baton() {
     let world = Arc::new(World::new(1));

@@ -93,7 +93,10 @@ impl World {
             if self.inbox.is_closed() {
                 return None;
             }
-            let record = self.inbox.arm(me).expect("a record is free");
+            let Some(record) = self.inbox.arm(me) else {
+                let _ = self.inbox.wait_for_record(None);
+                continue;
+            };
             if self.inbox.sources().is_empty() && !self.inbox.is_closed() {
                 while !self.inbox.is_chosen(record) {
                     let _ = self.inbox.wait(record, None);
