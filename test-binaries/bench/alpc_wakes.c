@@ -1,20 +1,22 @@
 /*
  * Counts what a server's way of receiving costs: run under `strace -c -f -e trace=futex,futex_waitv`, see docs/alpc.md.
  *
- * alpc_wakes receive|packets|list MESSAGES      one client thread keeps up to WINDOW requests unanswered
+ * alpc_wakes receive|packets|list MESSAGES THREADS WINDOW
  *
- * receive   a thread blocked in NtAlpcSendWaitReceivePort
- * packets   a thread that waits for packets of an I/O completion port, then receives until there is nothing
- * list      a worker of a completion list, blocked in NtAlpcSendWaitReceivePort while that is empty
+ * One client thread keeps up to WINDOW requests unanswered; the server has THREADS threads:
  *
- * Prints messages, nanoseconds, and how often the server's thread had to wait.
+ * receive   blocked in NtAlpcSendWaitReceivePort
+ * packets   waiting for packets of an I/O completion port, then receiving until there is nothing
+ * list      workers of a completion list of concurrency 1, blocked in NtAlpcSendWaitReceivePort while it is empty
+ *
+ * Prints messages, nanoseconds, and how often a thread of the server had to wait.
  */
 #define WIN32_LEAN_AND_MEAN
 #include <stdio.h>
 #include <stdlib.h>
 #include "../alpc.h"
 
-enum { WINDOW = 64, DATA = 64, LIST_SIZE = 0x40000 };
+enum { DATA = 64, LIST_SIZE = 0x40000 };
 
 #undef DECLARE_CALL_
 #define DEFINE_CALL_(result, name, args) result(NTAPI *name) args;
@@ -28,7 +30,7 @@ struct message {
 
 static HANDLE conn, cli, completion;
 static PVOID list;
-static long messages;
+static long messages, window;
 static volatile long waits;
 
 static void check(const char *what, NTSTATUS status)
@@ -66,9 +68,9 @@ static DWORD WINAPI serve_receive(void *unused)
 {
     struct message m;
     (void)unused;
-    for (long done = 0; done < messages; done++) {
+    for (;;) {
         if (receive(conn, &m, FALSE) != 0) {
-            waits++;
+            InterlockedIncrement(&waits);
             check("receive", receive(conn, &m, TRUE));
         }
         answer(&m.h);
@@ -79,19 +81,17 @@ static DWORD WINAPI serve_receive(void *unused)
 static DWORD WINAPI serve_packets(void *unused)
 {
     (void)unused;
-    for (long done = 0; done < messages;) {
+    for (;;) {
         struct message m;
         DWORD bytes;
         ULONG_PTR key;
         OVERLAPPED *overlapped;
         if (!GetQueuedCompletionStatus(completion, &bytes, &key, &overlapped, 0)) {
-            waits++;
+            InterlockedIncrement(&waits);
             GetQueuedCompletionStatus(completion, &bytes, &key, &overlapped, INFINITE);
         }
-        while (receive(conn, &m, FALSE) == 0) {
+        while (receive(conn, &m, FALSE) == 0)
             answer(&m.h);
-            done++;
-        }
     }
     return 0;
 }
@@ -99,7 +99,7 @@ static DWORD WINAPI serve_packets(void *unused)
 static DWORD WINAPI serve_list(void *unused)
 {
     (void)unused;
-    for (long done = 0; done < messages;) {
+    for (;;) {
         PORT_MESSAGE *m;
         struct message other;
         AlpcRegisterCompletionListWorkerThread(list);
@@ -107,13 +107,10 @@ static DWORD WINAPI serve_list(void *unused)
             while ((m = AlpcGetMessageFromCompletionList(list, NULL)) != NULL) {
                 answer(m);
                 AlpcFreeCompletionListMessage(list, m);
-                done++;
             }
         } while (!AlpcUnregisterCompletionListWorkerThread(list));
-        if (done < messages) {
-            waits++;
-            receive(conn, &other, TRUE);
-        }
+        InterlockedIncrement(&waits);
+        receive(conn, &other, TRUE);
     }
     return 0;
 }
@@ -138,9 +135,10 @@ int main(int argc, char **argv)
 {
     LARGE_INTEGER start, end, frequency;
     LPTHREAD_START_ROUTINE serve = serve_receive;
-    if (argc < 3)
+    if (argc < 5)
         return 2;
     messages = atol(argv[2]);
+    window = atol(argv[4]);
     resolve();
     connect();
     if (strcmp(argv[1], "packets") == 0) {
@@ -155,11 +153,12 @@ int main(int argc, char **argv)
     }
     QueryPerformanceFrequency(&frequency);
     QueryPerformanceCounter(&start);
-    HANDLE thread = CreateThread(NULL, 0, serve, NULL, 0, NULL);
+    for (int i = 0; i < atoi(argv[3]); i++)
+        CloseHandle(CreateThread(NULL, 0, serve, NULL, 0, NULL));
     long sent = 0, answered = 0;
     while (answered < messages) {
         struct message m = {.h = {.DataLength = DATA, .TotalLength = sizeof m}};
-        while (sent < messages && sent - answered < WINDOW) {
+        while (sent < messages && sent - answered < window) {
             check("send", NtAlpcSendWaitReceivePort(cli, 0, &m.h, NULL, NULL, NULL, NULL, NULL));
             sent++;
         }
@@ -168,7 +167,6 @@ int main(int argc, char **argv)
         while (receive(cli, &m, FALSE) == 0)
             answered++;
     }
-    WaitForSingleObject(thread, INFINITE);
     QueryPerformanceCounter(&end);
     printf("%ld %.0f %ld\n", messages, (double)(end.QuadPart - start.QuadPart) * 1e9 / (double)frequency.QuadPart,
            (long)waits);

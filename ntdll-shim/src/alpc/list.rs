@@ -215,7 +215,7 @@ pub(super) fn note_room(base: UserPtr) {
 /// A worker of the list at `base` went to sleep.
 pub(super) fn note_leave(base: UserPtr) {
     if let Some(queue) = find(base).and_then(|list| list.queue.upgrade()) {
-        queue.notifier.look_again();
+        queue.notifier.worker_left();
     }
 }
 
@@ -340,6 +340,10 @@ impl List {
     /// Finds `count` free granules in a row. Only this side takes granules, one message at a time.
     fn find_room(&self, count: u32) -> Result<Option<u32>, NtStatus> {
         let capacity = self.shape.capacity;
+        let hint = self.hint.load(SeqCst).min(capacity);
+        if hint + count <= capacity && self.is_free(hint, count)? {
+            return Ok(Some(hint));
+        }
         let mut bitmap = vec![0; self.shape.bitmap_size as usize];
         host::current().read(self.at(self.shape.bitmap_offset), &mut bitmap)?;
         let is_free = |at: u32| bitmap[at as usize / 8] & (1 << (at % 8)) == 0;
@@ -350,8 +354,18 @@ impl List {
                 (length == count).then(|| at + 1 - count)
             })
         };
-        let hint = self.hint.load(SeqCst).min(capacity);
         Ok(run_from(hint, capacity).or_else(|| run_from(0, capacity)))
+    }
+
+    /// Returns whether granules are free, usually by one look at one word.
+    fn is_free(&self, first: u32, count: u32) -> Result<bool, NtStatus> {
+        for (word, mask) in bit_runs(first, count) {
+            let bits = guest::read_u32(self.at(self.shape.bitmap_offset + 4 * word))?;
+            if bits & mask != 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn mark(&self, first: u32, count: u32) -> Result<(), Fault> {

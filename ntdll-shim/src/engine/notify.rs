@@ -9,12 +9,13 @@
 //! 2. Else it sleeps in the inbox as any receiver, and collects when it is chosen.
 //! 3. It ends with the queue.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ntlpc_abi::NtStatus;
-use parking_lot::{Condvar, Mutex};
+use ntlpc_shm::sys::{self, Deadline, Woken};
+use parking_lot::Mutex;
 
 use super::message::{Data, Incoming};
 use super::queue::{Kept, Queue};
@@ -53,9 +54,10 @@ pub struct Notifier {
     targets: Mutex<Targets>,
     /// Held by whoever collects, so that order is kept.
     collecting: Mutex<()>,
-    /// Counts what may change the thread's mind.
-    changes: Mutex<u64>,
-    changed: Condvar,
+    /// Counts what may change the minds of those who rest: the futex they rest on.
+    changes: AtomicU32,
+    /// How many rest.
+    resting: AtomicU32,
     has_thread: AtomicBool,
     /// Whether the thread sleeps in the inbox.
     is_asleep: AtomicBool,
@@ -143,11 +145,44 @@ impl Notifier {
             .is_some_and(|ring| !ring.is_empty() && !ring.is_attended())
     }
 
-    /// Something changed: a worker left, room was made, the queue ended.
+    /// Something changed: room was made, the queue ended. Everybody who rests looks again.
     pub fn look_again(&self) {
-        let _guard = interrupt::enter();
-        *self.changes.lock() += 1;
-        self.changed.notify_all();
+        self.change(i32::MAX);
+    }
+
+    /// A worker left the list: one of those who rest takes its place.
+    pub fn worker_left(&self) {
+        let has_thread = self.has_thread.load(SeqCst);
+        self.change(if has_thread { i32::MAX } else { 1 });
+    }
+
+    /// Who rests counts itself, then compares `changes`; this thread changes it, then looks at the count.
+    fn change(&self, wakes: i32) {
+        self.changes.fetch_add(1, SeqCst);
+        if self.resting.load(SeqCst) != 0 {
+            sys::futex_wake(&self.changes, wakes);
+        }
+    }
+
+    /// Returns what to [rest](Notifier::rest) on if nothing is found from now on.
+    #[must_use]
+    pub fn seen(&self) -> u32 {
+        self.changes.load(SeqCst)
+    }
+
+    /// Waits until something changed since `seen`: the list's workers are awake and look for messages themselves.
+    #[must_use]
+    pub fn rest(&self, seen: u32, deadline: Option<Deadline>) -> Woken {
+        self.resting.fetch_add(1, SeqCst);
+        let woken = sys::futex_wait(&self.changes, seen, deadline);
+        self.resting.fetch_sub(1, SeqCst);
+        woken
+    }
+
+    /// Returns whether the list's workers look for messages.
+    #[must_use]
+    pub fn is_attended(&self) -> bool {
+        self.targets().ring.is_some_and(|ring| ring.is_attended())
     }
 
     /// Takes over what came. Does nothing if another thread is at it.
@@ -245,14 +280,6 @@ impl Notifier {
         }
         started
     }
-
-    /// Step 1: waits until something changed since `seen`.
-    fn rest(&self, seen: u64) {
-        let mut changes = self.changes.lock();
-        while *changes == seen {
-            self.changed.wait(&mut changes);
-        }
-    }
 }
 
 /// Puts kept messages into the list, oldest first; returns whether all of them that belong there fit.
@@ -288,7 +315,7 @@ fn run(queue: &Weak<Queue>) {
     // Step 3: the queue is let go of between two looks.
     while let Some(queue) = queue.upgrade() {
         let notifier = &queue.notifier;
-        let seen = *notifier.changes.lock();
+        let seen = notifier.seen();
         let targets = notifier.targets();
         let is_attended = targets.ring.as_ref().is_some_and(|ring| ring.is_attended());
         let has_more = if is_attended {
@@ -304,7 +331,7 @@ fn run(queue: &Weak<Queue>) {
         if has_more {
             let notifier = Arc::clone(notifier);
             drop(queue);
-            notifier.rest(seen);
+            let _ = notifier.rest(seen, None);
             continue;
         }
         sleep(queue, me, seen);
@@ -312,14 +339,14 @@ fn run(queue: &Weak<Queue>) {
 }
 
 /// Step 2: sleeps in the inbox until somebody rings, unless something came since.
-fn sleep(queue: Arc<Queue>, me: Me, seen: u64) {
+fn sleep(queue: Arc<Queue>, me: Me, seen: u32) {
     let (inbox, notifier) = (queue.inbox.clone(), Arc::clone(&queue.notifier));
     let Some(record) = inbox.arm(me.tno) else {
         std::thread::sleep(NO_RECORD_PAUSE);
         return;
     };
     notifier.is_asleep.store(true, SeqCst);
-    let is_settled = *notifier.changes.lock() == seen && !queue.is_ended();
+    let is_settled = notifier.seen() == seen && !queue.is_ended();
     // While this thread sleeps it keeps no queue alive; one that goes is closed by the server, which wakes everybody.
     drop(queue);
     if is_settled && inbox.sources().is_empty() {

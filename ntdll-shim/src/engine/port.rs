@@ -325,6 +325,7 @@ impl Port {
             let _guard = interrupt::enter();
             drop(self.lifetime.lock().take());
         }
+        self.queue.notifier.look_again();
         let tno = me().map_or(0, |me| me.tno);
         if let Ok(session) = session()
             && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])

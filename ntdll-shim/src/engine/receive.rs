@@ -30,6 +30,9 @@ use crate::{host, interrupt};
 const LPC_REPLY: u16 = 2;
 const LPC_PORT_CLOSED: u16 = 5;
 
+/// How long a receiver leaves a list to its workers before it looks whether another process closed the port.
+const LONGEST_REST_NS: u64 = 1_000_000_000;
+
 thread_local! {
     static SPINNER: std::cell::RefCell<Spinner> = std::cell::RefCell::default();
 }
@@ -83,6 +86,7 @@ pub fn receive_within(
             room,
             is_kept: queue.notifier.has_ring(),
         };
+        let seen = queue.notifier.seen();
         if wanted.is_kept {
             queue.notifier.collect(queue);
             if queue.notifier.must_check_ring() {
@@ -109,6 +113,17 @@ pub fn receive_within(
                 queue.inbox.pass_baton();
             }
             return end;
+        }
+        // The list's workers find what comes, and senders shall wake nobody else.
+        if wanted.is_kept && queue.notifier.is_attended() {
+            let until = deadline.map_or_else(
+                || Deadline::after_ns(LONGEST_REST_NS),
+                |deadline| deadline.within_ns(LONGEST_REST_NS),
+            );
+            if queue.notifier.rest(seen, Some(until)) == Woken::Signal {
+                host::current().interrupted();
+            }
+            continue;
         }
         // Steps 3 and 4.
         if let (Some(_), Some(connection)) = (wanted.source, port.existing_connection()) {
@@ -338,6 +353,7 @@ pub fn keep(queue: &Queue, incoming: Incoming, data: Data) {
     }
     queue.inbox.signal();
     queue.inbox.wake_one();
+    queue.notifier.look_again();
 }
 
 /// A waitable port whose queue looks empty is not signalled any more, unless nothing will ever come to it.

@@ -120,6 +120,20 @@ impl Deadline {
     pub fn after_ns(ns: u64) -> Deadline {
         Deadline::Monotonic(now_ns(libc::CLOCK_MONOTONIC).saturating_add(ns))
     }
+
+    /// Returns the point, or the one `ns` nanoseconds from now if that is earlier.
+    #[must_use]
+    pub fn within_ns(self, ns: u64) -> Deadline {
+        let left = match self {
+            Deadline::Monotonic(at) => at.saturating_sub(now_ns(libc::CLOCK_MONOTONIC)),
+            Deadline::Realtime(at) => at.saturating_sub(now_ns(libc::CLOCK_REALTIME)),
+        };
+        if left < ns {
+            self
+        } else {
+            Deadline::after_ns(ns)
+        }
+    }
 }
 
 /// Reads a clock in nanoseconds.
@@ -149,7 +163,7 @@ pub enum Woken {
 
 /// FUTEX_WAIT_BITSET with an absolute deadline; the word may be shared between processes.
 #[cfg(not(feature = "model"))]
-pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Woken {
+pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Woken {
     let mut operation = libc::FUTEX_WAIT_BITSET;
     let mut time = libc::timespec {
         tv_sec: 0,
@@ -192,7 +206,7 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadl
 
 /// FUTEX_WAKE of up to `count` waiters, in any process.
 #[cfg(not(feature = "model"))]
-pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+pub fn futex_wake(word: &AtomicU32, count: i32) {
     // SAFETY: FUTEX_WAKE only uses the address as a key.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
