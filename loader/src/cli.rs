@@ -212,7 +212,9 @@ fn run(mut options: Options) -> ! {
         Host::Standalone => false,
         Host::Wine => true,
         Host::Auto => {
+            // 32-bit programs find port calls here only.
             wine_host::find_wine().is_some()
+                && !wine_host::is_i386(&path)
                 && module::list_missing(&path).is_ok_and(|missing| !missing.is_empty())
         }
     };

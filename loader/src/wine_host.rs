@@ -12,7 +12,10 @@ use std::convert::Infallible;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::io;
+
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,6 +45,15 @@ pub(crate) fn exec<A: AsRef<OsStr>>(
     arguments: &[A],
 ) -> Result<Infallible, WineError> {
     let wine = find_wine().ok_or(WineError::NoWine)?;
+    if is_i386(Path::new(program)) {
+        if !runs_i386(&wine) {
+            return Err(WineError::No32Bit(wine));
+        }
+        log::warn!(
+            "{}: the library extends 64-bit programs; this one gets Wine's own port calls",
+            Path::new(program).display()
+        );
+    }
     let here = executable_directory();
     let library = find_library(&here)?;
     let prefix = Prefix::from_environment().map_err(WineError::Prefix)?;
@@ -67,11 +79,46 @@ pub(crate) fn exec<A: AsRef<OsStr>>(
     Err(WineError::NotRun(wine, command.exec()))
 }
 
+/// Returns whether a file is an i386 program.
+pub(crate) fn is_i386(program: &Path) -> bool {
+    const PE_OFFSET: u64 = 0x3C;
+    let read = || -> io::Result<bool> {
+        let file = File::open(program)?;
+        let mut offset = [0; 4];
+        file.read_exact_at(&mut offset, PE_OFFSET)?;
+        let mut start = [0; 6];
+        file.read_exact_at(&mut start, u32::from_le_bytes(offset).into())?;
+        Ok(start == *b"PE\0\0\x4c\x01")
+    };
+    read().unwrap_or(false)
+}
+
+/// Returns whether a Wine has the DLLs of 32-bit programs. Without them it dies while it loads such a program, and says so
+/// nowhere (Debian's wine64 8.0: exit code 0).
+fn runs_i386(wine: &Path) -> bool {
+    const PLACES: [&str; 7] = [
+        "wine",
+        "x86_64-linux-gnu/wine",
+        "i386-linux-gnu/wine",
+        "lib/wine",
+        "lib32/wine",
+        "lib/x86_64-linux-gnu/wine",
+        "lib/i386-linux-gnu/wine",
+    ];
+    let wine = wine.canonicalize().unwrap_or_else(|_| wine.to_owned());
+    let above = wine.ancestors().skip(1).take(3);
+    above
+        .flat_map(|directory| PLACES.map(|place| directory.join(place)))
+        .any(|place| place.join("i386-windows/ntdll.dll").is_file())
+}
+
 /// Why Wine does not run the program.
 #[derive(Debug)]
 pub(crate) enum WineError {
     /// There is no Wine in the places looked at.
     NoWine,
+    /// This Wine runs no 32-bit programs.
+    No32Bit(PathBuf),
     /// The library to preload is in none of these places.
     NoLibrary(Vec<PathBuf>),
     /// The prefix cannot be used.
@@ -91,6 +138,12 @@ impl fmt::Display for WineError {
                     "no Wine found: set WINE to its path, or install it ({DEBIAN_WINE} or on PATH)"
                 )
             }
+            WineError::No32Bit(wine) => write!(
+                f,
+                "{} has no i386-windows/ntdll.dll: it runs no 32-bit programs (Debian: install wine32); \
+                 --host standalone may",
+                wine.display()
+            ),
             WineError::NoLibrary(places) => {
                 write!(
                     f,
