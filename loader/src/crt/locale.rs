@@ -101,6 +101,11 @@ fn parse(name: &str) -> Option<CodePage> {
     }
 }
 
+/// Tells whether there is a locale of this name.
+pub fn is_known(name: &str) -> bool {
+    parse(name).is_some()
+}
+
 /// Sets or asks for the locale; returns its name, or `None` if there is no such locale.
 fn set_locale(category: i32, name: Option<&str>) -> Option<&'static str> {
     if !(0..=LC_MAX).contains(&category) {

@@ -15,6 +15,7 @@ pub mod fd;
 pub mod find;
 pub mod io;
 pub mod locale;
+mod locale_object;
 pub mod lock;
 pub mod malloc;
 pub mod math;

@@ -4,6 +4,7 @@
 
 pub mod copy;
 mod memory;
+mod multibyte;
 mod search;
 mod token;
 

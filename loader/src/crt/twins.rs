@@ -12,13 +12,13 @@ macro_rules! twins {
     ($($(#[doc = $doc:literal])* $dll:literal fn $narrow:ident / $wide:ident
         ($($arg:ident : $ty:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {
         #[allow(unused_imports, reason = "not every module uses every import of its parent")]
-        mod narrow {
+        pub(crate) mod narrow {
             use super::*;
             type Char = u8;
             $crate::win_api! { $($(#[doc = $doc])* $dll cdecl fn $narrow ($($arg : $ty),*) $(-> $result)? $body)* }
         }
         #[allow(unused_imports, reason = "as above")]
-        mod wide {
+        pub(crate) mod wide {
             use super::*;
             type Char = u16;
             $crate::win_api! { $($(#[doc = $doc])* $dll cdecl fn $wide ($($arg : $ty),*) $(-> $result)? $body)* }

@@ -211,6 +211,15 @@ fn with<T>(file: Ptr<File>, otherwise: T, act: impl FnOnce(&mut stream::Stream) 
 }
 
 win_api! {
+    /// Tells where a stream keeps the addresses of its buffer and its count, both empty: its buffer is not the program's.
+    "ucrtbase.dll" cdecl fn _get_stream_buffer_pointers(file: Ptr<File>, base: Ptr<Ptr<u8>>, pointer: Ptr<Ptr<u8>>, count: Ptr<Ptr<u8>>) -> i32 {
+        let field = |name: &str| file.byte_add(File::offset_of(name) as u64).cast::<u8>();
+        base.write_if_some(field("base"));
+        pointer.write_if_some(field("next"));
+        count.write_if_some(field("count"));
+        0
+    }
+
     /// Closes a stream.
     "msvcrt.dll|ucrtbase.dll" cdecl fn fclose = "fclose|_fclose_nolock" (file: Ptr<File>) -> i32 {
         if file.is_null() {
