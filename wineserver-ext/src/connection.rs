@@ -287,6 +287,7 @@ impl State {
             message_id,
             max_message,
             server_process: creator,
+            server_pid: self.linux_pid(creator).unwrap_or(0),
         };
         answer_with(reply, out)
     }
@@ -508,6 +509,7 @@ impl State {
             Some(size) => self.place_view(client_process, size)?,
             None => 0,
         };
+        let client_pid = self.linux_pid(client_process).unwrap_or(0);
         let connection = self.connections.get_mut(&id).ok_or(gone)?;
         if let Some(view) = &mut server_view {
             view.remote_base = server_base;
@@ -536,6 +538,7 @@ impl State {
             source: connection.source,
             max_message: maxima.0,
             client_process,
+            client_pid,
             client_view: connection.client_view.as_ref().map(SharedView::remote),
             server_view_remote_base: server_base,
         };

@@ -195,7 +195,8 @@ impl State {
         })
     }
 
-    fn linux_pid(&self, process: ProcessNo) -> Option<u32> {
+    /// Returns the Linux process id of a process, if it is visible from here.
+    pub(crate) fn linux_pid(&self, process: ProcessNo) -> Option<u32> {
         Some(
             self.processes
                 .get(&process)?

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
-use ntdll_shim::engine::{existing_session, session};
+use ntdll_shim::engine::{existing_session, generation, session};
 use ntlpc_abi::{Handle, NtStatus};
 use ntlpc_proto::object::{
     CloseObject, CreateObject, DirectoryEntry, ListDirectory, NamedKind, OpenObject,
@@ -24,6 +24,8 @@ use super::{token, unpack};
 pub struct Name {
     path: Vec<u16>,
     id: u64,
+    /// Which server of this process knows it.
+    generation: usize,
 }
 
 impl Name {
@@ -38,7 +40,9 @@ impl Drop for Name {
     fn drop(&mut self) {
         OBJECTS.lock().remove(&self.id);
         // The end of the process gives up everything; a lost server has nothing to give up.
-        if let Some(session) = existing_session() {
+        if let Some(session) = existing_session()
+            && self.generation == generation()
+        {
             let _ = session.call(&CloseObject { id: self.id }, &[]);
         }
     }
@@ -201,6 +205,7 @@ pub fn create<T: Object + Named>(
     } else {
         *object.header().security.lock() = security;
         *object.header().name.lock() = Some(Name {
+            generation: generation(),
             path: path.clone(),
             id: reply.id,
         });
@@ -243,6 +248,7 @@ fn existing(
 ) -> Result<Arc<dyn Object>, NtStatus> {
     // The answer is a hold of its own, given up with `hold` if the process has the object already.
     let hold = Name {
+        generation: generation(),
         path: path.to_vec(),
         id,
     };

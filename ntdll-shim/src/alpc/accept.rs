@@ -32,7 +32,7 @@ pub(crate) fn nt_alpc_accept_connect_port(
     let named = object::capture(object_attributes)?;
     let attributes = PortAttributes::capture(port_attributes)?;
     let mut message = Message::capture(connection_request)?;
-    let port = host.port(connection_port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(connection_port_handle, PORT_ALL_ACCESS)?;
     if !matches!(port.kind, PortKind::Connection | PortKind::Unconnected) {
         return Err(NtStatus::INVALID_PARAMETER);
     }
@@ -80,7 +80,13 @@ pub(crate) fn nt_alpc_accept_connect_port(
         // A classic client's view has no place in an ALPC accept: its section is not mapped here.
         drop(fds.next());
     }
-    let connection = Connection::new(segment, Direction::ToClient, reply.source, false);
+    let connection = Connection::new(
+        segment,
+        Direction::ToClient,
+        reply.source,
+        false,
+        reply.client_pid,
+    );
     let queue = port.queue.clone();
     queue.add_source(
         &connection,

@@ -35,7 +35,7 @@ pub(crate) fn nt_alpc_cancel_message(
     if id == 0 {
         return Err(NtStatus::MESSAGE_NOT_FOUND);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     if flags & CHECK_CONTEXT != 0 && context.message_context.0 != engine::cookie_value(&port, id) {
         return Err(NtStatus::CONTEXT_MISMATCH);
     }

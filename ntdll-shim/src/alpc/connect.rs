@@ -23,7 +23,7 @@ use super::message::{Buffer, LPC_CONNECTION_REPLY, Message};
 use super::object::{self, Named};
 use super::port::PortAttributes;
 use super::transfer::SYNC_REQUEST;
-use crate::engine::{Connection, Incoming, NewPort, Port, Queue, me, session};
+use crate::engine::{Connection, Incoming, NewPort, PendingConnect, Port, Queue, renewed, session};
 use crate::{guest, host, interrupt, names};
 
 pub(crate) fn nt_alpc_connect_port(
@@ -153,7 +153,7 @@ fn connect(
     let mut name = Name(target.named.name);
     let root = names::resolve(target.named.root, &mut name)?;
     let request = Connect {
-        tno: me()?.tno,
+        tno: renewed()?.tno,
         root,
         name,
         attributes: target.named.attributes,
@@ -197,7 +197,13 @@ fn connect(
         }
         false => None,
     };
-    let connection = Connection::new(segment, Direction::ToServer, pending.source, false);
+    let connection = Connection::new(
+        segment,
+        Direction::ToServer,
+        pending.source,
+        false,
+        pending.server_pid,
+    );
     let port = Port::new(NewPort {
         id: pending.port,
         kind: PortKind::Client,
@@ -244,6 +250,7 @@ fn wait(
     deadline: Option<Deadline>,
 ) -> Result<(), NtStatus> {
     let host = host::current();
+    let _waiting = PendingConnect::new(segment, session()?);
     interrupt::assert_open();
     while !segment.is_connect_done() {
         match segment.wait_connect(deadline) {

@@ -6,7 +6,7 @@ use ntlpc_proto::{Bytes, Name};
 
 use super::object;
 use super::port::{PortAttributes, WAITABLE_PORT};
-use crate::engine::{NewPort, Port, Queue, me, session};
+use crate::engine::{NewPort, Port, Queue, renewed, session};
 use crate::{guest, host, names};
 
 pub(crate) fn nt_alpc_create_port(
@@ -21,7 +21,7 @@ pub(crate) fn nt_alpc_create_port(
     let host = host::current();
     let is_named = !named.name.is_empty();
     let request = CreatePort {
-        tno: me()?.tno,
+        tno: renewed()?.tno,
         is_waitable: attributes.flags() & WAITABLE_PORT != 0,
         is_alpc: true,
         alpc: attributes.for_server(),

@@ -13,7 +13,7 @@ pub(crate) fn nt_alpc_disconnect_port(port_handle: Handle, flags: u32) -> Result
     if flags & !NO_FLUSH != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     if !matches!(port.kind, PortKind::Client | PortKind::Server) {
         return Err(NtStatus::INVALID_PARAMETER);
     }

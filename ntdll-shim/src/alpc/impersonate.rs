@@ -24,7 +24,7 @@ pub(crate) fn nt_alpc_impersonate_client_of_port(
 ) -> Result<(), NtStatus> {
     let host = host::current();
     let name = Message::capture(message)?.name();
-    let port = host.port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     let received = engine::received(&port, name).map_err(|_| NtStatus::ACCESS_DENIED)?;
     if let Some(token) = security::token_of(&received)? {
         let token = Bytes(token);

@@ -75,7 +75,7 @@ pub(crate) fn nt_query_port_information_process() -> Result<(), NtStatus> {
 }
 
 fn port(handle: Handle) -> Result<Arc<Port>, NtStatus> {
-    host::current().port(handle, PORT_ALL_ACCESS)
+    host::port(handle, PORT_ALL_ACCESS)
 }
 
 /// Writes how many bytes a query gives, if the caller wants to know.

@@ -26,7 +26,7 @@ pub(crate) fn nt_alpc_query_information_message(
     if name.id == 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     let answer = match class {
         SID => sender(&port, &engine::received(&port, name)?)?.user.0,
         TOKEN_MODIFIED_ID => {

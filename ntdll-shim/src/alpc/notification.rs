@@ -106,7 +106,7 @@ fn status_of(outcome: Result<(), NtStatus>) -> Result<NtStatus, Fault> {
 }
 
 fn port(handle: Handle) -> Result<Arc<Port>, NtStatus> {
-    host::current().port(handle, PORT_ALL_ACCESS)
+    host::port(handle, PORT_ALL_ACCESS)
 }
 
 pub(crate) fn alpc_register_completion_list(

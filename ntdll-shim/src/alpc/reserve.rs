@@ -19,7 +19,7 @@ pub(crate) fn nt_alpc_create_resource_reserve(
         return Err(NtStatus::INVALID_PARAMETER);
     }
     guest::probe_write(resource_id, size_of::<u32>())?;
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     if message_size < SMALLEST {
         return Err(NtStatus::INVALID_PARAMETER);
     }
@@ -42,6 +42,6 @@ pub(crate) fn nt_alpc_delete_resource_reserve(
     if flags != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     port.resources.remove_reserve(resource_id)
 }

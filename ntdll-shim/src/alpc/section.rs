@@ -27,7 +27,7 @@ pub(crate) fn nt_alpc_create_port_section(
         return Err(NtStatus::INVALID_PARAMETER);
     }
     let is_secure = flags & SECURE != 0;
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     let memory = if section == Handle::NULL {
         of_paging_file(size)?
     } else if is_secure {
@@ -76,6 +76,6 @@ pub(crate) fn nt_alpc_delete_port_section(
     if flags != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     port.resources.remove_section(alpc_section.0)
 }

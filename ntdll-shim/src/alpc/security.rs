@@ -37,7 +37,7 @@ pub(crate) fn nt_alpc_create_security_context(
         return Err(NtStatus::INVALID_PARAMETER);
     }
     let qos = capture_qos(attribute.qos)?;
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     let number = port.resources.add_context(capture_context(qos));
     let made = AlpcSecurityAttr {
         context: Handle(number),
@@ -174,7 +174,7 @@ pub(crate) fn nt_alpc_delete_security_context(
     if flags != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     port.resources.remove_context(context_handle.0)
 }
 
@@ -186,6 +186,6 @@ pub(crate) fn nt_alpc_revoke_security_context(
     if flags != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     port.resources.revoke_context(context_handle.0)
 }

@@ -73,7 +73,7 @@ impl Request {
 
     /// Returns who sent the message, and whether that thread waits for the answer.
     fn sender(&self, port_handle: Handle) -> Result<(ClientId, bool), NtStatus> {
-        let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+        let port = host::port(port_handle, PORT_ALL_ACCESS)?;
         let received = engine::received(&port, self.message.name())?;
         let thread = session()?
             .thread(received.sender)

@@ -68,7 +68,7 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
         }),
     };
     // Steps 5 and 6.
-    let port = host::current().port(port_handle, 0)?;
+    let port = host::port(port_handle, 0)?;
     if message.is_none() && receive.is_none() {
         return Err(NtStatus::INVALID_PARAMETER);
     }

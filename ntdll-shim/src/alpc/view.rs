@@ -58,7 +58,7 @@ pub(crate) fn nt_alpc_create_section_view(
     if wanted.flags != 0 || !wanted.base.is_null() {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     let section = port.resources.section(wanted.section.0)?;
     let mapped = host::current().map_view(&section.memory, 0, wanted.size.0, None)?;
     let view = PortView {
@@ -84,7 +84,7 @@ pub(crate) fn nt_alpc_delete_section_view(
     if flags != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     if port.resources.remove_view(view_base.0).is_some() {
         return Ok(());
     }

@@ -105,7 +105,13 @@ fn adopt(
 ) -> Result<(Arc<Port>, Option<MappedView>), NtStatus> {
     let segment = session()?.segment(fds.next())?;
     let queue = Queue::find(reply.connection_port).ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)?;
-    let connection = Connection::new(segment, Direction::ToClient, reply.source, false);
+    let connection = Connection::new(
+        segment,
+        Direction::ToClient,
+        reply.source,
+        false,
+        reply.client_pid,
+    );
     let port = Port::new(NewPort {
         id: reply.port,
         kind: PortKind::Server,

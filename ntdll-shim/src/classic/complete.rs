@@ -7,7 +7,7 @@ use crate::engine::session;
 use crate::host::{self, PORT_ALL_ACCESS};
 
 pub(crate) fn nt_complete_connect_port(port_handle: Handle) -> Result<(), NtStatus> {
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     if port.kind != PortKind::Server {
         return Err(NtStatus::INVALID_PORT_HANDLE);
     }

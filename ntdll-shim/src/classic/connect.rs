@@ -18,7 +18,7 @@ use ntlpc_shm::sys::Woken;
 
 use super::message::width;
 use super::view::{self, OwnView};
-use crate::engine::{Connection, NewPort, Port, Queue, me, session};
+use crate::engine::{Connection, NewPort, PendingConnect, Port, Queue, renewed, session};
 use crate::{capture, guest, host, interrupt, names};
 
 pub(crate) fn nt_connect_port(
@@ -87,7 +87,7 @@ pub(crate) fn nt_secure_connect_port(
     own.map();
     // Step 3.
     let request = Connect {
-        tno: me()?.tno,
+        tno: renewed()?.tno,
         name: Name(name),
         waits: true,
         qos,
@@ -107,6 +107,7 @@ pub(crate) fn nt_secure_connect_port(
         .and_then(|segment| Ok((segment, session()?.inbox(fds.next())?)))
         .inspect_err(|_| abort(&pending))?;
     // Step 4.
+    let waiting = PendingConnect::new(&segment, session()?);
     interrupt::assert_open();
     while !segment.is_connect_done() {
         if segment.wait_connect(None) == Woken::Signal {
@@ -117,13 +118,20 @@ pub(crate) fn nt_secure_connect_port(
             }
         }
     }
+    drop(waiting);
     // Step 5.
     let (outcome, mut outcome_fds) = session()?.call(&ConnectResult { port: pending.port }, &[])?;
     if !outcome.status.is_success() {
         write_info(&outcome, info_at, info_length_at, info_length)?;
         return Err(outcome.status);
     }
-    let connection = Connection::new(segment, Direction::ToServer, pending.source, false);
+    let connection = Connection::new(
+        segment,
+        Direction::ToServer,
+        pending.source,
+        false,
+        pending.server_pid,
+    );
     let port = Port::new(NewPort {
         id: pending.port,
         kind: PortKind::Client,

@@ -6,7 +6,7 @@ use ntlpc_proto::{Bytes, Name};
 use ntlpc_shm::segment::EndAttributes;
 
 use super::message::width;
-use crate::engine::{NewPort, Port, Queue, me, session};
+use crate::engine::{NewPort, Port, Queue, renewed, session};
 use crate::{guest, host, names};
 
 /// The one attribute a port may be created with (lpc#28).
@@ -53,7 +53,7 @@ fn create(
     let host = host::current();
     let is_named = !attributes.name.is_empty();
     let request = CreatePort {
-        tno: me()?.tno,
+        tno: renewed()?.tno,
         is_waitable,
         is_alpc: false,
         alpc: AlpcPort::default(),

@@ -21,7 +21,7 @@ const RETURNED_STATUS: usize = 4;
 /// # Errors
 /// Handle errors, `PORT_ALREADY_SET` the second time.
 pub fn set_exception_port(port: Handle) -> Result<(), NtStatus> {
-    let port = host::current().port(port, 0)?;
+    let port = host::port(port, 0)?;
     session()?
         .call(&SetExceptionPort { port: port.id }, &[])
         .map(|_| ())
@@ -41,6 +41,7 @@ fn exception_port() -> Result<Arc<Port>, NtStatus> {
         Direction::ToServer,
         reply.source,
         true,
+        0,
     );
     let tickets = session.inbox(fds.next())?;
     let port = Port::new(NewPort {

@@ -15,7 +15,7 @@ pub(crate) fn nt_impersonate_client_of_port(
     let host = host::current();
     guest::check_aligned(message, host::personality().guest.pointer() as u64)?;
     let message = Message::capture(message)?;
-    let port = host.port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     if port.kind != PortKind::Server {
         return Err(NtStatus::INVALID_PORT_HANDLE);
     }

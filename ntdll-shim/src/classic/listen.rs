@@ -11,7 +11,7 @@ pub(crate) fn nt_listen_port(
     connection_request: UserPtr,
 ) -> Result<(), NtStatus> {
     probe_receive(connection_request)?;
-    let port = host::current().port(port_handle, 0)?;
+    let port = host::port(port_handle, 0)?;
     engine::with_buffer(|data| {
         loop {
             if let Some(incoming) = engine::receive(&port, None, data)?

@@ -23,5 +23,5 @@ pub(crate) fn nt_query_information_port(
     if port_handle == Handle::NULL {
         return Err(NtStatus::INVALID_INFO_CLASS);
     }
-    host::current().port(port_handle, PORT_READ).map(|_| ())
+    host::port(port_handle, PORT_READ).map(|_| ())
 }

@@ -44,7 +44,7 @@ fn reply_wait_receive(
     };
     probe_receive(receive)?;
     let deadline: Option<Deadline> = guest::timeout(timeout)?;
-    let port = host::current().port(port_handle, 0)?;
+    let port = host::port(port_handle, 0)?;
     engine::with_buffer(|data| {
         // Step 2: a failing reply receives nothing (lpc#155).
         if let Some(message) = &message {

@@ -10,7 +10,7 @@ use crate::host;
 
 pub(crate) fn nt_reply_port(port_handle: Handle, reply: UserPtr) -> Result<(), NtStatus> {
     let message = capture(reply)?;
-    let port = host::current().port(port_handle, 0)?;
+    let port = host::port(port_handle, 0)?;
     engine::with_buffer(|data| send(&port, &message, data))
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn nt_reply_wait_reply_port(
 ) -> Result<(), NtStatus> {
     let message = capture(reply)?;
     probe_receive(reply)?;
-    let port = host::current().port(port_handle, 0)?;
+    let port = host::port(port_handle, 0)?;
     message.check_fits(&port)?;
     engine::with_buffer(|data| {
         message.read_data(0, data)?;

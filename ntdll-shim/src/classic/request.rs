@@ -15,7 +15,7 @@ pub(crate) fn nt_request_port(port_handle: Handle, request: UserPtr) -> Result<(
         return Err(NtStatus::INVALID_PARAMETER);
     }
     message.check_lengths()?;
-    let port = host::current().port(port_handle, 0)?;
+    let port = host::port(port_handle, 0)?;
     message.check_fits(&port)?;
     engine::with_buffer(|data| {
         message.read_data(0, data)?;
@@ -40,7 +40,7 @@ pub(crate) fn nt_request_wait_reply_port(
         _ => return Err(NtStatus::INVALID_PARAMETER),
     };
     message.check_lengths()?;
-    let port = host::current().port(port_handle, 0)?;
+    let port = host::port(port_handle, 0)?;
     message.check_fits(&port)?;
     engine::with_buffer(|data| {
         message.read_data(data_info_end, data)?;

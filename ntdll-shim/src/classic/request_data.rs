@@ -31,7 +31,7 @@ impl Transfer {
         if message.header.data_info_offset == 0 {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+        let port = host::port(port_handle, PORT_ALL_ACCESS)?;
         let transfer = Transfer {
             port: port.id,
             target: target(&port, message.target()),

@@ -15,7 +15,7 @@ thread_local! {
 }
 
 pub(crate) fn nt_register_thread_terminate_port(port_handle: Handle) -> Result<(), NtStatus> {
-    let port = host::current().port(port_handle, PORT_ALL_ACCESS)?;
+    let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     session()?.call(
         &RegisterTerminatePort {
             tno: me()?.tno,

@@ -49,12 +49,12 @@ fn adopted(
                 reply.is_alpc,
                 None,
             );
-            let connection = Connection::new(segment, Direction::ToClient, reply.source, false);
+            let connection = Connection::new(segment, Direction::ToClient, reply.source, false, 0);
             queue.add_source(&connection, Direction::ToServer, reply.context, None);
             (queue, Some(connection))
         }
         PortKind::Client => {
-            let connection = Connection::new(segment, Direction::ToServer, reply.source, false);
+            let connection = Connection::new(segment, Direction::ToServer, reply.source, false, 0);
             (
                 Queue::of_client_port(reply.port, &connection, reply.is_alpc, UNKNOWN_PROCESS),
                 Some(connection),

@@ -7,6 +7,7 @@
 //! | `adopt.rs` | taking over a port whose handle came from another process |
 //! | `resources.rs` | sections, views, reserves, security contexts of an ALPC port |
 //! | `session.rs` | this process at the server: control calls, thread numbers, who is who |
+//! | `loss.rs` | the death of the server |
 //! | `message.rs` | a message between capture and slot |
 //! | `send.rs` | datagrams and requests into a queue |
 //! | `wait.rs` | waiting for the answer to a request |
@@ -20,6 +21,7 @@ mod adopt;
 mod answer;
 mod cancel;
 mod converse;
+mod loss;
 mod message;
 mod notify;
 mod port;
@@ -34,6 +36,7 @@ pub use adopt::{adopt, adopt_by_lifetime};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
 pub use cancel::{Place, cancel, cookie_value, is_outstanding, remember_cancelled};
 pub use converse::{Name, answer, call_back_by_name, received};
+pub use loss::PendingConnect;
 pub use message::{Data, Incoming, Outgoing, with_buffer};
 pub use notify::{Notifier, Ring};
 pub use port::{Connection, NewPort, Port};
@@ -43,5 +46,7 @@ pub use resources::{
     PortSection, PortView, RESERVE_BIT, Reserve, Resources, SecurityContext, Sent,
 };
 pub use send::{Waiting, ask, request, request_remembered, send};
-pub use session::{Me, Session, control_fd, existing_session, me, session, thread_exit};
+pub use session::{
+    Me, Session, control_fd, existing_session, generation, me, renewed, session, thread_exit,
+};
 pub use wait::{LPC_REQUEST, wait};

@@ -11,9 +11,10 @@ use ntlpc_shm::lane::Cursor;
 use ntlpc_shm::segment::{Direction, EndAttributes, SELF_SOURCE, Segment};
 use parking_lot::Mutex;
 
+use super::loss;
 use super::queue::Queue;
 use super::resources::Resources;
-use super::session::{me, session};
+use super::session::{generation, me, session};
 use crate::interrupt;
 
 /// A connection as one of its ends sees it.
@@ -29,6 +30,8 @@ pub struct Connection {
     pub is_kernel: bool,
     /// CPU the other end last ran on; a hint.
     pub peer_cpu: AtomicU16,
+    /// Linux process at the other end, as it was when the connection was made; 0 = unknown.
+    pub peer_pid: AtomicU32,
     /// The other end serves several: do not spin for its answers.
     pub is_crowded: AtomicBool,
     /// Where the next free slot of each lane is looked for.
@@ -45,18 +48,22 @@ impl Connection {
         outgoing: Direction,
         source: u32,
         is_kernel: bool,
+        peer_pid: u32,
     ) -> Arc<Connection> {
         let client_inbox = segment.client_inbox();
-        Arc::new(Connection {
+        let connection = Arc::new(Connection {
             segment,
             outgoing,
             source,
             is_kernel,
             peer_cpu: AtomicU16::new(u16::MAX),
+            peer_pid: AtomicU32::new(peer_pid),
             is_crowded: AtomicBool::new(false),
             cursors: Default::default(),
             client_inbox,
-        })
+        });
+        loss::note(&connection);
+        connection
     }
 
     /// Returns the cursor of a lane.
@@ -123,6 +130,8 @@ pub struct Port {
     pub is_completed: AtomicBool,
     /// The lifetime descriptor, for a host whose handles are copies of it: calls under way keep the port, too.
     pub lifetime: Mutex<Option<OwnedFd>>,
+    /// Which server of this process knows it.
+    generation: usize,
     /// Whether the process gave up its reference at the server.
     is_given_up: AtomicBool,
     /// The connection; made on demand for messages a port sends to itself.
@@ -151,6 +160,7 @@ impl Port {
             resources: Resources::default(),
             is_completed: AtomicBool::new(false),
             lifetime: Mutex::default(),
+            generation: generation(),
             is_given_up: AtomicBool::new(false),
             connection: new.connection.map_or_else(OnceLock::new, OnceLock::from),
         })
@@ -167,7 +177,13 @@ impl Port {
         let session = session()?;
         let (reply, mut fds) = session.call(&OpenSelf { port: self.id }, &[])?;
         let segment = session.segment(fds.pop())?;
-        let connection = Connection::new(segment, Direction::ToServer, reply.source, false);
+        let connection = Connection::new(
+            segment,
+            Direction::ToServer,
+            reply.source,
+            false,
+            std::process::id(),
+        );
         self.queue.add_source(
             &connection,
             Direction::ToServer,
@@ -175,6 +191,13 @@ impl Port {
             Some(session.process_no),
         );
         Ok(self.connection.get_or_init(|| connection))
+    }
+
+    /// Returns whether the server that knew the port is dead and this process has another.
+    #[must_use]
+    #[inline]
+    pub fn is_stale(&self) -> bool {
+        self.generation != generation()
     }
 
     /// Returns the connection if there is one already.
@@ -326,6 +349,9 @@ impl Port {
             drop(self.lifetime.lock().take());
         }
         self.queue.notifier.look_again();
+        if self.is_stale() {
+            return;
+        }
         let tno = me().map_or(0, |me| me.tno);
         if let Ok(session) = session()
             && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])

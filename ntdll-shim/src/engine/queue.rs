@@ -279,6 +279,26 @@ impl Queue {
         QUEUES.lock().as_ref()?.by_port.get(&port)?.upgrade()
     }
 
+    /// Ends every connection port this process receives from: nobody can find them any more.
+    pub(super) fn close_connection_ports() {
+        let queues: Vec<Arc<Queue>> = {
+            let queues = QUEUES.lock();
+            let known = queues.iter().flat_map(|queues| queues.by_port.values());
+            known.filter_map(Weak::upgrade).collect()
+        };
+        for queue in queues {
+            queue.inbox.close();
+            queue.inbox.wake_all();
+        }
+    }
+
+    /// Forgets the queues of a server that died: another gives their numbers to other ports.
+    pub(super) fn forget_all() {
+        if let Some(queues) = &mut *QUEUES.lock() {
+            queues.by_port.clear();
+        }
+    }
+
     /// Makes the queue of a client communication port whose server's process is numbered `server`.
     #[must_use]
     pub fn of_client_port(

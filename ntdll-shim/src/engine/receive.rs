@@ -556,7 +556,7 @@ fn open_source(queue: &Queue, source: u32) {
         )?;
         let segment = session.segment(fds.pop())?;
         Ok((
-            Connection::new(segment, Direction::ToClient, source, reply.is_kernel),
+            Connection::new(segment, Direction::ToClient, source, reply.is_kernel, 0),
             reply.context,
         ))
     });

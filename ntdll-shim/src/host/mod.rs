@@ -352,6 +352,18 @@ pub fn personality() -> Personality {
     *PERSONALITY.get_or_init(|| current().personality())
 }
 
+/// Returns the port a handle names, if it grants `access`.
+///
+/// # Errors
+/// As [`Host::port`]; `PORT_DISCONNECTED` for a port of a server that died and was replaced.
+pub(crate) fn port(handle: Handle, access: u32) -> Result<Arc<Port>, NtStatus> {
+    let port = current().port(handle, access)?;
+    if port.is_stale() {
+        return Err(NtStatus::PORT_DISCONNECTED);
+    }
+    Ok(port)
+}
+
 /// Returns whether a host is installed.
 #[must_use]
 pub fn is_installed() -> bool {

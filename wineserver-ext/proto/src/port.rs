@@ -144,6 +144,8 @@ requests! {
         max_message: u32,
         /// Process number of the port's creator.
         server_process: u32,
+        /// Linux process id of the port's creator; 0 = not visible.
+        server_pid: u32,
     } with ["segment", "inbox of the connection port", "lifetime?"];
 
     /// Fetches the outcome once the connect word says there is one. Any status but success drops the port.
@@ -211,6 +213,8 @@ requests! {
         max_message: u32,
         /// Process number of the client.
         client_process: u32,
+        /// Linux process id of the client; 0 = not visible.
+        client_pid: u32,
         /// The client's view; `base` is the address the caller must map it at (0 = anywhere, then AcceptViews).
         client_view: Option<View>,
         /// Address of the server view in the client process; 0 without a view or if the client chooses.

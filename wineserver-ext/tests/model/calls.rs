@@ -1,4 +1,5 @@
 //! The calls, as `ntlpc.h` declares them, and messages.
+#![allow(dead_code, reason = "each test program uses its part")]
 #![allow(
     unsafe_code,
     reason = "calls the library's C functions with addresses of locals that outlive the calls"
@@ -123,6 +124,7 @@ pub fn use_server(server: &Server) {
     unsafe {
         std::env::set_var("XDG_RUNTIME_DIR", server.dir.path());
         std::env::set_var("LPC_PREFIX", server.prefix.directory());
+        std::env::set_var("LPC_SERVER", env!("CARGO_BIN_EXE_wineserver-ext"));
     }
 }
 
