@@ -80,6 +80,35 @@ TEST(packets_tell_of_messages)
     CloseHandle(completion);
 }
 
+TEST(one_packet_for_each_of_many)
+{
+    enum { MESSAGES = 700 };
+    struct alpc_pair p;
+    struct msg m;
+    ULONG_PTR key = 0;
+    HANDLE completion = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 0);
+    NEED_ALPC;
+    REQUIRE(alpc_pair_open(&p, 0, NULL), SETUP);
+    REQUIRE_STATUS(associate(p.conn, completion, 1, sizeof(ALPC_PORT_ASSOCIATE_COMPLETION_PORT)), STATUS_SUCCESS,
+                   SETUP);
+    for (int i = 0; i < MESSAGES; i++) {
+        msg_init(&m, 4);
+        memcpy(m.data, &i, 4);
+        REQUIRE_STATUS(alpc_send(p.cli, ALPC_MSGFLG_RELEASE_MESSAGE, &m), STATUS_SUCCESS, SETUP);
+    }
+    for (int i = 0; i < MESSAGES; i++) {
+        int number = -1;
+        REQUIRE(packet(completion, &key, 5000), alpc(297));
+        SIZE_T length = sizeof m;
+        REQUIRE_STATUS(alpc_receive(p.conn, &m, &length, NULL, 0), STATUS_SUCCESS, alpc(298));
+        memcpy(&number, m.data, 4);
+        CHECK_EQ(number, i, alpc(143));
+    }
+    CHECK(!packet(completion, &key, 100), alpc(297));
+    alpc_pair_close(&p);
+    CloseHandle(completion);
+}
+
 struct blocked {
     HANDLE port;
     struct msg m;

@@ -25,7 +25,7 @@ use crate::host::{self, CompletionPacket, CompletionPort};
 use crate::interrupt;
 
 /// Messages taken over for receivers before more are left in shared memory.
-const MANY_KEPT: usize = 512;
+pub(super) const MANY_KEPT: usize = 512;
 /// How long the thread sleeps if every receiver record is taken.
 const NO_RECORD_PAUSE: Duration = Duration::from_millis(20);
 
@@ -52,6 +52,8 @@ struct Targets {
 #[derive(Debug, Default)]
 pub struct Notifier {
     targets: Mutex<Targets>,
+    /// Whether `targets` has a list; changed with it, read by every receive.
+    has_ring: AtomicBool,
     /// Held by whoever collects, so that order is kept.
     collecting: Mutex<()>,
     /// Counts what may change the minds of those who rest: the futex they rest on.
@@ -116,6 +118,7 @@ impl Notifier {
                 return Err(NtStatus::PORT_ALREADY_HAS_COMPLETION_LIST);
             }
             targets.ring = Some(ring);
+            self.has_ring.store(true, SeqCst);
         }
         self.look_again();
         Ok(())
@@ -125,7 +128,9 @@ impl Notifier {
     pub fn clear_ring(&self) {
         {
             let _guard = interrupt::enter();
-            self.targets.lock().ring = None;
+            let mut targets = self.targets.lock();
+            targets.ring = None;
+            self.has_ring.store(false, SeqCst);
         }
         self.look_again();
     }
@@ -133,8 +138,7 @@ impl Notifier {
     /// Returns whether messages are taken over before receivers see them.
     #[must_use]
     pub fn has_ring(&self) -> bool {
-        let _guard = interrupt::enter();
-        self.targets.lock().ring.is_some()
+        self.has_ring.load(SeqCst)
     }
 
     /// Returns whether the list has messages that not enough workers look for.
@@ -300,6 +304,7 @@ fn put_kept(queue: &Queue, ring: &dyn Ring, collected: &mut Collected) -> bool {
             let mut state = queue.state.lock();
             let at = at.min(state.kept.len());
             state.kept.insert(at, Kept { incoming, data });
+            queue.has_kept.store(true, SeqCst);
             return false;
         }
         collected.into_ring += 1;

@@ -186,6 +186,8 @@ pub struct Queue {
     client_segment: Option<Segment>,
     /// Its private side; one lock for the threads of this process.
     pub state: Mutex<QueueState>,
+    /// Whether `kept` may have something; set and cleared under its lock.
+    pub has_kept: AtomicBool,
     /// Whom it tells of messages nobody waits for.
     pub notifier: Arc<Notifier>,
     /// Whether a thread of this process spins for the next message.
@@ -235,6 +237,7 @@ impl Queue {
             is_alpc,
             client_segment,
             state: Mutex::new(state),
+            has_kept: AtomicBool::new(false),
             notifier: Arc::default(),
             is_spinning: AtomicBool::new(false),
             peer_cpu: AtomicU16::new(u16::MAX),

@@ -8,7 +8,7 @@
 //! 5. Who was chosen and leaves without a message wakes another receiver.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_proto::port::{CheckSender, OpenSource, PortKind};
@@ -20,6 +20,7 @@ use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::{SERVER, Tno};
 
 use super::message::{Data, Incoming, LPC_CANCELED, LPC_DATAGRAM, read_data, read_record};
+use super::notify::MANY_KEPT;
 use super::port::{Connection, Port};
 use super::queue::{Cookie, Kept, Outstanding, Queue, QueueState};
 use super::session::{Me, me, session};
@@ -249,7 +250,10 @@ struct Claimed {
 fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Received, NtStatus> {
     {
         let _guard = interrupt::enter();
-        let taken = take_kept(&mut queue.state.lock(), wanted, data);
+        let taken = match queue.has_kept.load(Acquire) {
+            true => take_kept(queue, wanted, data),
+            false => None,
+        };
         // A queue that nobody rings at has nothing to look for.
         let is_silent = wanted.source.is_none() && queue.inbox.sources().is_empty();
         if taken.is_some() || wanted.is_kept || is_silent {
@@ -328,7 +332,12 @@ fn take_from_inbox(
 }
 
 /// Takes the oldest kept message.
-fn take_kept(state: &mut QueueState, wanted: Wanted, data: &mut Data) -> Option<Received> {
+fn take_kept(queue: &Queue, wanted: Wanted, data: &mut Data) -> Option<Received> {
+    let mut state = queue.state.lock();
+    if state.kept.is_empty() {
+        queue.has_kept.store(false, Release);
+        return None;
+    }
     let is_wanted = |kept: &Kept| {
         wanted
             .source
@@ -340,6 +349,11 @@ fn take_kept(state: &mut QueueState, wanted: Wanted, data: &mut Data) -> Option<
         return Some(Received::TooLong(body_len));
     }
     let kept = state.kept.remove(at)?;
+    let has_room_again = state.kept.len() + 1 == MANY_KEPT;
+    drop(state);
+    if has_room_again {
+        queue.notifier.look_again();
+    }
     *data = kept.data;
     Some(Received::Message(kept.incoming))
 }
@@ -350,6 +364,7 @@ pub fn keep(queue: &Queue, incoming: Incoming, data: Data) {
         let _guard = interrupt::enter();
         let mut state = queue.state.lock();
         state.kept.push_back(Kept { incoming, data });
+        queue.has_kept.store(true, Release);
     }
     queue.inbox.signal();
     queue.inbox.wake_one();
