@@ -11,6 +11,7 @@
 use super::{inject, ntdll};
 use crate::{capture, interrupt};
 use libc::{c_int, c_void, sigaction as SigAction, siginfo_t, ucontext_t};
+use std::arch::global_asm;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -47,7 +48,7 @@ pub unsafe extern "C" fn sigaction(
         return unsafe { real(signal, new, old) };
     };
     // SAFETY: not null, and the caller's to read.
-    let wrapped = wrap(unsafe { *new }, slot);
+    let wrapped = wrap(signal, unsafe { *new }, slot);
     // SAFETY: as above; `wrapped` lives across the call.
     let result = unsafe { real(signal, &raw const wrapped, old) };
     static TRIGGERED: AtomicBool = AtomicBool::new(false);
@@ -68,36 +69,73 @@ fn real() -> Option<SigActionFn> {
     })
 }
 
-/// Puts [`on_signal`] before a three-argument handler; every other action stays.
-fn wrap(mut action: SigAction, slot: &AtomicUsize) -> SigAction {
+/// Puts our handler before a three-argument handler; every other action stays.
+fn wrap(signal: c_int, mut action: SigAction, slot: &AtomicUsize) -> SigAction {
     let is_plain = action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
     if !is_plain && action.sa_flags & libc::SA_SIGINFO != 0 {
         interrupt::set_redeliver(redeliver);
         slot.store(action.sa_sigaction, Ordering::Relaxed);
-        action.sa_sigaction = on_signal as Handler as usize;
+        let ours: Handler = match signal {
+            libc::SIGSEGV | libc::SIGBUS => on_fault_signal,
+            _ => ntlpc_on_signal,
+        };
+        action.sa_sigaction = ours as usize;
     }
     action
 }
 
-unsafe extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let Some((_, slot)) = WRAPPED.iter().find(|(number, _)| *number == signal) else {
-        return;
-    };
-    // SAFETY: only a three-argument handler is stored, before this function is installed for the signal.
-    let handler =
-        unsafe { std::mem::transmute::<usize, Option<Handler>>(slot.load(Ordering::Relaxed)) };
-    let Some(handler) = handler else { return };
-    if matches!(signal, libc::SIGSEGV | libc::SIGBUS) {
+global_asm!(
+    // fn(rdi = signal, rsi = info, rdx = context): goes to the handler `next_handler` returns, if it returns one. The jump
+    // leaves no frame of ours: Wine ends a thread that has just begun by pthread_exit from its handler, which unwinds.
+    ".globl ntlpc_on_signal",
+    ".type ntlpc_on_signal, @function",
+    "ntlpc_on_signal:",
+    "    push rdi",
+    "    push rsi",
+    "    push rdx",
+    "    call {next_handler}",
+    "    pop rdx",
+    "    pop rsi",
+    "    pop rdi",
+    "    test rax, rax",
+    "    jz 2f",
+    "    jmp rax",
+    "2:  ret",
+    ".size ntlpc_on_signal, . - ntlpc_on_signal",
+    next_handler = sym next_handler,
+);
+
+unsafe extern "C" {
+    fn ntlpc_on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void);
+}
+
+/// Returns Wine's handler of a signal, or `None` if it has to wait.
+unsafe extern "C" fn next_handler(
+    signal: c_int,
+    _info: *mut siginfo_t,
+    context: *mut c_void,
+) -> Option<Handler> {
+    // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
+    let must_wait = unsafe { runs_64_bit_code_of_this_thread(context) } && interrupt::defer(signal);
+    if must_wait {
+        None
+    } else {
+        wrapped_handler(signal)
+    }
+}
+
+/// Wine's own handler of a wrapped signal.
+fn wrapped_handler(signal: c_int) -> Option<Handler> {
+    let (_, slot) = WRAPPED.iter().find(|(number, _)| *number == signal)?;
+    // SAFETY: only a three-argument handler is stored, before ours is installed for the signal.
+    unsafe { std::mem::transmute::<usize, Option<Handler>>(slot.load(Ordering::Relaxed)) }
+}
+
+unsafe extern "C" fn on_fault_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    if let Some(handler) = wrapped_handler(signal) {
         // SAFETY: the kernel's own arguments.
         unsafe { on_fault(handler, signal, info, context) }
-        return;
     }
-    // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
-    if unsafe { runs_64_bit_code_of_this_thread(context) } && interrupt::defer(signal) {
-        return;
-    }
-    // SAFETY: the kernel's own arguments.
-    unsafe { handler(signal, info, context) }
 }
 
 /// Lets Wine handle a fault. If it went elsewhere from within a guarded copy, the copy goes on, to fail.
