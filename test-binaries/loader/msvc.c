@@ -13,18 +13,23 @@ void trail(char letter)
         letters[length] = letter;
 }
 
+static void forget_trail(void)
+{
+    memset(letters, 0, sizeof letters);
+}
+
 static BOOL trail_is(const char *want)
 {
     BOOL same = strcmp(letters, want) == 0;
     if (!same)
         note("trail is %s, want %s", letters, want);
-    memset(letters, 0, sizeof letters);
+    forget_trail();
     return same;
 }
 
 TEST(objects_are_caught_as_their_bases)
 {
-    trail_is("");
+    forget_trail();
     CHECK_EQ(by_reference(), 11, SETUP);
     CHECK(trail_is("012d"), SETUP);
     CHECK_EQ(by_value(), 12, SETUP);
@@ -45,7 +50,7 @@ TEST(the_first_handler_that_fits_is_taken)
 
 TEST(exceptions_are_thrown_again)
 {
-    trail_is("");
+    forget_trail();
     CHECK_EQ(rethrown(), 107, SETUP);
     CHECK(trail_is("01imod"), SETUP);
     CHECK_EQ(rethrown_through(40), 42, SETUP);
@@ -53,7 +58,7 @@ TEST(exceptions_are_thrown_again)
 
 TEST(catch_blocks_throw_and_catch)
 {
-    trail_is("");
+    forget_trail();
     CHECK_EQ(thrown_in_catch(), 7, SETUP);
     CHECK(trail_is("idof"), SETUP);
     CHECK_EQ(caught_in_catch(), 121, SETUP);
@@ -69,7 +74,7 @@ static void throw_four(void)
 
 TEST(exceptions_pass_frames_of_c)
 {
-    trail_is("");
+    forget_trail();
     CHECK_EQ(from_callback(throw_four), 4, SETUP);
     CHECK(trail_is("k"), SETUP);
 }
@@ -81,7 +86,7 @@ static void fault(void)
 
 TEST(faults_are_no_business_of_catch)
 {
-    trail_is("");
+    forget_trail();
     CHECK_EQ(excepted(fault), EXCEPTION_ACCESS_VIOLATION & 0xFFFF, SETUP);
     CHECK(trail_is("e"), SETUP);
 }
@@ -104,6 +109,25 @@ TEST(translators_are_for_functions_that_ask_for_them)
 TEST(casts_follow_the_object)
 {
     CHECK_EQ(casts(), 127, SETUP);
+}
+
+void destroy_guard(void *guard)
+{
+    (void)guard;
+    trail('4');
+}
+
+static void do_nothing(void)
+{
+}
+
+TEST(compressed_tables_are_understood)
+{
+    forget_trail();
+    CHECK_EQ(caught_by_version_4(throw_four), 1004, SETUP);
+    CHECK(trail_is("4"), SETUP);
+    CHECK_EQ((unsigned)caught_by_version_4(do_nothing), -1u, SETUP);
+    CHECK(trail_is(""), SETUP);
 }
 
 static LONG WINAPI end_with_code(EXCEPTION_POINTERS *pointers)

@@ -24,6 +24,7 @@ void throw_number(int number);
 int excepted(void (*callback)(void));
 int casts(void);
 int uncaught(int number);
+int caught_by_version_4(void (*callback)(void));
 
 #ifdef __cplusplus
 }
