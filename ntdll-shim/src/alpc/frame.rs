@@ -186,6 +186,9 @@ impl Receiving {
     }
 
     fn deliver_kinds(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
+        if self.at.is_null() {
+            return Ok(());
+        }
         let mut valid = 0;
         for kind in KINDS {
             let entry = entry(&incoming.record, kind.bit);
@@ -203,9 +206,6 @@ impl Receiving {
                     valid |= kind.bit;
                 }
             }
-        }
-        if self.at.is_null() {
-            return Ok(());
         }
         self.write_valid(valid)
     }

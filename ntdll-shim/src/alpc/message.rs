@@ -145,17 +145,12 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// Captures the length at `length_at`, and checks that the header and the length can be written. NULL for the length
+    /// Captures the length at `length_at`, and checks that a header can be written. NULL for the length
     /// means that any message fits (alpc §2.5.4); for the buffer, that only the length counts (alpc#87).
     pub fn capture(at: UserPtr, length_at: UserPtr) -> Result<Buffer, NtStatus> {
-        let guest_width = host::current().personality().guest;
         let capacity = match length_at.is_null() {
             true => None,
-            false => {
-                let length = guest::read_word(length_at)?;
-                guest::probe_write(length_at, guest_width.pointer())?;
-                Some(length)
-            }
+            false => Some(guest::read_word(length_at)?),
         };
         let has_header = capacity.is_none_or(|capacity| capacity >= header_len() as u64);
         if !at.is_null() && has_header {

@@ -19,7 +19,7 @@ use super::frame::{self, Answered, Receiving, Sending};
 use super::message::{Buffer, LPC_CANCELED, LPC_DATAGRAM, LPC_REPLY, LPC_REQUEST, Message};
 use super::port::{ALLOW_LPC_REQUESTS, WAITABLE_PORT};
 use crate::engine::{
-    self, Cookie, Data, Incoming, Port, RESERVE_BIT, Received, Waiting, me, session,
+    self, Cookie, Data, Found, Incoming, Port, RESERVE_BIT, Received, Waiting, me, session,
 };
 use crate::{guest, host, interrupt};
 
@@ -106,6 +106,8 @@ enum Kind {
 struct Sent {
     waiting: Waiting,
     message_context: u64,
+    /// Whether something is remembered of it until the wait is over.
+    has_cookie: bool,
 }
 
 /// Sends a message (steps 7–17).
@@ -126,20 +128,22 @@ fn send(
     if !is_reply {
         check_new(port)?;
     }
-    let received = match is_reply {
-        true => engine::received(port, name).ok(),
+    let found = match is_reply {
+        true => Some(engine::find(port, name)?),
         false => None,
     };
-    let answered = received.as_ref().map(|received| Answered {
+    let received = found.as_ref().map(Found::message);
+    let answered = received.map(|received| Answered {
         source: received.connection.source,
         id: name.id,
         peer: received.peer_attributes(),
     });
-    let beside = received.as_ref().and_then(|received| {
-        let record = received.record();
-        let sender = (!record.is_empty()).then(|| session().ok()?.thread(received.sender));
-        Some((record, sender.flatten()?.process))
-    });
+    let beside = received
+        .filter(|received| received.has_record)
+        .and_then(|received| {
+            let sender = session().ok()?.thread(received.sender)?;
+            Some((received.record(), sender.process))
+        });
     let sending = Sending::capture(port, answered, attributes)?;
     let cookie = match kind {
         // Remembered until the answer is there, for a cancellation.
@@ -148,10 +152,10 @@ fn send(
     };
     let outgoing = |message_type| message.outgoing(message_type, data, sending.record());
     let mut waiting = None;
-    let id = match (is_reply, kind) {
-        (false, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM), sending.is_released())?,
-        (false, Kind::Open) => engine::ask(port, &outgoing(LPC_REQUEST), cookie)?,
-        (false, Kind::Sync) => {
+    let id = match (&found, kind) {
+        (None, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM), sending.is_released())?,
+        (None, Kind::Open) => engine::ask(port, &outgoing(LPC_REQUEST), cookie)?,
+        (None, Kind::Sync) => {
             let request = outgoing(LPC_REQUEST);
             let begun = match cookie {
                 Some(cookie) => engine::request_remembered(port, &request, cookie)?,
@@ -159,15 +163,15 @@ fn send(
             };
             waiting.insert(begun).id
         }
-        (true, Kind::Sync) => {
+        (Some(found), Kind::Sync) => {
             let callback = outgoing(LPC_REQUEST);
-            let begun = engine::call_back_by_name(port, name, &callback, cookie)?;
+            let begun = engine::call_back_found(port, found, &callback, cookie)?;
             waiting.insert(begun).id
         }
-        (true, _) => {
+        (Some(found), _) => {
             let continues = kind == Kind::Open;
             let message_type = if continues { LPC_REQUEST } else { LPC_REPLY };
-            engine::answer(port, name, &outgoing(message_type), continues, cookie)?;
+            engine::answer(port, found, &outgoing(message_type), continues, cookie)?;
             name.id
         }
     };
@@ -186,6 +190,7 @@ fn send(
     Ok(waiting.map(|waiting| Sent {
         waiting,
         message_context,
+        has_cookie: cookie.is_some(),
     }))
 }
 
@@ -287,9 +292,10 @@ impl Receive {
     /// Waits for the answer to a request (alpc §2.5.5).
     fn answer(&self, port: &Arc<Port>, sent: Sent, data: &mut Data) -> Result<(), NtStatus> {
         let id = sent.waiting.id;
+        let forget = || sent.has_cookie.then(|| forget(port, id)).flatten();
         match engine::wait(port, sent.waiting, self.deadline, data) {
             Ok(incoming) => {
-                let cookie = forget(port, id).unwrap_or_default();
+                let cookie = forget().unwrap_or_default();
                 let incoming = Incoming {
                     context: port.context(),
                     cookie: Some(Cookie {
@@ -306,7 +312,7 @@ impl Receive {
                 self.deliver(port, &incoming, data)
             }
             Err(status) => {
-                forget(port, id);
+                forget();
                 frame::message_over(port, id);
                 match status {
                     NtStatus::LPC_REPLY_LOST => Err(NtStatus::PORT_DISCONNECTED),

@@ -184,7 +184,7 @@ fn find(port: &Port, to: To, me: Me) -> Result<Outstanding, NtStatus> {
         .state
         .lock()
         .outstanding
-        .get(&(to.message_id, to.client_id))
+        .get(to.message_id, to.client_id)
         .cloned();
     let found = known.or_else(|| search(port, to));
     match found {
@@ -246,6 +246,7 @@ pub(super) fn search(port: &Port, to: To) -> Option<Outstanding> {
                     conversation,
                     callback_id: header.callback_id,
                     sender: header.sender,
+                    has_record: header.attributes != 0,
                 });
             }
         }
@@ -285,7 +286,7 @@ pub(super) fn deliver(
             .state
             .lock()
             .outstanding
-            .remove(&(to.message_id, to.client_id));
+            .remove(to.message_id, to.client_id);
         return Err(not_waiting(to, me));
     };
     let side = match place(target, &filling, message, extra, me) {
@@ -297,7 +298,7 @@ pub(super) fn deliver(
     };
     let is_crowded = {
         let mut state = port.queue.state.lock();
-        state.outstanding.remove(&(to.message_id, to.client_id));
+        state.outstanding.remove(to.message_id, to.client_id);
         state.is_crowded()
     };
     let answer = Answer {
@@ -397,7 +398,7 @@ pub fn locate(port: &Port, to: To) -> Option<(u32, u32)> {
         .state
         .lock()
         .outstanding
-        .get(&(to.message_id, to.client_id))
+        .get(to.message_id, to.client_id)
         .cloned();
     let target = known.or_else(|| search(port, to))?;
     target

@@ -28,7 +28,7 @@ pub enum Place {
 pub fn is_outstanding(port: &Port, id: u32) -> bool {
     let _guard = interrupt::enter();
     let state = port.queue.state.lock();
-    state.outstanding_of(id).next().is_some()
+    state.outstanding.of(id).next().is_some()
 }
 
 /// Remembers that message `id` was cancelled.
@@ -59,7 +59,7 @@ pub fn cancel(port: &Port, id: u32, only_queued: bool) -> Result<Place, NtStatus
         }
         (
             connections(port, &state),
-            state.outstanding_of(id).next().is_some(),
+            state.outstanding.of(id).next().is_some(),
         )
     };
     for connection in &connections {
@@ -171,9 +171,9 @@ fn cancel_slot(slot: &Slot<'_>, id: u32, me: u32, only_queued: bool) -> Option<D
 /// Only the id of a cancelled message lives on.
 fn forget(port: &Port, id: u32) {
     let mut state = port.queue.state.lock();
-    let owed: Vec<_> = state.outstanding_of(id).map(|(client, _)| client).collect();
+    let owed: Vec<_> = state.outstanding.of(id).map(|(client, _)| client).collect();
     for client in owed {
-        state.outstanding.remove(&(id, client));
+        state.outstanding.remove(id, client);
     }
     state.remember_cancelled(id);
 }

@@ -29,44 +29,55 @@ pub struct Name {
     pub client_id: ClientId,
 }
 
+/// What is owed to a [`Name`] on a port.
+#[derive(Debug)]
+pub struct Found {
+    to: To,
+    target: Outstanding,
+}
+
+impl Found {
+    /// Returns the message.
+    #[must_use]
+    pub fn message(&self) -> &Outstanding {
+        &self.target
+    }
+}
+
 /// Answers a received message. `cookie` is remembered for the answer to a word that continues.
 ///
 /// # Errors
-/// `INVALID_MESSAGE` if nothing is owed to that name, `REQUEST_CANCELED` if its sender does not wait any more,
-/// `PORT_DISCONNECTED`, `NO_MEMORY`.
+/// `REQUEST_CANCELED` if its sender does not wait any more, `PORT_DISCONNECTED`, `NO_MEMORY`.
 pub fn answer(
     port: &Arc<Port>,
-    name: Name,
+    Found { to, target }: &Found,
     message: &Outgoing<'_>,
     continues: bool,
     cookie: Option<u64>,
 ) -> Result<(), NtStatus> {
     let me = me()?;
     let _guard = interrupt::enter();
-    let (to, target) = find_by_name(port, name)?;
-    if let Some(value) = cookie.filter(|_| continues) {
-        let cookie = Cookie::new(port, &target.connection, value);
-        port.queue.state.lock().cookies.insert(name.id, cookie);
-    }
     if target.is_datagram() {
-        return release_datagram(port, to, &target);
+        return release_datagram(port, *to, target);
     }
+    let cookie = cookie.filter(|_| continues);
+    remember_cookie(port, *to, target, cookie);
     let result = if target.conversation.is_some() {
         let expects = if continues {
             Expects::Message
         } else {
             Expects::Nothing
         };
-        answer_conversation(port, to, &target, message, expects).map(drop)
+        answer_conversation(port, *to, target, message, expects).map(drop)
     } else {
         let extra = Extra {
             continues,
             ..Extra::default()
         };
-        deliver(port, to, me, &target, message, &extra).map_err(|status| gone(port, name, status))
+        deliver(port, *to, me, target, message, &extra).map_err(|status| gone(port, *to, status))
     };
-    if result.is_err() && continues {
-        port.queue.state.lock().cookies.remove(&name.id);
+    if result.is_err() && cookie.is_some() {
+        port.queue.state.lock().cookies.remove(&to.message_id);
     }
     result
 }
@@ -75,36 +86,43 @@ pub fn answer(
 /// caller forgets `cookie` when the wait is over.
 ///
 /// # Errors
-/// As [`answer`].
-pub fn call_back_by_name(
+/// As [`answer`]; `INVALID_MESSAGE` for a datagram.
+pub fn call_back_found(
     port: &Arc<Port>,
-    name: Name,
+    Found { to, target }: &Found,
     message: &Outgoing<'_>,
     cookie: Option<u64>,
 ) -> Result<Waiting, NtStatus> {
     let me = me()?;
     let _guard = interrupt::enter();
-    let (to, target) = find_by_name(port, name)?;
     if target.is_datagram() {
         return Err(NtStatus::INVALID_MESSAGE);
     }
-    if let Some(value) = cookie {
-        let cookie = Cookie::new(port, &target.connection, value);
-        port.queue.state.lock().cookies.insert(name.id, cookie);
-    }
+    remember_cookie(port, *to, target, cookie);
     let begun = if target.conversation.is_none() {
-        call_back_at(port, to, me, &target, message).map_err(|status| gone(port, name, status))
+        call_back_at(port, *to, me, target, message).map_err(|status| gone(port, *to, status))
     } else {
         let message = Outgoing {
             callback_id: next_callback_id(),
             ..*message
         };
-        answer_conversation(port, to, &target, &message, Expects::Answer)
+        answer_conversation(port, *to, target, &message, Expects::Answer)
     };
     if begun.is_err() && cookie.is_some() {
-        port.queue.state.lock().cookies.remove(&name.id);
+        port.queue.state.lock().cookies.remove(&to.message_id);
     }
     begun
+}
+
+fn remember_cookie(port: &Arc<Port>, to: To, target: &Outstanding, cookie: Option<u64>) {
+    if let Some(value) = cookie {
+        let cookie = Cookie::new(port, &target.connection, value);
+        port.queue
+            .state
+            .lock()
+            .cookies
+            .insert(to.message_id, cookie);
+    }
 }
 
 /// Returns a message that was received on `port` and is not answered.
@@ -113,8 +131,8 @@ pub fn call_back_by_name(
 /// `MESSAGE_NOT_FOUND`.
 pub fn received(port: &Port, name: Name) -> Result<Outstanding, NtStatus> {
     let _guard = interrupt::enter();
-    find_by_name(port, name)
-        .map(|(_, outstanding)| outstanding)
+    find(port, name)
+        .map(|found| found.target)
         .ok()
         .filter(|outstanding| outstanding.is_awaited(name.id))
         .ok_or(NtStatus::MESSAGE_NOT_FOUND)
@@ -125,7 +143,7 @@ fn release_datagram(port: &Port, to: To, target: &Outstanding) -> Result<(), NtS
     let Me { tno, .. } = me()?;
     let slot = target.slot();
     let mut state = port.queue.state.lock();
-    state.outstanding.remove(&(to.message_id, to.client_id));
+    state.outstanding.remove(to.message_id, to.client_id);
     if !slot.claim_conversation(target.conversation.unwrap_or_default(), tno) {
         state.remember_cancelled(to.message_id);
         return Err(NtStatus::REQUEST_CANCELED);
@@ -148,7 +166,7 @@ pub(super) fn answer_conversation(
     let generation = target.conversation.unwrap_or_default();
     let forget = || {
         let mut state = port.queue.state.lock();
-        state.outstanding.remove(&(to.message_id, to.client_id));
+        state.outstanding.remove(to.message_id, to.client_id);
         state
     };
     if !slot.claim_conversation(generation, tno) {
@@ -175,44 +193,60 @@ pub(super) fn answer_conversation(
 ///
 /// # Errors
 /// `INVALID_MESSAGE`, `REQUEST_CANCELED`.
-pub(super) fn find_by_name(port: &Port, name: Name) -> Result<(To, Outstanding), NtStatus> {
-    let to = |client_id| To {
+pub fn find(port: &Port, name: Name) -> Result<Found, NtStatus> {
+    let _guard = interrupt::enter();
+    let (client_id, target) = match known(port, name)? {
+        Some(known) => known,
+        None => {
+            let to = To {
+                client_id: name.client_id,
+                message_id: name.id,
+            };
+            let found = search(port, to).filter(|found| may_answer(port, found));
+            (name.client_id, found.ok_or(NtStatus::INVALID_MESSAGE)?)
+        }
+    };
+    if target.callback_id != name.callback_id {
+        return Err(NtStatus::INVALID_MESSAGE);
+    }
+    let to = To {
         client_id,
         message_id: name.id,
     };
-    let known = {
-        let state = port.queue.state.lock();
-        let mut known: Vec<(ClientId, Outstanding)> = state
-            .outstanding_of(name.id)
-            .filter(|(_, outstanding)| may_answer(port, outstanding))
-            .map(|(client, outstanding)| (client, outstanding.clone()))
-            .collect();
-        if known.is_empty() && state.is_cancelled(name.id) {
-            return Err(NtStatus::REQUEST_CANCELED);
-        }
-        if known.len() > 1 {
-            known.retain(|(client, _)| *client == name.client_id);
-        }
-        known.pop()
+    Ok(Found { to, target })
+}
+
+/// Finds it among what this process received. Of several the one counts that the message says sent it.
+fn known(port: &Port, name: Name) -> Result<Option<(ClientId, Outstanding)>, NtStatus> {
+    let state = port.queue.state.lock();
+    let mut candidates = state
+        .outstanding
+        .of(name.id)
+        .filter(|(_, outstanding)| may_answer(port, outstanding));
+    let Some(first) = candidates.next() else {
+        return match state.is_cancelled(name.id) {
+            true => Err(NtStatus::REQUEST_CANCELED),
+            false => Ok(None),
+        };
     };
-    let found = known.or_else(|| {
-        let found = search(port, to(name.client_id))?;
-        may_answer(port, &found).then_some((name.client_id, found))
-    });
-    match found {
-        Some((client, target)) if target.callback_id == name.callback_id => {
-            Ok((to(client), target))
-        }
-        _ => Err(NtStatus::INVALID_MESSAGE),
-    }
+    let is_alone = candidates.clone().next().is_none();
+    let chosen = if is_alone {
+        Some(first)
+    } else {
+        std::iter::once(first)
+            .chain(candidates)
+            .find(|(client, _)| *client == name.client_id)
+    };
+    Ok(chosen.map(|(client, outstanding)| (client, outstanding.clone())))
 }
 
 /// The sender of a message this process has received does not wait any more.
-fn gone(port: &Port, name: Name, status: NtStatus) -> NtStatus {
+fn gone(port: &Port, to: To, status: NtStatus) -> NtStatus {
     match status {
         NtStatus::NO_MEMORY | NtStatus::PORT_DISCONNECTED => status,
         _ => {
-            port.queue.state.lock().remember_cancelled(name.id);
+            let mut state = port.queue.state.lock();
+            state.remember_cancelled(to.message_id);
             NtStatus::REQUEST_CANCELED
         }
     }

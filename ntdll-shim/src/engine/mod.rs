@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `port.rs` | a port object of this process and its connection |
 //! | `queue.rs` | the queue a port receives from |
+//! | `owed.rs` | delivered requests that are not answered |
 //! | `adopt.rs` | taking over a port whose handle came from another process |
 //! | `resources.rs` | sections, views, reserves, security contexts of an ALPC port |
 //! | `session.rs` | this process at the server: control calls, thread numbers, who is who |
@@ -24,6 +25,7 @@ mod converse;
 mod loss;
 mod message;
 mod notify;
+mod owed;
 mod port;
 mod queue;
 mod receive;
@@ -35,7 +37,7 @@ mod wait;
 pub use adopt::{adopt, adopt_by_lifetime};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
 pub use cancel::{Place, cancel, cookie_value, is_outstanding, remember_cancelled};
-pub use converse::{Name, answer, call_back_by_name, received};
+pub use converse::{Found, Name, answer, call_back_found, find, received};
 pub use loss::PendingConnect;
 pub use message::{Data, Incoming, Outgoing, with_buffer};
 pub use notify::{Notifier, Ring};

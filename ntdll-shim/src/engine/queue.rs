@@ -1,6 +1,6 @@
 //! The queue behind a port that receives, as one process sees it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::sync::{Arc, Weak};
 
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::message::{Data, Incoming};
 use super::notify::Notifier;
+use super::owed::Owed;
 use super::port::{Connection, Port};
 use crate::interrupt;
 
@@ -42,6 +43,8 @@ pub struct Outstanding {
     pub callback_id: u32,
     /// Who sent it.
     pub sender: Tno,
+    /// Whether something came with it besides its data.
+    pub has_record: bool,
 }
 
 impl Cookie {
@@ -81,8 +84,8 @@ pub struct Cookie {
 pub struct QueueState {
     /// Its order over all sources.
     pub receiver: Receiver<Peer>,
-    /// Unanswered requests by message id and sending thread.
-    pub outstanding: BTreeMap<(u32, ClientId), Outstanding>,
+    /// Unanswered requests.
+    pub outstanding: Owed,
     /// Taken messages to deliver before any other, oldest first.
     pub kept: VecDeque<Kept>,
     /// Cookies of messages this port's ends sent, by message id.
@@ -126,9 +129,9 @@ impl QueueState {
     pub fn remember(&mut self, id: u32, client: ClientId, outstanding: Outstanding) {
         if self.outstanding.len() >= MANY_OUTSTANDING {
             self.outstanding
-                .retain(|&(id, _), outstanding| outstanding.is_awaited(id));
+                .retain(|id, outstanding| outstanding.is_awaited(id));
         }
-        self.outstanding.insert((id, client), outstanding);
+        self.outstanding.insert(id, client, outstanding);
     }
 
     /// Remembers that a message was cancelled: only its id lives on.
@@ -143,19 +146,6 @@ impl QueueState {
     #[must_use]
     pub fn is_cancelled(&self, id: u32) -> bool {
         self.cancelled.contains(&id)
-    }
-
-    /// Returns the delivered requests of an id; usually one.
-    pub fn outstanding_of(&self, id: u32) -> impl Iterator<Item = (ClientId, &Outstanding)> {
-        let (first, last) = (
-            ClientId::default(),
-            ClientId {
-                process: u32::MAX,
-                thread: u32::MAX,
-            },
-        );
-        let range = self.outstanding.range((id, first)..=(id, last));
-        range.map(|(&(_, client), outstanding)| (client, outstanding))
     }
 
     /// Forgets a connection that ended. Of messages from it that nobody received yet their end alone is known (alpc#201).

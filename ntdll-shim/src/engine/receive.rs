@@ -484,6 +484,7 @@ fn accept(
             conversation: continues.then(|| slot.state().generation),
             callback_id: header.callback_id,
             sender: header.sender,
+            has_record: header.attributes != 0,
         };
         state.remember(header.message_id, sender, outstanding);
     }
@@ -538,6 +539,9 @@ fn take_cookie(state: &mut QueueState, taken: &Taken, message_type: u16) -> Opti
     let is_system = taken.source == SYSTEM_SOURCE;
     if is_system && message_type == LPC_CANCELED {
         state.remember_cancelled(id);
+    }
+    if state.cookies.is_empty() {
+        return None;
     }
     let cookie = state.cookies.get(&id)?;
     if !is_system && cookie.source != taken.source {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::Qos;
@@ -90,6 +90,8 @@ pub struct Sent {
 #[derive(Debug, Default)]
 pub struct Resources {
     table: Mutex<Table>,
+    /// Whether a message ever held something.
+    has_sent: AtomicBool,
     last_number: AtomicU64,
     last_reserve: AtomicU32,
 }
@@ -237,6 +239,7 @@ impl Resources {
 
     /// Remembers what message `id` holds until it is over, besides what it holds already.
     pub fn message_sent(&self, id: u32, sent: Sent) {
+        self.has_sent.store(true, Ordering::Relaxed);
         self.with(|table| {
             let held = table.sent.entry(id).or_default();
             if sent.released_view != 0 {
@@ -253,10 +256,10 @@ impl Resources {
     /// Message `id` of this port is over: answered for good, withdrawn, cancelled or lost. Returns what it held, of which the
     /// caller ends the bundles.
     pub fn message_over(&self, id: u32) -> Option<Sent> {
+        if !self.has_sent.load(Ordering::Relaxed) {
+            return None;
+        }
         let (sent, view) = self.with(|table| {
-            if table.sent.is_empty() {
-                return None;
-            }
             let sent = table.sent.remove(&id)?;
             if let Some(reserve) = table.reserves.get_mut(&sent.reserve) {
                 reserve.is_in_use = false;

@@ -143,6 +143,10 @@ fn consume(
     let is_request = answer.message_type == LPC_REQUEST;
     // A classic reply carries the waiting thread's own id, a callback that of the thread that calls back (lpc §2.0.4).
     let names_sender = is_request || port.is_alpc;
+    let (record, conversation) = match &result {
+        Ok(copied) => (copied.record.clone(), copied.conversation),
+        Err(_) => (Vec::new(), None),
+    };
     let outstanding = |slot: u32, conversation: Option<u32>| Outstanding {
         connection: waiting.connection.clone(),
         direction: waiting.direction.opposite(),
@@ -150,10 +154,7 @@ fn consume(
         conversation,
         callback_id: answer.callback_id,
         sender: answer.sender,
-    };
-    let (record, conversation) = match &result {
-        Ok(copied) => (copied.record.clone(), copied.conversation),
-        Err(_) => (Vec::new(), None),
+        has_record: !record.is_empty(),
     };
     let owed = match (waiter, conversation) {
         (Some(waiter), _) => Some(outstanding(waiter.index(), None)),
