@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::export::EXPORTS;
 use crate::ob::path;
 use crate::process::{self, Program};
 use crate::trace::{self, Filter};
@@ -15,11 +16,13 @@ lpcrun runs Windows console programs on Linux.
 
 Usage: lpcrun [options] [--] PROGRAM.EXE [arguments]
        lpcrun --list-missing PROGRAM.EXE
+       lpcrun --list-functions
        lpcrun path -u|-w PATH
 
 Options:
   --host HOST       standalone (default), wine, or auto (wine if imports are missing)
   --list-missing    list what the program imports and nothing provides; exit 1 if anything
+  --list-functions  list what the built-in DLLs export: DLL, name, source file
   --trace FILTER    print one line per call on stderr: a comma list of DLL/NAME or NAME
                     with * and ?; -NAME excludes, ^NAME also prints on entry
   --log-file FILE   write the trace and messages there instead of stderr
@@ -49,6 +52,7 @@ enum Request {
     Help,
     Version,
     Path { to_unix: bool, path: String },
+    Functions,
     Run(Options),
 }
 
@@ -79,6 +83,7 @@ pub fn main() -> ! {
         Ok(Request::Path { to_unix, path }) => {
             print(&format!("{}\n", convert_path(to_unix, &path)))
         }
+        Ok(Request::Functions) => print(&functions()),
         Ok(Request::Run(options)) => run(options),
         Err(message) => {
             eprintln!("lpcrun: {message}; see lpcrun --help");
@@ -91,6 +96,24 @@ pub fn main() -> ! {
 fn print(text: &str) -> ! {
     let is_written = std::io::stdout().write_all(text.as_bytes()).is_ok();
     std::process::exit(i32::from(!is_written))
+}
+
+/// Lists every export of the built-in DLLs: DLL, name, source file, separated by tabs.
+fn functions() -> String {
+    let mut lines: Vec<String> = EXPORTS
+        .iter()
+        .flat_map(|export| {
+            let dlls = export.dlls.split('|');
+            dlls.flat_map(move |dll| {
+                export
+                    .names()
+                    .map(move |name| format!("{dll}\t{name}\t{}\n", export.file))
+            })
+        })
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines.concat()
 }
 
 fn convert_path(to_unix: bool, path: &str) -> String {
@@ -131,6 +154,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String>
             "-h" | "--help" => return Ok(Request::Help),
             "-V" | "--version" => return Ok(Request::Version),
             "--list-missing" => options.lists_missing = true,
+            "--list-functions" => return Ok(Request::Functions),
             "--trace" => options.trace = Some(value()?),
             "--log-file" => options.log_file = Some(value()?.into()),
             "--cmdline" => options.command_line = Some(value()?),

@@ -12,7 +12,7 @@ from harness import LPCRUN, ROOT, TARGET, row, target
 
 WINE = shutil.which("wine64") or shutil.which("wine") or "/usr/lib/wine/wine64"
 # Steps a file takes to compile: about 40 ms, as a small C file takes a compiler.
-WORK = {"NTLPC_WORK": "25000000"}
+WORK = {"NTLPC_WORK": "100000000"}
 
 
 def real_programs():

@@ -38,6 +38,8 @@ pub struct Export {
     pub ordinal: Option<u16>,
     /// What lies behind the exported address.
     pub entry: Entry,
+    /// Source file of the declaration.
+    pub file: &'static str,
 }
 
 /// What an export is.
@@ -190,6 +192,7 @@ macro_rules! win_api {
             static EXPORT: $crate::export::Export = $crate::export::Export {
                 dlls: $dll,
                 names: $crate::win_api!(@names $name $($names)?),
+                file: file!(),
                 ordinal: $crate::win_api!(@ordinal $($ordinal)?),
                 entry: $crate::export::Entry::Data(&$name),
             };
@@ -213,6 +216,7 @@ macro_rules! win_api {
             static EXPORT: $crate::export::Export = $crate::export::Export {
                 dlls: $dll,
                 names: $crate::win_api!(@names $name $($names)?),
+                file: file!(),
                 ordinal: $crate::win_api!(@ordinal $($ordinal)?),
                 entry: $crate::export::Entry::Function($crate::export::Function {
                     convention: $crate::export::Convention::$convention,

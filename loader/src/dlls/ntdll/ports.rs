@@ -95,6 +95,7 @@ macro_rules! exports {
             static EXPORT: Export = Export {
                 dlls: "ntdll.dll",
                 names: NAMES,
+                file: file!(),
                 ordinal: None,
                 entry: Entry::Function(Function {
                     convention: Convention::stdcall,
