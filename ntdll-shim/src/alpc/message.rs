@@ -44,12 +44,13 @@ pub(super) struct Message {
 
 impl Message {
     /// Captures the header at `at`. A 32-bit program on a 64-bit system says by a bit of the type whether the ids lie
-    /// where its own layout has them, or where the 64-bit one has them (alpc#276).
+    /// where its own layout has them, or where the 64-bit one has them (alpc#276). A message without a type is new and has
+    /// none: data may lie there.
     pub fn capture(at: UserPtr) -> Result<Message, NtStatus> {
         let mut header: PortMessage = guest::read(at, width())?;
-        let is_wide = is_wow64() && header.message_type & HEADER_32 == 0;
-        // A new message of little data may end before the place: it has no ids.
-        if is_wide && let Ok(wide) = guest::read::<PortMessage>(at, Width::X64) {
+        let is_new = header.message_type & PortMessage::TYPE_MASK == 0;
+        if is_wow64() && header.message_type & HEADER_32 == 0 && !is_new {
+            let wide: PortMessage = guest::read(at, Width::X64)?;
             header.message_id = wide.message_id;
             header.view_size = wide.view_size;
         }
