@@ -24,6 +24,7 @@ static NTSTATUS set_port(HANDLE *port, ULONG length)
     return NtSetInformationProcess(GetCurrentProcess(), ProcessExceptionPort, port, length);
 }
 
+/* A debugger may be started first, which takes its time: receives of exceptions wait for a minute. */
 enum { NO_PRIVILEGE = 50 };
 
 ROLE(setter)
@@ -154,7 +155,7 @@ ROLE(faulter)
     if (!become_own_exception_port(conn))
         return NO_PRIVILEGE;
     HANDLE thread = CreateThread(NULL, 0, fault, &faulting, 0, &tid);
-    if (!CHECK_STATUS(receive_within(conn, &port_context, &m, 10000), STATUS_SUCCESS, lpc(214)))
+    if (!CHECK_STATUS(receive_within(conn, &port_context, &m, 60000), STATUS_SUCCESS, lpc(214)))
         return EXIT_FAILED;
     CHECK_PTR(port_context, NULL, lpc(214));
     if (!handle_exception(conn, &m, tid, thread))
@@ -197,7 +198,7 @@ ROLE(looper)
     connect_init(&connecting, name);
     connect_start(&connecting, &connector);
     while (counts[LPC_CLIENT_DIED] == 0) {
-        if (!CHECK_STATUS(receive_within(conn, NULL, &m, 10000), STATUS_SUCCESS, lpc(219)))
+        if (!CHECK_STATUS(receive_within(conn, NULL, &m, 60000), STATUS_SUCCESS, lpc(219)))
             return EXIT_FAILED;
         counts[m.h.Type & 15]++;
         switch (m.h.Type) {
