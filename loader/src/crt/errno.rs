@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::math::MathException;
-use super::{mem, os, startup, unit};
+use super::{mem, os, startup};
 use crate::export::{Callback, Guest, Ptr};
 use crate::gate::low_memory;
 use crate::{guest_struct, win_api};
@@ -194,87 +194,6 @@ pub fn invalid(number: i32) -> i32 {
     number
 }
 
-const MESSAGES: [&str; 43] = [
-    "No error",
-    "Operation not permitted",
-    "No such file or directory",
-    "No such process",
-    "Interrupted function call",
-    "Input/output error",
-    "No such device or address",
-    "Arg list too long",
-    "Exec format error",
-    "Bad file descriptor",
-    "No child processes",
-    "Resource temporarily unavailable",
-    "Not enough space",
-    "Permission denied",
-    "Bad address",
-    "Unknown error",
-    "Resource device",
-    "File exists",
-    "Improper link",
-    "No such device",
-    "Not a directory",
-    "Is a directory",
-    "Invalid argument",
-    "Too many open files in system",
-    "Too many open files",
-    "Inappropriate I/O control operation",
-    "Unknown error",
-    "File too large",
-    "No space left on device",
-    "Invalid seek",
-    "Read-only file system",
-    "Too many links",
-    "Broken pipe",
-    "Domain error",
-    "Result too large",
-    "Unknown error",
-    "Resource deadlock avoided",
-    "Unknown error",
-    "Filename too long",
-    "No locks available",
-    "Function not implemented",
-    "Directory not empty",
-    "Illegal byte sequence",
-];
-
-/// Returns the message of an error number.
-pub fn message(number: i32) -> &'static str {
-    usize::try_from(number)
-        .ok()
-        .and_then(|index| MESSAGES.get(index))
-        .copied()
-        .unwrap_or("Unknown error")
-}
-
-/// Returns `text: message`, as `_strerror` and `perror` print it.
-pub fn described(text: &[u8], number: i32) -> Vec<u8> {
-    let mut line = text.to_vec();
-    if !text.is_empty() {
-        line.extend_from_slice(b": ");
-    }
-    line.extend_from_slice(message(number).as_bytes());
-    line
-}
-
-/// Writes text, cut to fit, into a buffer of the calling thread and returns it.
-fn in_thread_buffer<T: mem::Char>(field: &str, text: &[T]) -> Ptr<T> {
-    let buffer = thread_field::<T>(field);
-    mem::write_string(buffer, &text[..text.len().min(255)]);
-    buffer
-}
-
-/// Writes `text` to a caller's buffer, cut to fit.
-fn to_buffer<T: mem::Char>(buffer: Ptr<T>, size: usize, text: &[T]) -> i32 {
-    if buffer.is_null() || size == 0 {
-        return invalid_parameter();
-    }
-    mem::write_string(buffer, &text[..text.len().min(size - 1)]);
-    0
-}
-
 win_api! {
     /// Returns the address of `errno`.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _errno() -> Ptr<i32> {
@@ -314,34 +233,6 @@ win_api! {
     "msvcrt.dll|ucrtbase.dll" cdecl fn _set_doserrno(value: u32) -> i32 {
         thread_field::<u32>("doserrno").write(value);
         0
-    }
-
-    /// Returns the message of an error number.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn strerror(number: i32) -> Ptr<u8> {
-        in_thread_buffer("strerror", message(number).as_bytes())
-    }
-
-    /// Returns the message of an error number.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn _wcserror(number: i32) -> Ptr<u16> {
-        in_thread_buffer("wcserror", &unit::ascii::<u16>(message(number)))
-    }
-
-    /// Writes the message of an error number.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn strerror_s(buffer: Ptr<u8>, size: usize, number: i32) -> i32 {
-        to_buffer(buffer, size, message(number).as_bytes())
-    }
-
-    /// Writes the message of an error number.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn _wcserror_s(buffer: Ptr<u16>, size: usize, number: i32) -> i32 {
-        to_buffer(buffer, size, &unit::ascii::<u16>(message(number)))
-    }
-
-    /// Returns a text, a colon and the message of `errno`.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn _strerror(text: Ptr<u8>) -> Ptr<u8> {
-        let prefix = if text.is_null() { Vec::new() } else { mem::string(text) };
-        let mut line = described(&prefix, errno());
-        line.push(b'\n');
-        in_thread_buffer("strerror", &line)
     }
 
     /// Sets the handler of invalid parameters; returns the one before.
@@ -395,12 +286,5 @@ mod tests {
         assert_eq!(from_win32(32), code::EACCES);
         assert_eq!(from_win32(183), code::EEXIST);
         assert_eq!(from_win32(9999), code::EINVAL);
-    }
-
-    #[test]
-    fn messages_are_those_of_the_runtime() {
-        assert_eq!(message(2), "No such file or directory");
-        assert_eq!(message(-1), "Unknown error");
-        assert_eq!(described(b"x", 13), b"x: Permission denied");
     }
 }

@@ -7,8 +7,9 @@
 use ntlpc_abi::Handle;
 
 use super::errno::{self, code};
+use super::fcntl::{flags, mode_of};
 use super::fd::{self, Fd};
-use super::io::{flags, mode_of, path, status};
+use super::io::{path, status};
 use super::mem::Char;
 use super::os::files;
 use super::os::spawn::{self, Process};

@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{self, code};
-use super::io::{self, flags, path};
+use super::fcntl::flags;
+use super::io::{self, path};
 use super::mem::{self, Char};
 use super::names::give;
 use super::os::files;

@@ -179,7 +179,7 @@ twins! {
         let number = errno::errno();
         let prefix = if text.is_null() { Vec::new() } else { mem::string(text) };
         let narrow: Vec<u8> = prefix.iter().map(|unit| u8::from_low(unit.code())).collect();
-        let mut line = errno::described(&narrow, number);
+        let mut line = crate::crt::strerror::described(&narrow, number);
         line.push(b'\n');
         if let Some(shared) = stream::get(stream::standard_file(2)) {
             // There is nowhere to report that standard error failed.

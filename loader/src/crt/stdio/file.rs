@@ -3,8 +3,9 @@
 use ntlpc_abi::Handle;
 
 use crate::crt::errno::{self, code};
+use crate::crt::fcntl::flags;
 use crate::crt::fd::{self, Mode};
-use crate::crt::io::{self, flags};
+use crate::crt::io;
 use crate::crt::mem::{self, Char};
 use crate::crt::os::Whence;
 use crate::crt::stream::{self, Buffering, File};
