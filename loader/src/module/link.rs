@@ -165,9 +165,10 @@ fn load_into(name: &str, flags: SearchFlags, order: &mut Vec<u64>) -> Result<u64
     }
     let key = search::key_of(&lower);
     let host = apiset::host_of(&key).to_owned();
+    let is_system_path = lower.contains(['\\', '/']) && !search::is_foreign_path(&lower);
     let prefers_builtin = !search::is_foreign_path(&lower)
         && builtin::exists(&host)
-        && (builtin::is_known_dll(&host) || flags.is_system_only);
+        && (builtin::is_known_dll(&host) || flags.is_system_only || is_system_path);
     if !prefers_builtin && !flags.is_system_only {
         let directory = PROGRAM_DIRECTORY
             .get()
