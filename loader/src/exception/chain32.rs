@@ -1,4 +1,4 @@
-//! Exceptions of i386 programs: the chain of handlers at FS:[0], and `RtlUnwind`.
+//! Exceptions of i386 programs: the chain of handlers at `FS:[0]`, and `RtlUnwind`.
 //!
 //! Source: Microsoft Learn, "Structured Exception Handling", `RtlUnwind`; Matt Pietrek, "A Crash Course on the Depths of
 //! Win32 Structured Exception Handling", Microsoft Systems Journal, January 1997; pe32.md §5.

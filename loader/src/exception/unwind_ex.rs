@@ -27,7 +27,7 @@ pub fn unwind(start: &Context, target: u64, target_ip: u64, mut record: Record, 
     land(&frame, target_ip, record, value)
 }
 
-/// Runs the unwind handlers of all frames from `start` to the target as [`unwind`] does; returns the target's context.
+/// Runs the unwind handlers of all frames from `start` to the target as [`unwind()`] does; returns the target's context.
 ///
 /// Runs guest code: hold no lock.
 pub fn unwind_frames(

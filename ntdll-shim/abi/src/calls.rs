@@ -78,7 +78,7 @@ impl Call {
 /// Calls `$callback! { Name = family::function(argument: Kind, …); … }` with every row of the table.
 ///
 /// `function` lives in `ntdll_shim::family`. A row without a result is a system service; `-> Kind` makes it a helper with
-/// that [`ResultKind`](crate::ResultKind).
+/// that [`ResultKind`].
 #[macro_export]
 macro_rules! for_each_call {
     ($callback:ident) => {

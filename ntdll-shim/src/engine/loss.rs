@@ -7,7 +7,7 @@
 //! 2. A connection whose other process dies, or is not known, is closed: who waits for it gets `LPC_REPLY_LOST`.
 //! 3. Connection ports without a live connection are closed: nobody can find them any more.
 //!
-//! The first call that makes or finds a port after that ([`super::session::renew`]) starts another server; what the old one
+//! The first call that makes or finds a port after that ([`super::session::renewed`]) starts another server; what the old one
 //! knew ends then in this process, because a process has one identity at a time.
 
 use std::collections::HashMap;

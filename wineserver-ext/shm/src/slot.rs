@@ -92,7 +92,7 @@ pub const WANTS_REPLY: u16 = 1;
 /// Header flag: the sender forbids impersonation while the request is pending.
 pub const NO_IMPERSONATE: u16 = 2;
 /// Header flag: the receiver owes an answer, which will be a message of its own. The slot stays HELD by
-/// [`SERVER`](crate::SERVER) until somebody claims it to answer ([`Slot::claim_conversation`]); nobody waits in it.
+/// [`SERVER`] until somebody claims it to answer ([`Slot::claim_conversation`]); nobody waits in it.
 pub const CONTINUES: u16 = 4;
 
 /// What a sender says about its message. A private copy: read once, then checked by whoever uses it.
