@@ -242,9 +242,14 @@ static void CALLBACK leave_thread(PTP_CALLBACK_INSTANCE instance, void *context)
     RaiseException(0x12345, 0, 0, NULL);
 }
 
+static LONG passed_over;
+
 static LONG CALLBACK pass_over(EXCEPTION_POINTERS *pointers)
 {
-    return pointers->ExceptionRecord->ExceptionCode == 0x12345 ? EXCEPTION_CONTINUE_EXECUTION : EXCEPTION_CONTINUE_SEARCH;
+    if (pointers->ExceptionRecord->ExceptionCode != 0x12345)
+        return EXCEPTION_CONTINUE_SEARCH;
+    InterlockedIncrement(&passed_over);
+    return EXCEPTION_CONTINUE_EXECUTION;
 }
 
 TEST(simple_callbacks_may_raise_exceptions)
@@ -253,9 +258,10 @@ TEST(simple_callbacks_may_raise_exceptions)
     void *handler = AddVectoredExceptionHandler(TRUE, pass_over);
     for (int i = 0; i < 5; i++)
         CHECK(TrySubmitThreadpoolCallback(leave_thread, &counter, NULL), SETUP);
-    for (int i = 0; i < 1000 && counter < 5; i++)
+    for (int i = 0; i < 1000 && *(volatile LONG *)&passed_over < 5; i++)
         Sleep(5);
     CHECK_EQ(counter, 5, SETUP);
+    CHECK_EQ(passed_over, 5, SETUP);
     RemoveVectoredExceptionHandler(handler);
 }
 
