@@ -16,6 +16,7 @@
 //! | `inspect.rs` | what `lpcctl` shows |
 #![forbid(unsafe_code)]
 
+mod accept;
 mod answer;
 mod arena;
 mod attachments;

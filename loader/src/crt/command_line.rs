@@ -110,12 +110,6 @@ pub fn has_wildcard<U: Unit>(argument: &Argument<U>) -> bool {
             .any(|unit| matches!(unit.ascii(), b'*' | b'?'))
 }
 
-/// Joins arguments into the command line `_spawnv` passes: separated by blanks, not quoted.
-#[allow(dead_code, reason = "for _spawn")]
-pub fn join<U: Unit>(arguments: &[Vec<U>]) -> Vec<U> {
-    arguments.join(&U::from_ascii(b' '))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -141,12 +141,6 @@ pub fn duplicate(fd: i32, target: Option<i32>) -> Result<i32, i32> {
     Ok(target)
 }
 
-/// Returns every open descriptor, for the children of `_spawn`.
-#[allow(dead_code, reason = "the children of _spawn take them over")]
-pub fn all() -> Vec<Option<Fd>> {
-    with_table(|table| table.clone())
-}
-
 /// Sets `_doserrno` and returns the `errno` for a Win32 error.
 pub fn win32(error: u32) -> i32 {
     errno::set_from_win32(error);

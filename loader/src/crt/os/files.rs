@@ -61,17 +61,15 @@ pub fn info(path: &[u16]) -> Result<Info, u32> {
     let data = Ptr::<fileapi::FileAttributeData>::new(address(&mut place));
     result(fileapi::GetFileAttributesExW(at(&name), 0, data))?;
     let data = data.read();
-    let times = [
-        data.creation_time,
-        data.last_access_time,
-        data.last_write_time,
-    ]
-    .map(seconds);
-    let size = long(data.size_high, data.size_low);
     Ok(Info {
         attributes: data.attributes,
-        times,
-        size,
+        times: [
+            data.creation_time,
+            data.last_access_time,
+            data.last_write_time,
+        ]
+        .map(seconds),
+        size: long(data.size_high, data.size_low),
         links: 1,
     })
 }
@@ -82,17 +80,15 @@ pub fn info_of(handle: Handle) -> Result<Info, u32> {
     let data = Ptr::<fileapi::ByHandleFileInformation>::new(address(&mut place));
     result(fileapi::GetFileInformationByHandle(handle, data))?;
     let data = data.read();
-    let times = [
-        data.creation_time,
-        data.last_access_time,
-        data.last_write_time,
-    ]
-    .map(seconds);
-    let size = long(data.size_high, data.size_low);
     Ok(Info {
         attributes: data.attributes,
-        times,
-        size,
+        times: [
+            data.creation_time,
+            data.last_access_time,
+            data.last_write_time,
+        ]
+        .map(seconds),
+        size: long(data.size_high, data.size_low),
         links: data.links,
     })
 }

@@ -39,29 +39,9 @@ pub struct HandleMap {
     pub length: u32,
 }
 
-/// Thunk of call `index`: spills the register arguments so that all of them lie in a row, then lets Wine's dispatcher
-/// call `table[index](&args)`.
-pub fn thunk(target: Target, index: u32) -> Vec<u8> {
-    let mut code = Vec::with_capacity(52);
-    code.extend([0x48, 0x89, 0x4c, 0x24, 0x08]); // mov [rsp+8], rcx
-    code.extend([0x48, 0x89, 0x54, 0x24, 0x10]); // mov [rsp+16], rdx
-    code.extend([0x4c, 0x89, 0x44, 0x24, 0x18]); // mov [rsp+24], r8
-    code.extend([0x4c, 0x89, 0x4c, 0x24, 0x20]); // mov [rsp+32], r9
-    code.extend([0x4c, 0x8d, 0x44, 0x24, 0x08]); // lea r8, [rsp+8]
-    code.push(0xba); // mov edx, index
-    code.extend(index.to_le_bytes());
-    code.extend([0x48, 0xb9]); // mov rcx, table
-    code.extend(target.table.to_le_bytes());
-    code.extend([0x48, 0xb8]); // mov rax, dispatcher_variable
-    code.extend(target.dispatcher_variable.to_le_bytes());
-    code.extend([0xff, 0x20]); // jmp [rax]
-    code
-}
-
-/// Thunk of helper `index`: as [`thunk`], with the result from the first slot. If the service says that the helper
-/// faulted, the slot holds the address, which is then touched so that the caller gets the exception: once the frame is
-/// gone, for the block has no unwind data.
-pub fn helper_thunk(target: Target, index: u32) -> Vec<u8> {
+/// What every thunk begins with: spills the register arguments so that all of them lie in a row, and loads the arguments of
+/// Wine's dispatcher for call `index`; rax points at the variable that holds its address.
+fn to_dispatcher(target: Target, index: u32) -> Vec<u8> {
     let mut code = Vec::with_capacity(80);
     code.extend([0x48, 0x89, 0x4c, 0x24, 0x08]); // mov [rsp+8], rcx
     code.extend([0x48, 0x89, 0x54, 0x24, 0x10]); // mov [rsp+16], rdx
@@ -74,6 +54,21 @@ pub fn helper_thunk(target: Target, index: u32) -> Vec<u8> {
     code.extend(target.table.to_le_bytes());
     code.extend([0x48, 0xb8]); // mov rax, dispatcher_variable
     code.extend(target.dispatcher_variable.to_le_bytes());
+    code
+}
+
+/// Thunk of call `index`: lets Wine's dispatcher call `table[index](&args)`.
+pub fn thunk(target: Target, index: u32) -> Vec<u8> {
+    let mut code = to_dispatcher(target, index);
+    code.extend([0xff, 0x20]); // jmp [rax]
+    code
+}
+
+/// Thunk of helper `index`: as [`thunk`], with the result from the first slot. If the service says that the helper
+/// faulted, the slot holds the address, which is then touched so that the caller gets the exception: once the frame is
+/// gone, for the block has no unwind data.
+pub fn helper_thunk(target: Target, index: u32) -> Vec<u8> {
+    let mut code = to_dispatcher(target, index);
     code.extend([0x48, 0x83, 0xec, 0x28]); // sub rsp, 40
     code.extend([0xff, 0x10]); // call [rax]
     code.extend([0x48, 0x83, 0xc4, 0x28]); // add rsp, 40
