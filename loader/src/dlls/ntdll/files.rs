@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use rustix::fs::{SeekFrom, seek};
 
-use super::objects::{IoStatusBlock, probe, put_handle};
+use super::iocompletion::IoStatusBlock;
+use super::objects::{probe, put_handle};
 use crate::dlls::kernel32::fileapi::{attribute, attributes_of, times_of};
 use crate::dlls::kernel32::processenv::directory;
 use crate::export::{Callback, Ptr};

@@ -2,11 +2,13 @@
 
 mod alpcpool;
 pub mod files;
+mod iocompletion;
 mod ldr;
 pub mod objects;
 mod ports;
 pub mod processes;
 mod rtlexception;
+mod rtlstring;
 pub mod sections;
 pub mod threadpool;
 pub mod timerqueues;

@@ -4,15 +4,14 @@
 
 use std::sync::Arc;
 
-use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_abi::{Handle, NtStatus};
 
 use crate::dlls::kernel32::synchapi::{run_apcs, wait_handles};
 use crate::dlls::win32::dos_error;
 use crate::export::{Boolean, Callback, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::apc::Apc;
-use crate::ob::attributes::{AnsiString, Attributes, ObjectAttributes, UnicodeString};
-use crate::ob::completion::{Completion, Packet};
+use crate::ob::attributes::{Attributes, ObjectAttributes, UnicodeString};
 use crate::ob::duplicate;
 use crate::ob::mutant::{self, Mutant};
 use crate::ob::name::{self, Directory};
@@ -48,18 +47,6 @@ guest_struct! {
         current_count: i32,
         owned_by_caller: u8,
         abandoned_state: u8,
-    }
-    /// `IO_STATUS_BLOCK`.
-    pub struct IoStatusBlock {
-        status: usize,
-        information: usize,
-    }
-    /// `FILE_IO_COMPLETION_INFORMATION`.
-    pub struct FileIoCompletionInformation {
-        key: UserPtr,
-        value: UserPtr,
-        status: usize,
-        information: usize,
     }
 }
 
@@ -553,72 +540,8 @@ win_api! {
         query_directory(directory, buffer, length, single.get(), restart.get(), context, returned)
     }
 
-    /// Makes a completion port.
-    "ntdll.dll" stdcall fn NtCreateIoCompletion = "NtCreateIoCompletion|ZwCreateIoCompletion" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, _concurrency: u32) -> NtStatus {
-        create(handle, attributes, access, || Ok(Completion::default()))
-    }
-
-    /// Queues a packet to a completion port.
-    "ntdll.dll" stdcall fn NtSetIoCompletion = "NtSetIoCompletion|ZwSetIoCompletion" (port: Handle, key: UserPtr, value: UserPtr, status: NtStatus, information: usize) -> Result<(), NtStatus> {
-        let packet = Packet { key: key.0, value: value.0, status: status.0, information: information as u64 };
-        lookup::<Completion>(port, MODIFY_STATE)?.post(packet);
-        Ok(())
-    }
-
-    /// Takes a packet from a completion port.
-    "ntdll.dll" stdcall fn NtRemoveIoCompletion = "NtRemoveIoCompletion|ZwRemoveIoCompletion" (port: Handle, key: Ptr<UserPtr>, value: Ptr<UserPtr>, io: Ptr<IoStatusBlock>, time: Ptr<i64>) -> Result<(), NtStatus> {
-        let time = timeout(time)?;
-        let port = lookup::<Completion>(port, MODIFY_STATE)?;
-        let packet = *port.remove(1, deadline(time)).first().ok_or(NtStatus::TIMEOUT)?;
-        key.try_write(UserPtr(packet.key))?;
-        value.try_write(UserPtr(packet.value))?;
-        io.try_write(IoStatusBlock { status: packet.status as usize, information: packet.information as usize })
-    }
-
-    /// Takes up to `count` packets from a completion port.
-    "ntdll.dll" stdcall fn NtRemoveIoCompletionEx = "NtRemoveIoCompletionEx|ZwRemoveIoCompletionEx" (port: Handle, list: Ptr<FileIoCompletionInformation>, count: u32, removed: Ptr<u32>, time: Ptr<i64>, _alertable: Boolean) -> Result<(), NtStatus> {
-        let time = timeout(time)?;
-        let packets = lookup::<Completion>(port, MODIFY_STATE)?.remove(count as usize, deadline(time));
-        for (i, packet) in packets.iter().enumerate() {
-            list.add(i).try_write(FileIoCompletionInformation {
-                key: UserPtr(packet.key),
-                value: UserPtr(packet.value),
-                status: packet.status as usize,
-                information: packet.information as usize,
-            })?;
-        }
-        removed.try_write(u32::try_from(packets.len()).unwrap_or(u32::MAX))?;
-        if packets.is_empty() { Err(NtStatus::TIMEOUT) } else { Ok(()) }
-    }
-
     /// The Win32 error of a status; sets nothing.
     "ntdll.dll" stdcall fn RtlNtStatusToDosError = "RtlNtStatusToDosError|RtlNtStatusToDosErrorNoTeb" (status: NtStatus) -> u32 {
         dos_error(status)
-    }
-
-    /// Describes a NUL-terminated string; NULL gives an empty one.
-    "ntdll.dll" stdcall fn RtlInitUnicodeString(string: Ptr<UnicodeString>, source: Ptr<u16>) {
-        // Longer strings are cut to what the lengths can say, as Windows does.
-        let bytes = source.non_null().map_or(0, |s| (s.read_wide_string().len() * 2).min(0xFFFC));
-        let length = u16::try_from(bytes).unwrap_or(0xFFFC);
-        let maximum_length = if source.is_null() { 0 } else { length + 2 };
-        string.write(UnicodeString { length, maximum_length, buffer: source });
-    }
-
-    /// Describes a NUL-terminated string, or refuses one that is too long.
-    "ntdll.dll" stdcall fn RtlInitUnicodeStringEx(string: Ptr<UnicodeString>, source: Ptr<u16>) -> NtStatus {
-        let bytes = source.non_null().map_or(0, |s| s.read_wide_string().len() * 2);
-        let Some(length) = u16::try_from(bytes).ok().filter(|&l| l < 0xFFFE) else { return NtStatus::NAME_TOO_LONG };
-        let maximum_length = if source.is_null() { 0 } else { length + 2 };
-        string.write(UnicodeString { length, maximum_length, buffer: source });
-        NtStatus::SUCCESS
-    }
-
-    /// Describes a NUL-terminated string; NULL gives an empty one.
-    "ntdll.dll" stdcall fn RtlInitAnsiString = "RtlInitAnsiString|RtlInitString" (string: Ptr<AnsiString>, source: Ptr<u8>) {
-        let bytes = source.non_null().map_or(0, |s| s.read_c_string().len().min(0xFFFE));
-        let length = u16::try_from(bytes).unwrap_or(0xFFFE);
-        let maximum_length = if source.is_null() { 0 } else { length.saturating_add(1) };
-        string.write(AnsiString { length, maximum_length, buffer: source });
     }
 }

@@ -1,0 +1,70 @@
+//! Completion ports: the `Nt` calls.
+//!
+//! Prototypes and structures: phnt `ntioapi.h`; Microsoft Learn where documented.
+
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+
+use super::objects::{create, timeout};
+use crate::export::{Boolean, Ptr};
+use crate::guest_struct;
+use crate::ob::attributes::ObjectAttributes;
+use crate::ob::completion::{Completion, Packet};
+use crate::ob::sync::MODIFY_STATE;
+use crate::ob::table::lookup;
+use crate::ob::wait::deadline;
+use crate::win_api;
+
+guest_struct! {
+    /// `IO_STATUS_BLOCK`.
+    pub struct IoStatusBlock {
+        status: usize,
+        information: usize,
+    }
+    /// `FILE_IO_COMPLETION_INFORMATION`.
+    pub struct FileIoCompletionInformation {
+        key: UserPtr,
+        value: UserPtr,
+        status: usize,
+        information: usize,
+    }
+}
+
+win_api! {
+    /// Makes a completion port.
+    "ntdll.dll" stdcall fn NtCreateIoCompletion = "NtCreateIoCompletion|ZwCreateIoCompletion" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>, _concurrency: u32) -> NtStatus {
+        create(handle, attributes, access, || Ok(Completion::default()))
+    }
+
+    /// Queues a packet to a completion port.
+    "ntdll.dll" stdcall fn NtSetIoCompletion = "NtSetIoCompletion|ZwSetIoCompletion" (port: Handle, key: UserPtr, value: UserPtr, status: NtStatus, information: usize) -> Result<(), NtStatus> {
+        let packet = Packet { key: key.0, value: value.0, status: status.0, information: information as u64 };
+        lookup::<Completion>(port, MODIFY_STATE)?.post(packet);
+        Ok(())
+    }
+
+    /// Takes a packet from a completion port.
+    "ntdll.dll" stdcall fn NtRemoveIoCompletion = "NtRemoveIoCompletion|ZwRemoveIoCompletion" (port: Handle, key: Ptr<UserPtr>, value: Ptr<UserPtr>, io: Ptr<IoStatusBlock>, time: Ptr<i64>) -> Result<(), NtStatus> {
+        let time = timeout(time)?;
+        let port = lookup::<Completion>(port, MODIFY_STATE)?;
+        let packet = *port.remove(1, deadline(time)).first().ok_or(NtStatus::TIMEOUT)?;
+        key.try_write(UserPtr(packet.key))?;
+        value.try_write(UserPtr(packet.value))?;
+        io.try_write(IoStatusBlock { status: packet.status as usize, information: packet.information as usize })
+    }
+
+    /// Takes up to `count` packets from a completion port.
+    "ntdll.dll" stdcall fn NtRemoveIoCompletionEx = "NtRemoveIoCompletionEx|ZwRemoveIoCompletionEx" (port: Handle, list: Ptr<FileIoCompletionInformation>, count: u32, removed: Ptr<u32>, time: Ptr<i64>, _alertable: Boolean) -> Result<(), NtStatus> {
+        let time = timeout(time)?;
+        let packets = lookup::<Completion>(port, MODIFY_STATE)?.remove(count as usize, deadline(time));
+        for (i, packet) in packets.iter().enumerate() {
+            list.add(i).try_write(FileIoCompletionInformation {
+                key: UserPtr(packet.key),
+                value: UserPtr(packet.value),
+                status: packet.status as usize,
+                information: packet.information as usize,
+            })?;
+        }
+        removed.try_write(u32::try_from(packets.len()).unwrap_or(u32::MAX))?;
+        if packets.is_empty() { Err(NtStatus::TIMEOUT) } else { Ok(()) }
+    }
+}
