@@ -139,6 +139,10 @@ fn with_name<R>(name: &str, run: impl FnOnce(*const UnicodeString) -> R) -> R {
 }
 
 pub fn create(name: &str) -> u64 {
+    try_create(name).expect("the name is free")
+}
+
+pub fn try_create(name: &str) -> Option<u64> {
     let mut port = 0;
     let status = with_name(name, |name| {
         let attributes = ObjectAttributes {
@@ -160,8 +164,7 @@ pub fn create(name: &str) -> u64 {
             )
         }
     });
-    assert_eq!(NtStatus(status), NtStatus::SUCCESS);
-    port
+    (NtStatus(status) == NtStatus::SUCCESS).then_some(port)
 }
 
 pub fn connect(name: &str) -> (NtStatus, u64) {
@@ -181,6 +184,14 @@ pub fn accept(request: &Message, context: u64, is_accepted: bool) -> u64 {
     let status =
         unsafe { NtAcceptConnectPort(&mut port, context, request, is_accepted.into(), 0, 0) };
     assert_eq!(NtStatus(status), NtStatus::SUCCESS);
+    port
+}
+
+/// Accepts whatever the outcome; 0 is no port.
+pub fn accept_any(request: &Message) -> u64 {
+    let mut port = 0;
+    // SAFETY: all addresses are of locals.
+    unsafe { NtAcceptConnectPort(&mut port, 1, request, 1, 0, 0) };
     port
 }
 
