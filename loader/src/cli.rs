@@ -1,15 +1,13 @@
-//! The command line of `lpcrun`, and where its own output goes.
+//! The command line of `lpcrun`.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use crate::export::EXPORTS;
 use crate::ob::path;
 use crate::process::{self, Program};
 use crate::trace::{self, Filter};
-use crate::{module, wine_host};
+use crate::{diagnostics, module, wine_host};
 
 const HELP: &str = "\
 lpcrun runs Windows console programs on Linux.
@@ -202,18 +200,10 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String>
 }
 
 fn run(mut options: Options) -> ! {
-    if let Some(path) = &options.log_file {
-        match File::options().create(true).append(true).open(path) {
-            Ok(file) => {
-                let _ = LOG_FILE.set(file);
-            }
-            Err(error) => {
-                eprintln!("lpcrun: {}: {error}", path.display());
-                std::process::exit(EXIT_USAGE)
-            }
-        }
+    if let Err(error) = diagnostics::start(options.log_file.as_deref()) {
+        eprintln!("lpcrun: {error}");
+        std::process::exit(EXIT_USAGE)
     }
-    start_log();
     if let Some(directory) = &options.directory
         && let Err(error) = std::env::set_current_dir(directory)
     {
@@ -305,44 +295,6 @@ fn list_missing(path: &Path) -> ! {
             eprintln!("lpcrun: {}: {error}", path.display());
             std::process::exit(process::EXIT_NOT_RUNNABLE)
         }
-    }
-}
-
-static LOG_FILE: OnceLock<File> = OnceLock::new();
-
-fn start_log() {
-    let mut builder = env_logger::Builder::new();
-    builder
-        .filter_level(log::LevelFilter::Warn)
-        .parse_default_env();
-    if let Some(Ok(file)) = LOG_FILE.get().map(File::try_clone) {
-        builder.target(env_logger::Target::Pipe(Box::new(file)));
-    }
-    builder.format(|buffer, record| {
-        writeln!(
-            buffer,
-            "lpcrun: {}: {}",
-            record.level().as_str().to_ascii_lowercase(),
-            record.args()
-        )
-    });
-    builder.init();
-}
-
-/// Writes a line of the trace in one piece.
-pub fn log_line(line: &str) {
-    let text = format!("{line}\n");
-    let _ = match LOG_FILE.get() {
-        Some(mut file) => file.write_all(text.as_bytes()),
-        None => std::io::stderr().write_all(text.as_bytes()),
-    };
-}
-
-/// Writes a message about the program's end on stderr, and in the log file if there is one.
-pub fn diagnostic(text: &str) {
-    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
-    if LOG_FILE.get().is_some() {
-        log_line(text);
     }
 }
 

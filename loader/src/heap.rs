@@ -13,7 +13,7 @@ use dlmalloc::{Allocator, Dlmalloc};
 use ntlpc_abi::{NtStatus, Width};
 use parking_lot::Mutex;
 
-use crate::export::Ptr;
+use crate::guest::Ptr;
 use crate::vm::{self, HIGHEST_X64, PAGE, Placement, mem, page};
 use crate::width;
 

@@ -1,17 +1,20 @@
 //! `lpcrun`: runs x86-64 and i386 Windows console programs on Linux.
 //!
-//! `unsafe` is confined to `gate/*` (machine code, stubs, low memory), `export/memory.rs`, `crt/mem.rs`
+//! `unsafe` is confined to `gate/*` (machine code, stubs), `guest/*`, `vm/*`, `crt/mem.rs`
 //! and `heap.rs` (guest memory) and `teb.rs` (GS-relative access).
 #![deny(unsafe_code)]
 
 mod cli;
 mod crt;
+mod diagnostics;
 mod dlls;
 mod exception;
 mod export;
 mod gate;
+mod guest;
 mod heap;
 mod image;
+mod linux;
 mod module;
 mod ob;
 mod pool;

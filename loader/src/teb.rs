@@ -5,7 +5,7 @@
 
 use ntlpc_abi::Width;
 
-use crate::export::Ptr;
+use crate::guest::Ptr;
 use crate::vm::{self, Kind, page, sys};
 use crate::width;
 

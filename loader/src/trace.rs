@@ -118,7 +118,7 @@ pub fn call(stub: &Stub, function: &Function, frame: &CallFrame) -> u64 {
         let mut line = format!(
             "{}:{} {}!{}(",
             std::process::id(),
-            crate::thread::linux_tid(),
+            crate::linux::thread_id(),
             stub.dll,
             stub.name
         );
@@ -131,7 +131,7 @@ pub fn call(stub: &Stub, function: &Function, frame: &CallFrame) -> u64 {
         line
     };
     if choice == Choice::Both {
-        crate::cli::log_line(&format!("{line} …"));
+        crate::diagnostics::log_line(&format!("{line} …"));
     }
     let start = Instant::now();
     let result = (function.call)(frame);
@@ -140,7 +140,7 @@ pub fn call(stub: &Stub, function: &Function, frame: &CallFrame) -> u64 {
     line.push_str(" = ");
     (function.show_result)(result, &mut line);
     let _ = write!(line, " ({micros} µs)");
-    crate::cli::log_line(&line);
+    crate::diagnostics::log_line(&line);
     result
 }
 

@@ -8,6 +8,7 @@
 //! Source: Microsoft Learn `VirtualAlloc`, `VirtualFree`, `VirtualProtect`, `VirtualQuery`, `MapViewOfFile`.
 
 mod allocation;
+pub mod low;
 mod placement;
 pub mod sys;
 #[cfg(test)]

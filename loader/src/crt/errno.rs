@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::math::MathException;
 use super::{mem, os, startup};
 use crate::export::{Callback, Guest, Ptr};
-use crate::gate::low_memory;
+use crate::vm::low;
 use crate::{guest_struct, win_api};
 
 /// Numbers of `errno.h` (Microsoft Learn, "errno constants").
@@ -101,8 +101,8 @@ fn thread_data() -> Ptr<ThreadData> {
     OWN.with(|own| {
         if own.0.get() == 0 {
             let reused = UNUSED.lock().pop();
-            let at = reused
-                .unwrap_or_else(|| low_memory::allocate(ThreadData::size(), ThreadData::align()));
+            let at =
+                reused.unwrap_or_else(|| low::allocate(ThreadData::size(), ThreadData::align()));
             mem::fill(at, 0, ThreadData::size());
             own.0.set(at);
             thread_seed(at);

@@ -10,7 +10,7 @@ use super::mem;
 use super::text::CodePage;
 use super::unit::{self};
 use crate::export::Ptr;
-use crate::gate::low_memory;
+use crate::vm::low;
 use crate::{guest_struct, win_api};
 use ntlpc_abi::UserPtr;
 
@@ -138,7 +138,7 @@ fn permanent<T: mem::Char>(name: &'static str) -> Ptr<T> {
         parking_lot::Mutex::new(BTreeMap::new());
     let mut copies = COPIES.lock();
     let at = *copies.entry((name, T::size())).or_insert_with(|| {
-        let at = low_memory::allocate((name.len() + 1) * T::size(), T::align());
+        let at = low::allocate((name.len() + 1) * T::size(), T::align());
         mem::write_string(Ptr::new(at), &unit::ascii::<T>(name));
         at
     });

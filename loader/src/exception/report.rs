@@ -68,7 +68,7 @@ pub fn unhandled(record: &Record, context: &Context) {
     for (i, pc) in stack_trace(context).into_iter().enumerate() {
         let _ = write!(text, "\n  #{i:<2} {pc:#018x} {}", module::describe(pc));
     }
-    crate::cli::diagnostic(&text);
+    crate::diagnostics::diagnostic(&text);
 }
 
 /// Returns the return addresses of a thread's guest frames, innermost first.

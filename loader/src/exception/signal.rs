@@ -320,7 +320,7 @@ fn redirect(machine: &mut Machine<'_>, record: Record, context: &Context, stack:
 
 /// Prints a fault of ours and lets it happen again without a handler.
 fn host_fault(signal: i32, rip: u64, place: &str) {
-    crate::cli::diagnostic(&format!(
+    crate::diagnostics::diagnostic(&format!(
         "lpcrun: internal fault: signal {signal} at {rip:#x}, {place}"
     ));
     // SAFETY: SIG_DFL is a valid disposition.

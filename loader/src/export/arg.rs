@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr, Width};
 
-use super::memory::{Guest, Ptr};
 use crate::gate::{self, CallFrame};
+use crate::guest::{Guest, Ptr};
 use crate::width;
 
 /// Walks over the arguments of one call.
@@ -425,10 +425,10 @@ impl Guest for Callback {
     fn align() -> usize {
         UserPtr::align()
     }
-    fn load<M: super::Memory>(at: u64) -> Result<Self, M::Fault> {
+    fn load<M: crate::guest::Memory>(at: u64) -> Result<Self, M::Fault> {
         Ok(Callback(UserPtr::load::<M>(at)?.0))
     }
-    fn store<M: super::Memory>(self, at: u64) -> Result<(), M::Fault> {
+    fn store<M: crate::guest::Memory>(self, at: u64) -> Result<(), M::Fault> {
         UserPtr(self.0).store::<M>(at)
     }
 }

@@ -5,15 +5,13 @@
 //! `--list-missing`, and the generated table of the docs. See `docs/loader.md`.
 
 mod arg;
-mod layout;
-mod memory;
 mod registers32;
 mod varargs;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::guest::{Guest, Memory, Ptr};
 pub use arg::{Arg, ArgCursor, Bool, Boolean, Callback, Caller, Ret};
-pub use memory::{Guest, Memory, Ptr};
 pub use registers32::{Popped, St, Xmm};
 pub use varargs::{VaList, VarArgs};
 
@@ -144,7 +142,7 @@ impl<T: Guest> Data<T> {
         if known != 0 {
             return Ptr::new(known);
         }
-        let fresh = crate::gate::low_memory::allocate(T::size(), T::align());
+        let fresh = crate::vm::low::allocate(T::size(), T::align());
         Ptr::<T>::new(fresh).write((self.initial)());
         match self
             .address

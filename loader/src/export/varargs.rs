@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use ntlpc_abi::Width;
 
 use super::arg::{Arg, ArgCursor};
-use super::memory::{Guest, Ptr};
+use crate::guest::{Guest, Ptr};
 use crate::width;
 
 /// The arguments of a variadic call that follow the named ones.

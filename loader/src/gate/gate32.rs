@@ -15,10 +15,10 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::activation::{Activation, dispatch};
-use super::{low_memory, stubs};
+use super::stubs;
 use crate::export::Ptr;
 use crate::teb::host_area;
-use crate::vm::{PAGE, page};
+use crate::vm::{self, PAGE, page};
 
 /// Selector of 32-bit code in the descriptor table of every x86-64 Linux (pe32.md §1).
 pub const GUEST_CODE: u16 = 0x23;
@@ -254,7 +254,7 @@ fn low_page() -> u64 {
     if known != 0 {
         return known.into();
     }
-    let base = low_memory::allocate_image(PAGE);
+    let base = vm::low::allocate_image(PAGE);
     let put = |offset: u64, code: &[u8]| Ptr::<u8>::new(base + offset).write_bytes(code);
     put(low::GATE, &stubs::jump(lpcrun_gate32 as *const () as u64));
     put(
@@ -264,7 +264,7 @@ fn low_page() -> u64 {
     put(low::RETURN_STUB, &far_jump(base + low::RETURN));
     put(low::CALL_IN_FRAME, &CALL_IN_FRAME);
     put(low::CALL_FAST, &CALL_FAST);
-    low_memory::seal(base, PAGE, page::EXECUTE_READ);
+    vm::low::seal(base, PAGE, page::EXECUTE_READ);
     // A second thread that came here at the same time has made a page as good as this one.
     PAGE_AT.store(base as u32, Ordering::Release);
     base

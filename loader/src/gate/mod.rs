@@ -13,7 +13,6 @@
 mod activation;
 pub mod gate32;
 mod gate64;
-pub mod low_memory;
 pub mod probe32;
 pub mod signals;
 pub mod stubs;

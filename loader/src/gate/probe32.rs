@@ -62,7 +62,7 @@ pub fn check() -> Result<(), &'static str> {
         return Err("32-bit programs need the FSGSBASE instructions: \
             a CPU of 2013 or later and Linux 5.9 or later, not booted with nofsgsbase");
     }
-    let page = super::low_memory::allocate_image(crate::vm::PAGE);
+    let page = crate::vm::low::allocate_image(crate::vm::PAGE);
     let put = |offset: u64, bytes: &[u8]| Ptr::<u8>::new(page + offset).write_bytes(bytes);
     put(SELF, &(page as u32).to_le_bytes());
     put(FAR, &((page + CODE) as u32).to_le_bytes());
@@ -79,7 +79,7 @@ pub fn check() -> Result<(), &'static str> {
         );
     }
     let works = runs_in_child(page);
-    super::low_memory::seal(page, crate::vm::PAGE, crate::vm::page::READONLY);
+    crate::vm::low::seal(page, crate::vm::PAGE, crate::vm::page::READONLY);
     if works {
         Ok(())
     } else {

@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 
 use ntlpc_abi::Width;
 
-use super::{ActivationPtr, CallFrame, gate32, gate64, low_memory};
+use super::{ActivationPtr, CallFrame, gate32, gate64};
 use crate::export::{Export, Function, Ptr};
 use crate::thread::suspend;
-use crate::vm::{PAGE, page};
+use crate::vm::{PAGE, low, page};
 use crate::width;
 
 /// Bytes of one stub.
@@ -126,7 +126,7 @@ pub fn missing(dll: &str, name: String) -> u64 {
     let mut page = MISSING.lock();
     if page.used == PER_PAGE {
         *page = MissingPage {
-            base: low_memory::allocate_image(PAGE),
+            base: low::allocate_image(PAGE),
             first: take_indexes(PER_PAGE),
             used: 0,
         };
@@ -135,7 +135,7 @@ pub fn missing(dll: &str, name: String) -> u64 {
             let at = page.base + ((i + 1) * STUB_BYTES) as u64;
             Ptr::<u8>::new(at).write_bytes(&code(page.first + i, at, page.base, 0));
         }
-        low_memory::seal(page.base, PAGE, page::EXECUTE_READ);
+        low::seal(page.base, PAGE, page::EXECUTE_READ);
     }
     let address = page.base + ((page.used + 1) * STUB_BYTES) as u64;
     define(

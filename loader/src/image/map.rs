@@ -9,7 +9,7 @@ use ntlpc_abi::Width;
 use super::headers::{Directory, Headers, ImageError, Section};
 use super::relocate::relocate;
 use super::view::View;
-use crate::export::Ptr;
+use crate::guest::Ptr;
 use crate::vm::{self, Kind, page, sys};
 
 /// A mapped image whose sections are still writable.

@@ -1,6 +1,6 @@
 //! Bounds-checked access to a mapped image by relative virtual address.
 
-use crate::export::{Guest, Ptr};
+use crate::guest::{Guest, Ptr};
 
 /// An image in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 use ntlpc_abi::Width;
 
 use crate::export::{EXPORTS, Entry, Export, Ptr};
-use crate::gate::{low_memory, stubs};
+use crate::gate::stubs;
 use crate::image::View;
+use crate::vm::low;
 use crate::vm::{PAGE, page};
 use crate::width;
 
@@ -93,7 +94,7 @@ pub fn build(dll: &str) -> Option<Built> {
     let edata = (TEXT + text_size).next_multiple_of(ALIGN);
     let edata_size = table.bytes(dll);
     let size = (edata + edata_size).next_multiple_of(ALIGN);
-    let base = low_memory::allocate_image(size);
+    let base = low::allocate_image(size);
 
     let mut text = vec![0_u8; text_size];
     text[..8].copy_from_slice(&stubs::gate_address().to_le_bytes());
@@ -133,9 +134,9 @@ pub fn build(dll: &str) -> Option<Built> {
     Ptr::<u8>::new(base).write_bytes(&headers(base, text_size, edata, edata_size, size));
     Ptr::<u8>::new(base + TEXT as u64).write_bytes(&text);
     Ptr::<u8>::new(base + edata as u64).write_bytes(&edata_bytes);
-    low_memory::seal(base, TEXT, page::READONLY);
-    low_memory::seal(base + TEXT as u64, text_size, page::EXECUTE_READ);
-    low_memory::seal(base + edata as u64, edata_size, page::READONLY);
+    low::seal(base, TEXT, page::READONLY);
+    low::seal(base + TEXT as u64, text_size, page::EXECUTE_READ);
+    low::seal(base + edata as u64, edata_size, page::READONLY);
     Some(Built {
         view: View {
             base,

@@ -3,9 +3,9 @@
 //! Source of the layout: phnt `ntldr.h` `PEB_LDR_DATA`, `LDR_DATA_TABLE_ENTRY`.
 
 use crate::export::{Guest, Ptr};
-use crate::gate::low_memory;
 use crate::guest_struct;
 use crate::process::strings::{UnicodeString, allocate_unicode};
+use crate::vm::low;
 
 guest_struct! {
     /// `LIST_ENTRY`.
@@ -54,7 +54,7 @@ const LISTS: [&str; 3] = ["load_order", "memory_order", "initialization_order"];
 
 /// Makes empty lists and returns their address for the PEB.
 pub fn create() -> u64 {
-    let data = low_memory::allocate(LdrData::size(), 16);
+    let data = low::allocate(LdrData::size(), 16);
     let at = Ptr::<u32>::new(data);
     at.write(LdrData::size() as u32);
     at.add(1).write(1);
@@ -75,7 +75,7 @@ const FLAG_ENTRY_PROCESSED: u32 = 0x4000;
 
 /// Adds a module to the lists in order of loading and memory.
 pub fn add(data: u64, module: &super::Module) -> u64 {
-    let entry = low_memory::allocate(LdrEntry::size(), 16);
+    let entry = low::allocate(LdrEntry::size(), 16);
     let none = ListEntry {
         flink: Ptr::NULL,
         blink: Ptr::NULL,

@@ -14,7 +14,7 @@ use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use super::sync::Signal;
 use super::wait::Waitable;
 use crate::export::Ptr;
-use crate::ob::guest;
+use crate::guest;
 
 /// `FILE_ALL_ACCESS` and the generic mapping of files.
 pub static FILE_TYPE: ObjectType = ObjectType {
@@ -133,7 +133,7 @@ impl File {
 
     /// Puts a connection in the place of the listening socket; the descriptor's number stays.
     pub fn replace_fd(&self, fd: OwnedFd) -> Result<(), NtStatus> {
-        super::guest::replace_descriptor(&fd, self.fd.as_fd())
+        crate::linux::replace_descriptor(&fd, self.fd.as_fd())
             .map_err(|error| status_of(&error))?;
         self.set_connected(true);
         Ok(())

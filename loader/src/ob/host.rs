@@ -13,7 +13,6 @@ use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::completion::{Completion, Packet};
-use super::guest;
 use super::name::Directory;
 use super::object::{Header, Object, ObjectType, Packed, PackedKind};
 use super::section::{Section, map_fd, placement};
@@ -22,6 +21,7 @@ use super::table::{self, INHERIT, TABLE, lookup};
 use super::token::{self, Token};
 use super::wait::{Taken, Waitable, Watch, Word, WordRef};
 use super::{process, pseudo_entry, thread, unpack};
+use crate::guest;
 use crate::vm::{SPACE, page};
 
 /// Generic mapping of ports: lpc §3.8.
@@ -216,7 +216,7 @@ impl Host for Standalone {
     fn client_id(&self) -> ClientId {
         ClientId {
             process: std::process::id(),
-            thread: thread::linux_tid(),
+            thread: crate::linux::thread_id(),
         }
     }
 

@@ -13,7 +13,6 @@ pub mod control;
 pub mod duplicate;
 pub mod file;
 pub mod futex;
-pub mod guest;
 pub mod host;
 pub mod mutant;
 pub mod name;

@@ -122,7 +122,7 @@ pub fn abandon_held() {
 }
 
 fn me() -> u32 {
-    super::thread::linux_tid()
+    crate::linux::thread_id()
 }
 
 impl Core {

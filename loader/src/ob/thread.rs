@@ -1,6 +1,6 @@
 //! Threads as objects: handle, exit code, suspend count, priority, name, impersonation.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -82,7 +82,6 @@ pub struct Thread {
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Thread>>> = const { RefCell::new(None) };
-    static LINUX_TID: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Threads of this process that have not ended.
@@ -148,7 +147,7 @@ impl Thread {
 
     /// Binds the object to the calling Linux thread, which becomes this NT thread.
     pub fn enter(self: &Arc<Self>, teb: u64) {
-        self.tid.store(linux_tid(), Ordering::Release);
+        self.tid.store(crate::linux::thread_id(), Ordering::Release);
         self.teb.store(teb, Ordering::Release);
         CURRENT.set(Some(self.clone()));
     }
@@ -165,7 +164,7 @@ impl Thread {
         if self.has_ended() {
             return;
         }
-        if self.tid.load(Ordering::Acquire) == linux_tid() {
+        if self.tid.load(Ordering::Acquire) == crate::linux::thread_id() {
             super::mutant::abandon_held();
         }
         self.exit_code.store(exit_code, Ordering::Release);
@@ -176,28 +175,15 @@ impl Thread {
     }
 }
 
-/// Returns the Linux id of the calling thread.
-#[must_use]
-pub fn linux_tid() -> u32 {
-    let known = LINUX_TID.get();
-    if known != 0 {
-        return known;
-    }
-    let tid = rustix::thread::gettid()
-        .as_raw_nonzero()
-        .get()
-        .unsigned_abs();
-    LINUX_TID.set(tid);
-    tid
-}
-
 /// Runs `act` on the calling thread's object.
 pub fn with_current<T>(act: impl FnOnce(&Arc<Thread>) -> T) -> T {
     CURRENT.with_borrow_mut(|slot| {
         // Threads the loader did not start (tests) get an object at first use.
         let thread = slot.get_or_insert_with(|| {
             let thread = Thread::new(0, 0);
-            thread.tid.store(linux_tid(), Ordering::Release);
+            thread
+                .tid
+                .store(crate::linux::thread_id(), Ordering::Release);
             thread
         });
         act(thread)

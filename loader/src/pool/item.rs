@@ -240,7 +240,7 @@ impl Item {
         }
         BLOCK.with(|block| {
             if block.load(Ordering::Relaxed) == 0 {
-                block.store(crate::gate::low_memory::allocate(16, 8), Ordering::Relaxed);
+                block.store(crate::vm::low::allocate(16, 8), Ordering::Relaxed);
             }
             let at = block.load(Ordering::Relaxed);
             Ptr::new(at).write(IoStatusBlock {

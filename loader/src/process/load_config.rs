@@ -4,7 +4,7 @@
 
 use ntlpc_abi::Width;
 
-use crate::export::Ptr;
+use crate::guest::Ptr;
 use crate::image::{Directory, Headers, View};
 
 /// Gives the image a random security cookie and lets its guard checks pass.

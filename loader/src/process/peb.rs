@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 use ntlpc_abi::Handle;
 
 use super::strings::{UnicodeString, allocate_unicode, allocate_units};
-use crate::export::{Guest, Ptr};
-use crate::gate::low_memory;
+use crate::guest::{Guest, Ptr};
 use crate::guest_struct;
 use crate::image::Headers;
 use crate::teb::Field;
+use crate::vm::low;
 
 guest_struct! {
     /// `CURDIR`.
@@ -81,9 +81,9 @@ static PLACES: OnceLock<Places> = OnceLock::new();
 
 fn places() -> &'static Places {
     PLACES.get_or_init(|| Places {
-        peb: low_memory::allocate(BYTES, 0x1000),
+        peb: low::allocate(BYTES, 0x1000),
         ldr: crate::module::create_ldr(),
-        parameters: low_memory::allocate(Parameters::size(), 16),
+        parameters: low::allocate(Parameters::size(), 16),
     })
 }
 
@@ -154,7 +154,7 @@ pub fn fill(base: u64, headers: &Headers, startup: &Startup<'_>) {
         directory.push('\\');
     }
     // The current directory is changed in place, so its buffer has room for the longest path.
-    let buffer = Ptr::<u16>::new(low_memory::allocate(2 * 0x400, 8));
+    let buffer = Ptr::<u16>::new(low::allocate(2 * 0x400, 8));
     let units: Vec<u16> = directory.encode_utf16().take(0x3fe).collect();
     buffer.write_many(&units);
     let path = UnicodeString {

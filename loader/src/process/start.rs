@@ -120,7 +120,7 @@ fn refuse(path: &Path, error: &ImageError) -> ! {
 /// Runs guest code: hold no lock.
 pub fn exit(code: u32) -> ! {
     static ENDER: AtomicU32 = AtomicU32::new(0);
-    let me = thread::linux_tid();
+    let me = crate::linux::thread_id();
     let ender = ENDER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire);
     if ender.is_err_and(|ender| ender != me) {
         // Another thread is ending the process and must be left to tell the DLLs.

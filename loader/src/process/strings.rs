@@ -1,8 +1,8 @@
 //! `UNICODE_STRING` and permanent strings in guest memory.
 
-use crate::export::{Guest, Ptr};
-use crate::gate::low_memory;
+use crate::guest::{Guest, Ptr};
 use crate::guest_struct;
+use crate::vm::low;
 
 guest_struct! {
     /// `UNICODE_STRING`: lengths in bytes.
@@ -48,7 +48,7 @@ pub fn allocate_unicode(text: &str) -> UnicodeString {
 /// Stores UTF-16 units for the life of the process.
 #[must_use]
 pub fn allocate_units(units: &[u16]) -> Ptr<u16> {
-    let buffer = Ptr::<u16>::new(low_memory::allocate(units.len() * u16::size(), 8));
+    let buffer = Ptr::<u16>::new(low::allocate(units.len() * u16::size(), 8));
     buffer.write_many(units);
     buffer
 }
@@ -56,7 +56,7 @@ pub fn allocate_units(units: &[u16]) -> Ptr<u16> {
 /// Stores bytes for the life of the process.
 #[must_use]
 pub fn allocate_bytes(bytes: &[u8]) -> Ptr<u8> {
-    let buffer = Ptr::<u8>::new(low_memory::allocate(bytes.len(), 8));
+    let buffer = Ptr::<u8>::new(low::allocate(bytes.len(), 8));
     buffer.write_bytes(bytes);
     buffer
 }

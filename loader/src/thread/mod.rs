@@ -17,7 +17,6 @@ use crate::module::{self, NotifyReason, tls};
 use crate::ob::thread::Thread;
 use crate::{exception, process, teb};
 
-pub use crate::ob::thread::linux_tid;
 pub use stack::{Stack, close_guard, open_guard};
 
 /// What a new thread runs.
@@ -170,7 +169,7 @@ fn run_on_guest_stack(
     body: impl FnOnce() -> u32,
 ) -> Result<u32, std::io::Error> {
     let stack = Stack::new(reserve)?;
-    let teb = teb::create(stack.range(), stack::GUARD_BYTES, linux_tid())?;
+    let teb = teb::create(stack.range(), stack::GUARD_BYTES, crate::linux::thread_id())?;
     teb::install(teb);
     tls::add_thread(teb);
     TEBS.lock().push(teb);

@@ -20,9 +20,7 @@ fn signal() -> i32 {
 pub fn install() {
     // SA_RESTART is not set, so that waits end.
     signals::install(signal(), handler, 0);
-    interrupt::set_redeliver(|signal| {
-        send_signal(crate::ob::thread::linux_tid().cast_signed(), signal)
-    });
+    interrupt::set_redeliver(|signal| send_signal(crate::linux::thread_id().cast_signed(), signal));
 }
 
 /// Pokes a thread.

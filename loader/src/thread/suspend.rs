@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use super::poke;
 use crate::exception::Context;
 use crate::gate;
-use crate::ob::thread::{self, Thread};
+use crate::ob::thread::Thread;
 
 /// `MAXIMUM_SUSPEND_COUNT`.
 const MAXIMUM: u32 = 127;
@@ -60,7 +60,7 @@ static POKING: AtomicU32 = AtomicU32::new(0);
 pub(super) fn enter(object: &Arc<Thread>) {
     let state = Arc::new(State {
         object: object.clone(),
-        tid: thread::linux_tid().cast_signed(),
+        tid: crate::linux::thread_id().cast_signed(),
         inner: Mutex::default(),
         changed: Condvar::new(),
     });
@@ -310,7 +310,7 @@ pub fn stop_others() {
 }
 
 fn is_me(state: &State) -> bool {
-    state.tid == thread::linux_tid().cast_signed()
+    state.tid == crate::linux::thread_id().cast_signed()
 }
 
 fn wake(state: &State) {

@@ -9,9 +9,9 @@ use super::data::ExceptionData;
 use super::throw::{self, ThrowInfo};
 use crate::crt::mem;
 use crate::export::{Caller, Guest, Ptr};
-use crate::gate::low_memory;
 use crate::image::ImportName;
 use crate::module;
+use crate::vm::low;
 use crate::{guest_struct, width, win_api};
 use ntlpc_abi::Width;
 
@@ -84,7 +84,7 @@ fn exported(name: &str) -> usize {
 
 /// Makes the block of a class.
 fn make(class: Class, text: &str) -> u64 {
-    let at = low_memory::allocate(Block::size(), Block::align());
+    let at = low::allocate(Block::size(), Block::align());
     let field = |name: &str| at + Block::offset_of(name) as u64;
     // Addresses in tables are relative on x64; the block is the image.
     let address = |name: &str| match width() {
@@ -159,7 +159,7 @@ fn unknown_text() -> Ptr<u8> {
     static TEXT: OnceLock<u64> = OnceLock::new();
     const UNKNOWN: &str = "Unknown exception";
     Ptr::new(*TEXT.get_or_init(|| {
-        let at = low_memory::allocate(UNKNOWN.len() + 1, 1);
+        let at = low::allocate(UNKNOWN.len() + 1, 1);
         mem::write_string(Ptr::new(at), UNKNOWN.as_bytes());
         at
     }))

@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use crate::export::{Bool, Boolean, Ptr};
+use crate::guest::atomic_u32;
+use crate::linux;
 use crate::ob::futex::{self, Sleep};
-use crate::ob::guest::atomic_u32;
-use crate::ob::thread::linux_tid;
 use crate::{guest_struct, width, win_api};
 
 guest_struct! {
@@ -70,7 +70,7 @@ fn own(fields: &Fields, me: u32) {
 
 fn try_enter(at: u64) -> bool {
     let fields = fields(at);
-    let me = linux_tid();
+    let me = linux::thread_id();
     let lock = atomic_u32(fields.lock_count);
     if lock
         .compare_exchange(FREE, 0, Ordering::Acquire, Ordering::Relaxed)
@@ -102,7 +102,7 @@ fn enter(at: u64) {
     }
     // Count ourselves in; the last step of whoever leaves then hands one wake-up to a waiter.
     if atomic_u32(fields.lock_count).fetch_add(1, Ordering::Acquire) == FREE {
-        own(&fields, linux_tid());
+        own(&fields, linux::thread_id());
         return;
     }
     let wakes = atomic_u32(fields.semaphore);
@@ -129,7 +129,7 @@ fn enter(at: u64) {
             break;
         }
     }
-    own(&fields, linux_tid());
+    own(&fields, linux::thread_id());
 }
 
 fn leave(at: u64) {

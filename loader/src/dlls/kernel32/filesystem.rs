@@ -350,7 +350,7 @@ fn lock(
     fails: bool,
 ) -> Result<(), NtStatus> {
     let file = lookup::<File>(handle, 0)?;
-    crate::ob::guest::lock_range(file.fd(), offset, length, Some(is_exclusive), !fails).map_err(
+    crate::linux::lock_range(file.fd(), offset, length, Some(is_exclusive), !fails).map_err(
         |error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::EACCES) => NtStatus::LOCK_NOT_GRANTED,
             _ => status_of(&error),
@@ -360,7 +360,7 @@ fn lock(
 
 fn unlock(handle: Handle, offset: u64, length: u64) -> Result<(), NtStatus> {
     let file = lookup::<File>(handle, 0)?;
-    crate::ob::guest::lock_range(file.fd(), offset, length, None, false)
+    crate::linux::lock_range(file.fd(), offset, length, None, false)
         .map_err(|error| status_of(&error))
 }
 

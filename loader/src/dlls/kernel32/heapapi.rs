@@ -34,7 +34,7 @@ fn with<T>(handle: u64, act: impl FnOnce(&Heap) -> T) -> Option<T> {
 /// Returns the handle of the process heap, which is also in `PEB.ProcessHeap`.
 pub fn process_heap() -> u64 {
     static HANDLE: OnceLock<u64> = OnceLock::new();
-    *HANDLE.get_or_init(|| crate::gate::low_memory::allocate(16, 16))
+    *HANDLE.get_or_init(|| crate::vm::low::allocate(16, 16))
 }
 
 fn allocate(handle: u64, flags: u32, size: usize) -> u64 {
@@ -59,7 +59,7 @@ fn free(handle: u64, block: u64) -> Result<(), NtStatus> {
 }
 
 fn create() -> u64 {
-    let handle = crate::gate::low_memory::allocate(16, 16);
+    let handle = crate::vm::low::allocate(16, 16);
     HEAPS.write().push((handle, Arc::new(Heap::new())));
     handle
 }

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::export::Ptr;
-use crate::ob::guest::{atomic_u32, atomic_u64};
+use crate::guest::{atomic_u32, atomic_u64};
 use crate::win_api;
 
 win_api! {

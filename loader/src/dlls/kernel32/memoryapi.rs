@@ -8,12 +8,13 @@ use crate::dlls::win32::{
     INVALID_HANDLE_VALUE, created, error, failed, or_else, refuse, success, units_arg, wide_arg,
 };
 use crate::export::{Bool, Guest, Ptr};
+use crate::guest;
 use crate::ob::file::File;
+use crate::ob::name;
 use crate::ob::object::access;
 use crate::ob::process::{Process, rights};
 use crate::ob::section::{SEC_COMMIT, Section, placement, rights as section_rights};
 use crate::ob::table::lookup;
-use crate::ob::{guest, name};
 use crate::vm::{self, SPACE, page};
 use crate::win_api;
 

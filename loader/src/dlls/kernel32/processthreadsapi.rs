@@ -136,7 +136,7 @@ win_api! {
 
     /// Id of the calling thread.
     "kernel32.dll|kernelbase.dll" stdcall fn GetCurrentThreadId() -> u32 {
-        threads::linux_tid()
+        crate::linux::thread_id()
     }
 
     /// Id of a process.

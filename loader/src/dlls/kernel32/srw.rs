@@ -11,8 +11,8 @@ use ntlpc_abi::{NtStatus, UserPtr};
 use super::critical_section;
 use crate::dlls::win32::{error, refuse};
 use crate::export::{Bool, Boolean, Callback, Ptr};
+use crate::guest::{atomic_u32, atomic_u64};
 use crate::ob::futex::{self, Sleep, Woken, now_ns};
-use crate::ob::guest::{atomic_u32, atomic_u64};
 use crate::ob::wait::deadline;
 use crate::win_api;
 
@@ -351,7 +351,7 @@ win_api! {
     "kernel32.dll|kernelbase.dll" stdcall fn InitOnceExecuteOnce(once: Ptr<UserPtr>, function: Callback, parameter: UserPtr, context: Ptr<UserPtr>) -> Bool {
         match once_begin(once.address(), 0) {
             Ok(true) => {
-                let slot = crate::gate::low_memory::allocate(8, 8);
+                let slot = crate::vm::low::allocate(8, 8);
                 let is_ok = function.call(&[once.address(), parameter.0, slot]) as u32 != 0;
                 let result = Ptr::<UserPtr>::new(slot).read();
                 let flags = if is_ok { 0 } else { INIT_FAILED };

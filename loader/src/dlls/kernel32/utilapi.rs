@@ -7,8 +7,8 @@ use ntlpc_abi::{UserPtr, Width};
 
 use crate::dlls::win32::{ansi_of, error, refuse};
 use crate::export::{Bool, Ptr};
+use crate::guest::atomic_u64;
 use crate::guest_struct;
-use crate::ob::guest::atomic_u64;
 use crate::process::peb;
 use crate::{width, win_api};
 

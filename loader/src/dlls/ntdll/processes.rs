@@ -288,7 +288,7 @@ pub fn impersonate(thread: &Thread, token: Option<Arc<Token>>) -> Result<(), NtS
         .map(|token| token.to_bytes())
         .unwrap_or_default();
     *thread.token.lock() = token;
-    if thread.tid.load(Ordering::Acquire) == threads::linux_tid() {
+    if thread.tid.load(Ordering::Acquire) == crate::linux::thread_id() {
         tell_server(wire)?;
     }
     Ok(())

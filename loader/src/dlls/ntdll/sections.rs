@@ -4,13 +4,14 @@ use ntlpc_abi::{Handle, NtStatus};
 
 use super::objects::{create, probe};
 use crate::export::{Guest, Ptr};
+use crate::guest;
 use crate::guest_struct;
 use crate::ob::attributes::{Attributes, ObjectAttributes};
 use crate::ob::file::File;
+use crate::ob::name;
 use crate::ob::process::{Process, rights as process_rights};
 use crate::ob::section::{Section, is_writable, placement, rights};
 use crate::ob::table::lookup;
-use crate::ob::{guest, name};
 use crate::vm::{self, SPACE};
 use crate::win_api;
 

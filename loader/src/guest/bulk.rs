@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use ntlpc_abi::NtStatus;
 
-use crate::export::Ptr;
+use super::memory::Ptr;
 
 fn vector(at: u64, len: usize) -> libc::iovec {
     libc::iovec {
@@ -137,7 +137,7 @@ pub fn write_from(
 /// Returns a guest word as an atomic. A bad or misaligned address faults like an access by the guest itself.
 #[must_use]
 pub fn atomic_u32(at: u64) -> &'static AtomicU32 {
-    // SAFETY: guest memory may go away under any access; the fault then is the guest's (see `export::Raw`). The
+    // SAFETY: guest memory may go away under any access; the fault then is the guest's (see [`Raw`](super::memory::Raw)). The
     // guest and we only ever access such words atomically, and x86 atomics work at any alignment.
     unsafe { AtomicU32::from_ptr(std::ptr::with_exposed_provenance_mut(at as usize)) }
 }
@@ -147,47 +147,4 @@ pub fn atomic_u32(at: u64) -> &'static AtomicU32 {
 pub fn atomic_u64(at: u64) -> &'static AtomicU64 {
     // SAFETY: as for `atomic_u32`.
     unsafe { AtomicU64::from_ptr(std::ptr::with_exposed_provenance_mut(at as usize)) }
-}
-
-/// Makes `number` name what `from` names, atomically (`dup3`).
-pub fn replace_descriptor(
-    from: &std::os::fd::OwnedFd,
-    number: BorrowedFd<'_>,
-) -> std::io::Result<()> {
-    // SAFETY: both are open and owned by us; the number keeps its owner, only what it names changes.
-    done(unsafe { libc::dup3(from.as_raw_fd(), number.as_raw_fd(), libc::O_CLOEXEC) } as isize)
-        .map(|_| ())
-}
-
-/// Locks (`Some(is_exclusive)`) or unlocks a range by an open-file-description lock, as every Windows handle has its own.
-pub fn lock_range(
-    fd: BorrowedFd<'_>,
-    offset: u64,
-    length: u64,
-    kind: Option<bool>,
-    waits: bool,
-) -> std::io::Result<()> {
-    // SAFETY: an all-zero flock is valid; every field that matters is set below.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = match kind {
-        Some(true) => libc::F_WRLCK,
-        Some(false) => libc::F_RDLCK,
-        None => libc::F_UNLCK,
-    } as i16;
-    lock.l_whence = libc::SEEK_SET as i16;
-    let most = i64::MAX.unsigned_abs();
-    lock.l_start = offset.min(most).cast_signed();
-    // 0 means to the end; ranges beyond what Linux can say end there.
-    lock.l_len = if offset.saturating_add(length) > most {
-        0
-    } else {
-        length.cast_signed()
-    };
-    let command = if waits {
-        libc::F_OFD_SETLKW
-    } else {
-        libc::F_OFD_SETLK
-    };
-    // SAFETY: fcntl reads the structure above.
-    done(unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw const lock) } as isize).map(|_| ())
 }

@@ -7,7 +7,7 @@
 
 use parking_lot::Mutex;
 
-use crate::vm::{self, Kind, PAGE, page, sys};
+use super::{Kind, PAGE, page, sys};
 
 const HALF: usize = 0x100_0000;
 
@@ -44,8 +44,8 @@ pub fn allocate_image(size: usize) -> u64 {
     if at + size > arena.end - HALF {
         crate::fatal(format_args!("more than {HALF:#x} bytes of built-in DLLs"));
     }
-    arena.images = (at + size).next_multiple_of(vm::GRANULARITY);
-    vm::SPACE.lock().register(
+    arena.images = (at + size).next_multiple_of(super::GRANULARITY);
+    super::SPACE.lock().register(
         at,
         size.next_multiple_of(PAGE),
         Kind::Image,
@@ -56,7 +56,7 @@ pub fn allocate_image(size: usize) -> u64 {
 }
 
 fn reserve() -> Arena {
-    let bytes = 2 * HALF + vm::GRANULARITY;
+    let bytes = 2 * HALF + super::GRANULARITY;
     // SAFETY: an anonymous private mapping at an address of the kernel's choice disturbs nothing.
     let at = unsafe {
         libc::mmap(
@@ -74,9 +74,9 @@ fn reserve() -> Arena {
             std::io::Error::last_os_error()
         ));
     }
-    let images = (at as usize).next_multiple_of(vm::GRANULARITY);
+    let images = (at as usize).next_multiple_of(super::GRANULARITY);
     let blocks = images + HALF;
-    vm::SPACE.lock().register(
+    super::SPACE.lock().register(
         blocks,
         HALF,
         Kind::Private,
@@ -93,9 +93,9 @@ fn reserve() -> Arena {
 /// Makes part of an image of the arena executable and read-only.
 pub fn seal(at: u64, size: usize, protect: u32) {
     let (at, size) = (at as usize, size.next_multiple_of(PAGE));
-    let host = vm::prot(protect).unwrap_or(libc::PROT_NONE);
+    let host = super::prot(protect).unwrap_or(libc::PROT_NONE);
     if let Err(error) = sys::protect(at, size, host) {
         crate::fatal(format_args!("cannot protect a built-in DLL: {error}"));
     }
-    vm::SPACE.lock().note_protection(at, size, protect);
+    super::SPACE.lock().note_protection(at, size, protect);
 }

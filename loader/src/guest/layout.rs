@@ -30,41 +30,41 @@ macro_rules! guest_struct {
             pub fn offset_of(field: &str) -> usize {
                 let mut end = 0_usize;
                 $(
-                    let at = end.next_multiple_of(<$ty as $crate::export::Guest>::align());
+                    let at = end.next_multiple_of(<$ty as $crate::guest::Guest>::align());
                     if field == stringify!($field) {
                         return at;
                     }
-                    end = at + <$ty as $crate::export::Guest>::size();
+                    end = at + <$ty as $crate::guest::Guest>::size();
                 )*
                 unreachable!("no field {field} in {}", stringify!($name))
             }
         }
 
         #[allow(unused_assignments, reason = "the last step of the walk is not read")]
-        impl $crate::export::Guest for $name {
+        impl $crate::guest::Guest for $name {
             fn size() -> usize {
                 let mut end = 0_usize;
-                $(end = end.next_multiple_of(<$ty as $crate::export::Guest>::align()) + <$ty as $crate::export::Guest>::size();)*
-                end.next_multiple_of(<Self as $crate::export::Guest>::align())
+                $(end = end.next_multiple_of(<$ty as $crate::guest::Guest>::align()) + <$ty as $crate::guest::Guest>::size();)*
+                end.next_multiple_of(<Self as $crate::guest::Guest>::align())
             }
             fn align() -> usize {
-                1 $(.max(<$ty as $crate::export::Guest>::align()))*
+                1 $(.max(<$ty as $crate::guest::Guest>::align()))*
             }
-            fn load<M: $crate::export::Memory>(at: u64) -> Result<Self, M::Fault> {
+            fn load<M: $crate::guest::Memory>(at: u64) -> Result<Self, M::Fault> {
                 let mut end = 0_usize;
                 $(
-                    let offset = end.next_multiple_of(<$ty as $crate::export::Guest>::align());
-                    let $field = <$ty as $crate::export::Guest>::load::<M>(at.wrapping_add(offset as u64))?;
-                    end = offset + <$ty as $crate::export::Guest>::size();
+                    let offset = end.next_multiple_of(<$ty as $crate::guest::Guest>::align());
+                    let $field = <$ty as $crate::guest::Guest>::load::<M>(at.wrapping_add(offset as u64))?;
+                    end = offset + <$ty as $crate::guest::Guest>::size();
                 )*
                 Ok($name { $($field),* })
             }
-            fn store<M: $crate::export::Memory>(self, at: u64) -> Result<(), M::Fault> {
+            fn store<M: $crate::guest::Memory>(self, at: u64) -> Result<(), M::Fault> {
                 let mut end = 0_usize;
                 $(
-                    let offset = end.next_multiple_of(<$ty as $crate::export::Guest>::align());
+                    let offset = end.next_multiple_of(<$ty as $crate::guest::Guest>::align());
                     self.$field.store::<M>(at.wrapping_add(offset as u64))?;
-                    end = offset + <$ty as $crate::export::Guest>::size();
+                    end = offset + <$ty as $crate::guest::Guest>::size();
                 )*
                 Ok(())
             }

@@ -1,0 +1,70 @@
+//! Calls of Linux that more than one folder needs and no crate wraps safely.
+#![allow(unsafe_code, reason = "system calls with plain arguments")]
+
+use std::cell::Cell;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+thread_local! {
+    static LINUX_TID: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Returns the Linux id of the calling thread.
+#[must_use]
+pub fn thread_id() -> u32 {
+    let known = LINUX_TID.get();
+    if known != 0 {
+        return known;
+    }
+    let tid = rustix::thread::gettid()
+        .as_raw_nonzero()
+        .get()
+        .unsigned_abs();
+    LINUX_TID.set(tid);
+    tid
+}
+
+fn done(result: i32) -> std::io::Result<()> {
+    if result < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Makes `number` name what `from` names, atomically (`dup3`).
+pub fn replace_descriptor(from: &OwnedFd, number: BorrowedFd<'_>) -> std::io::Result<()> {
+    // SAFETY: both are open and owned by us; the number keeps its owner, only what it names changes.
+    done(unsafe { libc::dup3(from.as_raw_fd(), number.as_raw_fd(), libc::O_CLOEXEC) })
+}
+
+/// Locks (`Some(is_exclusive)`) or unlocks a range by an open-file-description lock, as every Windows handle has its own.
+pub fn lock_range(
+    fd: BorrowedFd<'_>,
+    offset: u64,
+    length: u64,
+    kind: Option<bool>,
+    waits: bool,
+) -> std::io::Result<()> {
+    // SAFETY: an all-zero flock is valid; every field that matters is set below.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = match kind {
+        Some(true) => libc::F_WRLCK,
+        Some(false) => libc::F_RDLCK,
+        None => libc::F_UNLCK,
+    } as i16;
+    lock.l_whence = libc::SEEK_SET as i16;
+    let most = i64::MAX.unsigned_abs();
+    lock.l_start = offset.min(most).cast_signed();
+    // 0 means to the end; ranges beyond what Linux can say end there.
+    lock.l_len = if offset.saturating_add(length) > most {
+        0
+    } else {
+        length.cast_signed()
+    };
+    let command = if waits {
+        libc::F_OFD_SETLKW
+    } else {
+        libc::F_OFD_SETLK
+    };
+    // SAFETY: fcntl reads the structure above.
+    done(unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw const lock) })
+}
