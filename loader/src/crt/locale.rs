@@ -218,6 +218,9 @@ fn c_lconv() -> Lconv {
 /// The `struct lconv` that `localeconv` returns.
 static LCONV: crate::export::Data<Lconv> = crate::export::Data::new(c_lconv);
 
+/// What `___lc_locale_name_func` returns: only the characters are ever those of another locale than "C".
+static LOCALE_NAMES: crate::export::Data<[Ptr<u16>; 6]> = crate::export::Data::new(|| [Ptr::NULL; 6]);
+
 win_api! {
     /// Sets or returns the locale.
     "msvcrt.dll|ucrtbase.dll" cdecl fn setlocale(category: i32, name: Ptr<u8>) -> Ptr<u8> {
@@ -239,6 +242,17 @@ win_api! {
     /// Returns the code page of the locale; 0 for "C".
     "msvcrt.dll|ucrtbase.dll" cdecl fn ___lc_codepage_func() -> u32 {
         code_page().number()
+    }
+
+    /// Returns the names of the locales by category, `LC_ALL` first; NULL stands for "C".
+    "msvcrt.dll|ucrtbase.dll" cdecl fn ___lc_locale_name_func() -> Ptr<[Ptr<u16>; 6]> {
+        let name = match code_page() {
+            CodePage::C => Ptr::NULL,
+            CodePage::Utf8 => permanent("en-US"),
+        };
+        let names = LOCALE_NAMES.ptr();
+        names.cast::<Ptr<u16>>().add(LC_CTYPE as usize).write(name);
+        names
     }
 
     /// Returns `MB_CUR_MAX`.

@@ -6,5 +6,6 @@ mod calendar;
 mod clock;
 mod convert;
 mod format;
+mod names;
 mod print;
 mod zone;

@@ -215,6 +215,11 @@ pub enum Match {
 }
 
 win_api! {
+    /// Returns where a base class lies in an object.
+    "vcruntime140.dll|ucrtbase.dll" cdecl fn __AdjustPointer(object: Ptr<u8>, place: Ptr<Displacement>) -> Ptr<u8> {
+        Ptr::new(place.read().apply(object.address()))
+    }
+
     /// Throws a C++ exception; without `info`, the one that is being handled.
     "vcruntime140.dll|msvcrt.dll|ucrtbase.dll" stdcall fn _CxxThrowException(object: Ptr<u8>, info: Ptr<u8>, caller: Caller) {
         let image = module::image_containing(info.address()).map_or(0, |(view, _)| view.base);

@@ -66,7 +66,7 @@ twins! {
     }
 
     /// Returns the length of a string, at most `limit`.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn strnlen / wcsnlen(text: Ptr<Char>, limit: usize) -> usize {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn strnlen = "strnlen|__strncnt" / wcsnlen = "wcsnlen|__wcsncnt" (text: Ptr<Char>, limit: usize) -> usize {
         mem::length_within(text, limit)
     }
 

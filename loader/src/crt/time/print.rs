@@ -169,13 +169,8 @@ twins! {
         to_caller(to, size, local_parts(time))
     }
 
-    /// Writes parts in a format.
-    "msvcrt.dll|ucrtbase.dll" fn strftime / wcsftime(to: Ptr<Char>, size: usize, format: Ptr<Char>, tm: Ptr<Tm>) -> usize {
-        formatted(to, size, format, tm)
-    }
-
     /// Writes parts in a format; every locale has the dates of "C".
-    "msvcrt.dll|ucrtbase.dll" fn _strftime_l / _wcsftime_l(to: Ptr<Char>, size: usize, format: Ptr<Char>, tm: Ptr<Tm>, locale: Ptr<u8>) -> usize {
+    "msvcrt.dll|ucrtbase.dll" fn strftime = "strftime|_strftime_l|_Strftime" / wcsftime = "wcsftime|_wcsftime_l|_Wcsftime" (to: Ptr<Char>, size: usize, format: Ptr<Char>, tm: Ptr<Tm>) -> usize {
         formatted(to, size, format, tm)
     }
 }
