@@ -3,7 +3,7 @@
 //! Source of the offsets: phnt `ntpebteb.h` `TEB`; pe32.md §7 for i386.
 #![allow(unsafe_code, reason = "GS-relative access to the running thread's TEB")]
 
-use ntlpc_abi::Width;
+use ntlpc_abi::{NtStatus, Width};
 
 use crate::guest::Ptr;
 use crate::vm::{self, Kind, page, sys};
@@ -70,6 +70,8 @@ pub const TLS_ARRAY: Field = Field(0x2c, 0x58);
 pub const PEB: Field = Field(0x30, 0x60);
 /// `LastErrorValue`.
 pub const LAST_ERROR: Field = Field(0x34, 0x68);
+/// `LastStatusValue`.
+pub const LAST_STATUS: Field = Field(0xbf4, 0x1250);
 /// `StaticUnicodeString`.
 pub const STATIC_UNICODE_STRING: Field = Field(0xbf8, 0x1258);
 /// `StaticUnicodeBuffer`, 261 units.
@@ -226,6 +228,17 @@ pub fn set_last_error(error: u32) {
 #[must_use]
 pub fn last_error() -> u32 {
     read_u64(LAST_ERROR.offset()) as u32
+}
+
+/// Sets the `LastStatusValue` of the running thread.
+pub fn set_last_status(status: NtStatus) {
+    write_u32(LAST_STATUS.offset(), status.0);
+}
+
+/// Returns the `LastStatusValue` of the running thread.
+#[must_use]
+pub fn last_status() -> NtStatus {
+    NtStatus(read_u64(LAST_STATUS.offset()) as u32)
 }
 
 /// Sets a thread's array of static TLS blocks.

@@ -219,7 +219,8 @@ fn c_lconv() -> Lconv {
 static LCONV: crate::export::Data<Lconv> = crate::export::Data::new(c_lconv);
 
 /// What `___lc_locale_name_func` returns: only the characters are ever those of another locale than "C".
-static LOCALE_NAMES: crate::export::Data<[Ptr<u16>; 6]> = crate::export::Data::new(|| [Ptr::NULL; 6]);
+static LOCALE_NAMES: crate::export::Data<[Ptr<u16>; 6]> =
+    crate::export::Data::new(|| [Ptr::NULL; 6]);
 
 win_api! {
     /// Sets or returns the locale.

@@ -3,6 +3,7 @@
 mod advapi32;
 pub mod kernel32;
 pub mod ntdll;
+mod random;
 mod small;
 pub mod win32;
 mod ws2_32;

@@ -1,23 +1,12 @@
-//! DLLs of which programs need a few functions: random numbers, profile directories, COM memory, UUIDs.
+//! DLLs of which programs need a few functions: profile directories, COM memory, UUIDs.
 
-use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_abi::{Handle, UserPtr};
 
+use crate::dlls::random;
 use crate::dlls::win32::{error, refuse};
-use crate::export::{Bool, Boolean, Guest, Ptr};
+use crate::export::{Bool, Guest, Ptr};
 use crate::ob::path;
 use crate::win_api;
-
-/// Fills guest memory with random bytes of the kernel.
-fn random(to: Ptr<u8>, length: usize) -> Result<(), NtStatus> {
-    let mut bytes = vec![0; length];
-    let mut done = 0;
-    while done < length {
-        done += rustix::rand::getrandom(&mut bytes[done..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|_| NtStatus::UNSUCCESSFUL)?;
-    }
-    to.write_bytes(&bytes);
-    Ok(())
-}
 
 fn home() -> String {
     let home = std::env::var_os("HOME").unwrap_or_else(|| "/".into());
@@ -102,21 +91,6 @@ fn known_folder(id: u32) -> Option<String> {
 }
 
 win_api! {
-    /// Fills a buffer with random bytes.
-    "bcryptprimitives.dll" stdcall fn ProcessPrng(to: Ptr<u8>, length: usize) -> Bool {
-        random(to, length).is_ok().into()
-    }
-
-    /// Fills a buffer with random bytes; every algorithm handle means the kernel's generator.
-    "bcrypt.dll" stdcall fn BCryptGenRandom(_algorithm: Handle, to: Ptr<u8>, length: u32, _flags: u32) -> Result<(), NtStatus> {
-        random(to, length as usize)
-    }
-
-    /// Fills a buffer with random bytes.
-    "advapi32.dll|cryptbase.dll" stdcall fn SystemFunction036(to: Ptr<u8>, length: u32) -> Boolean {
-        random(to, length as usize).is_ok().into()
-    }
-
     /// Returns the profile directory of the user.
     "userenv.dll" stdcall fn GetUserProfileDirectoryW(_token: Handle, buffer: Ptr<u16>, size: Ptr<u32>) -> Bool {
         let units: Vec<u16> = home().encode_utf16().chain([0]).collect();
@@ -184,10 +158,7 @@ win_api! {
 
     /// Makes a random UUID (version 4).
     "rpcrt4.dll" stdcall fn UuidCreate(to: Ptr<u8>) -> u32 {
-        if random(to, 16).is_err() {
-            // RPC_S_OUT_OF_MEMORY
-            return 14;
-        }
+        random::fill(to, 16);
         let (version, variant) = (to.byte_add(7), to.byte_add(8));
         version.write(version.read() & 0x0F | 0x40);
         variant.write(variant.read() & 0x3F | 0x80);

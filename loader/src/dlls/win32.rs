@@ -210,8 +210,9 @@ dos_errors! {
     PRIVILEGED_INSTRUCTION = 0xC000_0096;
 }
 
-/// Sets the last error for a status.
+/// Sets the last error for a status, and the last status.
 pub fn set_status(status: NtStatus) {
+    teb::set_last_status(status);
     teb::set_last_error(dos_error(status));
 }
 

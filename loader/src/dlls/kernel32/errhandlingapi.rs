@@ -36,6 +36,11 @@ win_api! {
         teb::last_error()
     }
 
+    /// Returns the status of the last call of the calling thread that failed with one.
+    "ntdll.dll" stdcall fn RtlGetLastNtStatus() -> NtStatus {
+        teb::last_status()
+    }
+
     /// Sets the error mode of the process and returns the one before; there are no message boxes here.
     "kernel32.dll|kernelbase.dll" stdcall fn SetErrorMode(mode: u32) -> u32 {
         ERROR_MODE.swap(mode, Ordering::Relaxed)

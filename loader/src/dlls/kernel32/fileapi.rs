@@ -90,7 +90,8 @@ pub fn resolve_file(name: &[u16]) -> Result<std::path::PathBuf, NtStatus> {
     }
 }
 
-fn create(
+/// Opens or creates a file as `CreateFileW` does.
+pub fn create(
     name: Option<Vec<u16>>,
     access: u32,
     security: Ptr<SecurityAttributes>,

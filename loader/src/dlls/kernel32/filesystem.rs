@@ -281,7 +281,8 @@ fn move_file(from: Option<Vec<u16>>, to: Option<Vec<u16>>, flags: u32) -> Result
     }
 }
 
-fn copy_file(
+/// Copies a file with its write time.
+pub fn copy_file(
     from: Option<Vec<u16>>,
     to: Option<Vec<u16>>,
     fail_if_exists: bool,

@@ -5,6 +5,7 @@ pub mod create_process;
 pub(crate) mod critical_section;
 pub mod errhandlingapi;
 mod fibersapi;
+mod file2;
 pub mod fileapi;
 mod fileinfo;
 pub mod filesystem;

@@ -1,5 +1,6 @@
 //! Processes and threads: `processthreadsapi.h`.
 
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
@@ -21,6 +22,21 @@ guest_struct! {
         thread: Handle,
         process_id: u32,
         thread_id: u32,
+    }
+}
+
+/// Lets every running thread of the process pass a memory barrier. Source: `man 2 membarrier`.
+fn flush_write_buffers() {
+    use rustix::thread::{MembarrierCommand, membarrier};
+    static IS_EXPEDITED: OnceLock<bool> = OnceLock::new();
+    let register = || membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok();
+    let command = if *IS_EXPEDITED.get_or_init(register) {
+        MembarrierCommand::PrivateExpedited
+    } else {
+        MembarrierCommand::Global
+    };
+    if let Err(error) = membarrier(command) {
+        log::warn!("FlushProcessWriteBuffers: membarrier: {error}");
     }
 }
 
@@ -189,6 +205,11 @@ win_api! {
     /// Suspends a thread; returns the count before.
     "kernel32.dll|kernelbase.dll" stdcall fn SuspendThread(thread: Handle) -> u32 {
         or_else(lookup::<Thread>(thread, rights::SUSPEND_RESUME).and_then(|thread| suspend::suspend(&thread)), u32::MAX)
+    }
+
+    /// Makes what other threads wrote visible, wherever they run: each passes a memory barrier before this returns.
+    "kernel32.dll|kernelbase.dll" stdcall fn FlushProcessWriteBuffers() {
+        flush_write_buffers();
     }
 
     /// Reads the exit code of a thread.

@@ -1,0 +1,7 @@
+#pragma once
+namespace shapes {
+struct Rectangle {
+    int width;
+    int height;
+};
+} // namespace shapes
