@@ -5,9 +5,11 @@
 #![deny(unsafe_code)]
 
 mod cli;
+mod context;
 mod crt;
 mod diagnostics;
 mod dlls;
+mod entry;
 mod exception;
 mod export;
 mod gate;
@@ -17,6 +19,7 @@ mod image;
 mod linux;
 mod module;
 mod ob;
+mod peb;
 mod pool;
 mod process;
 mod resource;

@@ -4,8 +4,9 @@
 #![allow(unsafe_code, reason = "GS-relative access to the running thread's TEB")]
 
 use ntlpc_abi::{NtStatus, Width};
+use parking_lot::Mutex;
 
-use crate::guest::Ptr;
+use crate::guest::Field;
 use crate::vm::{self, Kind, page, sys};
 use crate::width;
 
@@ -31,24 +32,6 @@ pub mod host_area {
     #[inline]
     pub fn read(offset: usize) -> u64 {
         super::read_u64(offset)
-    }
-}
-
-/// An offset on i386 and on x64.
-#[derive(Clone, Copy, Debug)]
-pub struct Field(pub usize, pub usize);
-
-impl Field {
-    /// Returns the offset for the width of this process.
-    #[must_use]
-    pub fn offset(self) -> usize {
-        width().pick(self.0, self.1)
-    }
-
-    /// Returns its address in the TEB at `teb`.
-    #[must_use]
-    pub fn at<T>(self, teb: u64) -> Ptr<T> {
-        Ptr::new(teb + self.offset() as u64)
     }
 }
 
@@ -119,16 +102,35 @@ pub fn create(stack: (u64, u64), guard_bytes: u64, tid: u32) -> Result<u64, std:
     word(SELF, teb);
     word(PROCESS_ID, u64::from(std::process::id()));
     word(THREAD_ID, u64::from(tid));
-    word(PEB, crate::process::peb::address());
+    word(PEB, crate::peb::address());
     let buffer = STATIC_UNICODE_BUFFER.at::<u16>(teb);
     STATIC_UNICODE_STRING
         .at(teb)
-        .write(crate::process::strings::UnicodeString {
+        .write(crate::peb::strings::UnicodeString {
             length: 0,
             maximum_length: 522,
             buffer,
         });
     Ok(teb)
+}
+
+/// TEBs of all threads that run guest code.
+static TEBS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// Adds a TEB to those of [`all`].
+pub fn publish(teb: u64) {
+    TEBS.lock().push(teb);
+}
+
+/// Takes a TEB from those of [`all`].
+pub fn withdraw(teb: u64) {
+    TEBS.lock().retain(|&other| other != teb);
+}
+
+/// Returns the TEBs of all threads that run guest code.
+#[must_use]
+pub fn all() -> Vec<u64> {
+    TEBS.lock().clone()
 }
 
 /// Frees the TEB of a thread that has run its last guest instruction.
@@ -147,9 +149,6 @@ pub fn install(teb: u64) {
             "cannot set GS: {}",
             std::io::Error::last_os_error()
         ));
-    }
-    if teb != 0 {
-        crate::gate::prepare_thread(teb);
     }
 }
 

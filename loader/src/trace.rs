@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
 
-use crate::export::Function;
+use crate::export::{ArgCursor, Function};
 use crate::gate::CallFrame;
 use crate::gate::stubs::Stub;
 
@@ -122,7 +122,7 @@ pub fn call(stub: &Stub, function: &Function, frame: &CallFrame) -> u64 {
             stub.dll,
             stub.name
         );
-        let mut cursor = frame.args();
+        let mut cursor = ArgCursor::new(frame);
         for (i, arg) in function.args.iter().enumerate() {
             let _ = write!(line, "{}{}: ", if i > 0 { ", " } else { "" }, arg.name);
             (arg.show)(&mut cursor, &mut line);

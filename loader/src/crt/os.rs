@@ -268,7 +268,7 @@ pub fn program_path() -> Vec<u16> {
 /// Returns a text of the process parameters. Exported variables are filled in before the first guest thread exists, so
 /// calls that need its TEB would be too early.
 fn parameter_text(field: &str) -> Vec<u16> {
-    let string = process::peb::parameter::<crate::ob::attributes::UnicodeString>(field).read();
+    let string = crate::peb::parameter::<crate::ob::attributes::UnicodeString>(field).read();
     string.buffer.read_many(usize::from(string.length / 2))
 }
 
@@ -301,13 +301,13 @@ pub fn exit_process(code: u32) -> ! {
 pub fn fail_fast() -> ! {
     const STACK_BUFFER_OVERRUN: u32 = 0xC000_0409;
     log::error!("the C runtime ended the program (fast fail)");
-    process::exit_process_now(STACK_BUFFER_OVERRUN)
+    crate::ob::process::exit_now(STACK_BUFFER_OVERRUN)
 }
 
 /// Ends the process because its heap is damaged: `STATUS_HEAP_CORRUPTION`.
 pub fn heap_corruption() -> ! {
     const HEAP_CORRUPTION: u32 = 0xC000_0374;
-    process::exit_process_now(HEAP_CORRUPTION)
+    crate::ob::process::exit_now(HEAP_CORRUPTION)
 }
 
 /// Raises `STATUS_INTEGER_DIVIDE_BY_ZERO` at the guest's call.

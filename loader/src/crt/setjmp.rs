@@ -4,8 +4,9 @@
 
 use ntlpc_abi::Width;
 
+use crate::context::Context;
 use crate::exception::scope32::{self, Version};
-use crate::exception::{self, Context, chain32, jump32};
+use crate::exception::{self, chain32, jump32};
 use crate::export::{Callback, Caller, Ptr, VarArgs};
 use crate::{width, win_api};
 
@@ -57,7 +58,7 @@ win_api! {
     /// Unwinds the i386 frames before `frame`.
     "msvcrt.dll|ucrtbase.dll|vcruntime140.dll" cdecl fn _global_unwind2(frame: usize, caller: Caller) {
         let start = Context::after_call(&caller.0.get());
-        let record = exception::Record::new(ntlpc_abi::NtStatus::UNWIND.0, 0, start.rip, &[]);
+        let record = crate::context::Record::new(ntlpc_abi::NtStatus::UNWIND.0, 0, start.rip, &[]);
         chain32::unwind(&start, frame as u64, record);
     }
 }

@@ -5,9 +5,9 @@
 
 use ntlpc_abi::NtStatus;
 
-use super::context32::{CONTEXT_BYTES, RECORD_BYTES};
 use super::dispatch::{Disposition, disposition_of, raise_noncontinuable};
-use super::{Context, Record, flag};
+use crate::context::i386::{CONTEXT_BYTES, RECORD_BYTES};
+use crate::context::{Context, Record, flag};
 use crate::export::{Callback, Ptr};
 use crate::guest_struct;
 use crate::teb;

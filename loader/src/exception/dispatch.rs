@@ -8,12 +8,13 @@ use ntlpc_abi::{NtStatus, Width};
 
 use super::unwind::{self, FLAG_EXCEPTION, Origins};
 use super::vectored::{self, List};
-use super::{Context, Record, chain32, flag, report};
+use super::{chain32, report};
+use crate::context::{Context, Record, flag};
 use crate::export::{Callback, Guest, Ptr};
-use crate::gate::{Activation, current_activation, with_activation};
+use crate::gate::{current_activation, with_activation};
 use crate::guest_struct;
+use crate::ob::suspend;
 use crate::teb::{self, host_area};
-use crate::thread::suspend;
 use crate::width;
 
 guest_struct! {
@@ -59,7 +60,7 @@ pub fn raise(mut record: Record, mut context: Context) -> ! {
         end_unhandled(&record, &context);
     }
     let at_raise = context;
-    let mut activation = Activation::of_context(&at_raise, 0);
+    let mut activation = at_raise.activation(0);
     let is_handled = with_activation(&mut activation, || {
         vectored::call(List::Exception, &mut record, &mut context)
             || match width() {
@@ -82,7 +83,7 @@ pub fn raise(mut record: Record, mut context: Context) -> ! {
     if verdict == vectored::CONTINUE_SEARCH {
         end_unhandled(&record, &context);
     }
-    crate::process::exit_process_now(record.code)
+    crate::ob::process::exit_now(record.code)
 }
 
 /// Exceptions inside of exceptions before the process is given up.
@@ -119,11 +120,11 @@ pub fn end_unhandled(record: &Record, context: &Context) -> ! {
         Verdict::Continue => context.resume(),
         Verdict::Unhandled => {}
         Verdict::EndThread => crate::thread::exit(record.code),
-        Verdict::EndProcess => crate::process::exit_process_now(record.code),
+        Verdict::EndProcess => crate::ob::process::exit_now(record.code),
     }
     suspend::leave_if_terminating();
     report::unhandled(record, &context);
-    crate::process::exit_process_now(record.code)
+    crate::ob::process::exit_now(record.code)
 }
 
 /// Raises an exception of `code` at the guest's call that is in progress.

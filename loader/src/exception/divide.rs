@@ -5,7 +5,7 @@
 
 use ntlpc_abi::{NtStatus, Width};
 
-use super::{Context, reg};
+use crate::context::{Context, reg};
 use crate::export::Ptr;
 use crate::width;
 

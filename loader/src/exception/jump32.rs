@@ -2,8 +2,9 @@
 //!
 //! Source: mingw-w64 `setjmp.h` `_JUMP_BUFFER` (i386); Microsoft Learn, "setjmp", "longjmp".
 
+use super::chain32;
 use super::scope32::{self, Version};
-use super::{Context, Record, chain32, reg};
+use crate::context::{Context, Record, reg};
 use crate::export::{Callback, Ptr, VarArgs};
 use crate::guest_struct;
 use crate::teb;

@@ -2,8 +2,6 @@
 //! unwound through host frames.
 
 pub mod chain32;
-mod context;
-mod context32;
 mod dispatch;
 mod divide;
 pub mod dynamic;
@@ -16,13 +14,13 @@ pub mod unwind;
 mod unwind_ex;
 pub mod vectored;
 
-pub use context::{Context, Record, flag, reg};
 pub use dispatch::{DispatcherContext, end_unhandled, raise, raise_from_call};
 pub use report::stack_trace;
 pub use scope::c_specific_handler;
-pub use signal::{Machine, install, install_thread, remove_thread};
+pub use signal::install;
 pub use unwind_ex::{continue_unwound, jump, store_jump_buffer, unwind, unwind_frames};
 
+use crate::context::{Context, Record, flag};
 use crate::gate::ActivationPtr;
 use ntlpc_abi::NtStatus;
 

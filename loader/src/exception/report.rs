@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ntlpc_abi::{NtStatus, Width};
 
 use super::unwind::{self, Origins};
-use super::{Context, Record, reg};
+use crate::context::{Context, Record, reg};
 use crate::export::Ptr;
 use crate::{module, width};
 

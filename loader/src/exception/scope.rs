@@ -5,9 +5,9 @@
 
 use super::dispatch::DispatcherContext;
 use super::vectored::{CONTINUE_EXECUTION, CONTINUE_SEARCH};
-use super::{Context, Record, flag};
+use crate::context::{Context, Record, flag};
 use crate::export::{Callback, Ptr};
-use crate::gate::{Activation, ActivationPtr, with_activation};
+use crate::gate::{ActivationPtr, with_activation};
 
 const DISPOSITION_CONTINUE_EXECUTION: i32 = 0;
 const DISPOSITION_CONTINUE_SEARCH: i32 = 1;
@@ -96,7 +96,7 @@ pub fn c_specific_handler(
                 ..dispatcher
             });
             let here = Context::load(dispatcher.context_record);
-            let mut activation = Activation::of_context(&here, i + 1);
+            let mut activation = here.activation(i + 1);
             with_activation(&mut activation, || {
                 Callback(dispatcher.image_base + u64::from(scope.handler)).call(&[1, frame])
             });

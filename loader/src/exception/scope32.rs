@@ -4,7 +4,8 @@
 //! function. Source: Matt Pietrek, "A Crash Course on the Depths of Win32 Structured Exception Handling", Microsoft
 //! Systems Journal, January 1997 (version 3); LLVM `X86WinEHState.cpp`, `WinException.cpp` (version 4).
 
-use super::{Context, Record, chain32, flag, reg};
+use super::chain32;
+use crate::context::{Context, Record, flag, reg};
 use crate::export::{Callback, Ptr};
 use crate::gate::{ActivationPtr, gate32};
 use crate::guest_struct;

@@ -5,66 +5,25 @@
 #![allow(unsafe_code, reason = "signal handlers and their frames")]
 
 use std::arch::global_asm;
-use std::sync::OnceLock;
 
 use ntdll_shim::{capture, interrupt};
-use ntlpc_abi::{NtStatus, UserPtr, Width};
+use ntlpc_abi::{NtStatus, UserPtr};
 
-use super::context::reg;
-use super::{Context, Record, divide, flag, report};
+use super::{divide, report};
+use crate::context::{Context, Machine, Record, flag, reg};
 use crate::export::Ptr;
 use crate::gate::signals::{self, FAULTS};
-use crate::gate::{self, ActivationPtr, gate32, stubs};
-use crate::process::{self, kuser};
+use crate::gate::{self, ActivationPtr, host_code, stubs};
+use crate::ob::process;
+use crate::peb::kuser;
 use crate::teb::{self, host_area};
 use crate::vm;
-use crate::width;
-
-/// Bytes of a thread's alternate stack.
-const ALTERNATE_STACK: usize = 0x1_0000;
 
 /// Installs the handlers of the process.
 pub fn install() {
-    let _ = HOST_CODE.set(host_code());
+    host_code::note();
     for signal in FAULTS {
         signals::install(signal, handler, libc::SA_NODEFER);
-    }
-}
-
-/// Gives the calling thread an alternate stack; returns what [`remove_thread`] takes.
-pub fn install_thread() -> usize {
-    let prot = libc::PROT_READ | libc::PROT_WRITE;
-    let Ok(base) = vm::sys::map(
-        None,
-        ALTERNATE_STACK,
-        prot,
-        vm::sys::Backing::Anonymous,
-        false,
-    ) else {
-        crate::fatal(format_args!("no memory for a signal stack"));
-    };
-    set_alternate_stack(base as *mut libc::c_void, 0);
-    base
-}
-
-/// Takes the alternate stack of the calling thread away.
-pub fn remove_thread(base: usize) {
-    set_alternate_stack(std::ptr::null_mut(), libc::SS_DISABLE);
-    vm::sys::unmap(base, ALTERNATE_STACK);
-}
-
-fn set_alternate_stack(base: *mut libc::c_void, flags: i32) {
-    let stack = libc::stack_t {
-        ss_sp: base,
-        ss_flags: flags,
-        ss_size: ALTERNATE_STACK,
-    };
-    // SAFETY: the stack is mapped until it is taken away again.
-    if unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) } != 0 {
-        crate::fatal(format_args!(
-            "cannot set a signal stack: {}",
-            std::io::Error::last_os_error()
-        ));
     }
 }
 
@@ -98,7 +57,7 @@ extern "C" fn handler(
 ) {
     // SAFETY: the kernel passes a valid frame that only this handler uses until it returns.
     let frame = unsafe { &mut *frame };
-    let mut machine = Machine { frame };
+    let mut machine = Machine::new(frame);
     if signal == libc::SIGSEGV && machine.has_lost_fs(guest_fs) {
         // The signal entry puts FS back; the instruction runs again.
         return;
@@ -141,7 +100,7 @@ fn guest_state(machine: &Machine<'_>) -> Option<(Context, u64, u64)> {
         ActivationPtr::from_address(host_area::read(host_area::TOP_ACTIVATION))
     {
         let record = activation.get();
-        if !record.context.is_null() {
+        if record.context != 0 {
             return None;
         }
         let context = Context::of_call(&record);
@@ -159,43 +118,6 @@ fn guest_state(machine: &Machine<'_>) -> Option<(Context, u64, u64)> {
         return None;
     }
     Some((context, context.rsp(), context.rip))
-}
-
-/// Executable ranges of `lpcrun` and its libraries.
-static HOST_CODE: OnceLock<Vec<(u64, u64)>> = OnceLock::new();
-
-/// Returns whether an instruction belongs to the host. Async-signal-safe.
-#[must_use]
-pub fn is_host_code(rip: u64) -> bool {
-    let ranges = HOST_CODE.get().map_or(&[][..], Vec::as_slice);
-    ranges
-        .iter()
-        .any(|&(start, end)| (start..end).contains(&rip))
-}
-
-/// Lists the executable segments of `lpcrun` and its libraries. Source: `man 3 dl_iterate_phdr`.
-fn host_code() -> Vec<(u64, u64)> {
-    unsafe extern "C" fn add(
-        info: *mut libc::dl_phdr_info,
-        _size: usize,
-        out: *mut libc::c_void,
-    ) -> i32 {
-        // SAFETY: dl_iterate_phdr passes a valid record, and `out` is the vector below.
-        let (info, out) = unsafe { (&*info, &mut *out.cast::<Vec<(u64, u64)>>()) };
-        for i in 0..usize::from(info.dlpi_phnum) {
-            // SAFETY: `dlpi_phdr` has `dlpi_phnum` entries.
-            let header = unsafe { &*info.dlpi_phdr.add(i) };
-            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {
-                let start = info.dlpi_addr + header.p_vaddr;
-                out.push((start, start + header.p_memsz));
-            }
-        }
-        0
-    }
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
-    // SAFETY: the callback uses the vector only during the call.
-    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut ranges).cast()) };
-    ranges
 }
 
 /// Says which exception a fault is.
@@ -307,7 +229,7 @@ fn redirect(machine: &mut Machine<'_>, record: Record, context: &Context, stack:
     let is_fast_fail = record.code == 0xc000_0409;
     if !is_written || is_fast_fail {
         report::unhandled(&record, context);
-        process::exit_process_now(record.code);
+        process::exit_now(record.code);
     }
     machine.set(libc::REG_RDI, record_at);
     machine.set(libc::REG_RSI, context_at);
@@ -325,142 +247,4 @@ fn host_fault(signal: i32, rip: u64, place: &str) {
     ));
     // SAFETY: SIG_DFL is a valid disposition.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-}
-
-/// The registers in a signal frame.
-#[derive(Debug)]
-pub struct Machine<'a> {
-    frame: &'a mut libc::ucontext_t,
-}
-
-/// General registers in the order of `Context::gpr`.
-const ORDER: [i32; 16] = [
-    libc::REG_RAX,
-    libc::REG_RCX,
-    libc::REG_RDX,
-    libc::REG_RBX,
-    libc::REG_RSP,
-    libc::REG_RBP,
-    libc::REG_RSI,
-    libc::REG_RDI,
-    libc::REG_R8,
-    libc::REG_R9,
-    libc::REG_R10,
-    libc::REG_R11,
-    libc::REG_R12,
-    libc::REG_R13,
-    libc::REG_R14,
-    libc::REG_R15,
-];
-
-impl<'a> Machine<'a> {
-    /// Gives access to the registers of a frame.
-    pub fn new(frame: &'a mut libc::ucontext_t) -> Self {
-        Machine { frame }
-    }
-
-    /// Returns the instruction pointer.
-    #[must_use]
-    pub fn rip(&self) -> u64 {
-        self.get(libc::REG_RIP)
-    }
-
-    /// Returns whether the thread was interrupted in code of the program.
-    #[must_use]
-    pub fn is_in_guest_code(&self) -> bool {
-        let rip = self.rip();
-        match width() {
-            Width::X64 => !gate::gate_contains(rip) && !is_host_code(rip),
-            Width::X86 => self.code_selector() != gate32::host_code_selector(),
-        }
-    }
-
-    /// Returns whether 32-bit code runs with an FS that is not its TEB, because it loaded FS itself.
-    fn has_lost_fs(&self, guest_fs: u64) -> bool {
-        width() == Width::X86 && self.is_in_guest_code() && guest_fs != self.get(libc::REG_R15)
-    }
-
-    fn code_selector(&self) -> u16 {
-        self.get(libc::REG_CSGSFS) as u16
-    }
-
-    /// Makes the thread continue in code of ours.
-    fn go_to_host(&mut self, rip: u64) {
-        let segments = self.get(libc::REG_CSGSFS) & !0xffff;
-        let selector = gate32::host_code_selector();
-        self.set(libc::REG_CSGSFS, segments | u64::from(selector));
-        self.set(libc::REG_RIP, rip);
-    }
-
-    /// Makes the thread continue with these registers.
-    pub fn set_context(&mut self, context: &Context) {
-        // r8–r15 are not the program's in 32-bit code.
-        let count = width().pick(8, 16);
-        for (value, register) in context.gpr.into_iter().zip(ORDER).take(count) {
-            self.set(register, value);
-        }
-        self.set(libc::REG_RIP, context.rip);
-        self.set(libc::REG_EFL, u64::from(context.eflags & 0x0dd5 | 0x202));
-        let float = self.frame.uc_mcontext.fpregs;
-        if !float.is_null() {
-            let mut image = *context;
-            image.fx_header[24..28].copy_from_slice(&(context.mxcsr & 0xffff).to_le_bytes());
-            // SAFETY: as in `context`. The first 464 bytes are registers; the rest says what else the frame holds.
-            unsafe {
-                let from = (&raw const image.fx_header).cast::<u8>();
-                std::ptr::copy_nonoverlapping(from, float.cast::<u8>(), 464);
-            }
-        }
-    }
-
-    /// Makes the thread continue in a function that does not return, on its present stack.
-    pub fn call(&mut self, function: u64, argument: u64) {
-        self.set(libc::REG_RDI, argument);
-        self.go_to_host(function);
-    }
-
-    fn get(&self, register: i32) -> u64 {
-        self.frame.uc_mcontext.gregs[register as usize].cast_unsigned()
-    }
-
-    fn set(&mut self, register: i32, value: u64) {
-        self.frame.uc_mcontext.gregs[register as usize] = value.cast_signed();
-    }
-
-    /// Returns the whole context that was interrupted.
-    #[must_use]
-    pub fn context(&self) -> Context {
-        let mut context = Context::new();
-        let (count, mask) = match width() {
-            Width::X64 => (16, u64::MAX),
-            Width::X86 => (8, 0xffff_ffff),
-        };
-        for (to, register) in context.gpr.iter_mut().zip(ORDER).take(count) {
-            *to = self.get(register) & mask;
-        }
-        context.rip = self.get(libc::REG_RIP);
-        context.eflags = self.get(libc::REG_EFL) as u32;
-        let float = self.frame.uc_mcontext.fpregs;
-        if !float.is_null() {
-            // SAFETY: the kernel stores a 512-byte FXSAVE image there; the context's has the same layout.
-            unsafe {
-                let to = (&raw mut context.fx_header).cast::<u8>();
-                std::ptr::copy_nonoverlapping(float.cast::<u8>(), to, 512);
-                context.mxcsr = (*float).mxcsr;
-            }
-        }
-        context
-    }
-
-    /// Gives host code the default rounding and masks.
-    fn reset_float_control(&mut self) {
-        let float = self.frame.uc_mcontext.fpregs;
-        if !float.is_null() {
-            // SAFETY: as in `context`.
-            unsafe {
-                (*float).mxcsr = 0x1f80;
-                (*float).cwd = 0x27f;
-            }
-        }
-    }
 }

@@ -5,8 +5,8 @@
 
 use ntlpc_abi::NtStatus;
 
-use super::Context;
-use super::context::reg;
+use crate::context::Context;
+use crate::context::reg;
 use crate::export::Ptr;
 use crate::gate::{self, ActivationPtr};
 use crate::module;
@@ -120,7 +120,7 @@ pub fn cross(context: &Context) -> Option<Option<Crossing>> {
         return Some(None);
     };
     let activation = activation.get();
-    Some(Some(match activation.guest_context() {
+    Some(Some(match Context::of_frame(&activation) {
         Some(context) => Crossing {
             context,
             scope_index: activation.scope_index as u32,

@@ -4,12 +4,12 @@
 
 use ntlpc_abi::NtStatus;
 
-use super::context::reg;
 use super::dispatch::{DispatcherContext, call_handler, is_on_stack};
 use super::unwind::{self, FLAG_UNWIND, Origins};
-use super::{Context, Record, flag};
+use crate::context::reg;
+use crate::context::{Context, Record, flag};
 use crate::export::{Callback, Ptr};
-use crate::gate::{Activation, with_activation};
+use crate::gate::with_activation;
 
 /// `STATUS_UNWIND_CONSOLIDATE`: the record names a function that runs before the target continues.
 const UNWIND_CONSOLIDATE: u32 = 0x8000_0029;
@@ -107,7 +107,7 @@ pub fn unwind_frames(
                 fill: 0,
             };
             let collided_at = walk;
-            let mut activation = Activation::of_context(&collided_at, scope_index);
+            let mut activation = collided_at.activation(scope_index);
             let mut original = walk;
             with_activation(&mut activation, || {
                 call_handler(record, frame.establisher, &mut original, dispatcher)
@@ -176,7 +176,7 @@ pub fn continue_unwound(context: &Context, record: &Record, caller: &Context) ->
         load_jump_buffer(&mut target, record.information[0]);
     } else if record.code == UNWIND_CONSOLIDATE && record.parameters >= 1 {
         let mut place = *record;
-        let mut activation = Activation::of_context(caller, 0);
+        let mut activation = caller.activation(0);
         target.rip = with_activation(&mut activation, || {
             Callback(record.information[0]).call(&[std::ptr::from_mut(&mut place) as u64])
         });
@@ -193,7 +193,7 @@ fn land(frame: &Context, target_ip: u64, record: Record, value: u64) -> ! {
         // The function runs while the frames below the target still exist; what it throws unwinds to the target.
         let mut place = record;
         let at_frame = *frame;
-        let mut activation = Activation::of_context(&at_frame, 0);
+        let mut activation = at_frame.activation(0);
         context.rip = with_activation(&mut activation, || {
             Callback(record.information[0]).call(&[std::ptr::from_mut(&mut place) as u64])
         });

@@ -6,7 +6,7 @@ use ntlpc_abi::Width;
 use parking_lot::Mutex;
 
 use super::chain32::Shown;
-use super::{Context, Record};
+use crate::context::{Context, Record};
 use crate::export::Callback;
 use crate::width;
 

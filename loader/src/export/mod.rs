@@ -205,7 +205,7 @@ macro_rules! win_api {
         const _: () = {
             #[allow(unused_variables, unused_mut, non_snake_case, reason = "functions without arguments; guest names")]
             fn call(frame: &$crate::gate::CallFrame) -> u64 {
-                let mut cursor = frame.args();
+                let mut cursor = $crate::export::ArgCursor::new(frame);
                 $(let $arg = <$ty as $crate::export::Arg>::fetch(&mut cursor);)*
                 $crate::export::Ret::encode($name($($arg),*))
             }

@@ -1,8 +1,6 @@
 //! What the gates save of a guest that calls us.
-#![allow(unsafe_code, reason = "points at contexts of exceptions in progress")]
 
 use super::ActivationPtr;
-use crate::exception::Context;
 use crate::teb::host_area;
 
 /// Registers of the guest at its call, saved by the gate on the guest's stack; i386 ones are zero-extended.
@@ -29,8 +27,8 @@ pub struct Activation {
     pub r12: [u64; 4],
     /// Index of the stub that was called.
     pub stub: u64,
-    /// Not null: no call, but an exception or unwind in progress. The frame around it is the one of this context.
-    pub context: *const Context,
+    /// Not 0: no call, but an exception or unwind in progress. The frame around it is that of the context at this address.
+    pub context: u64,
     /// For an unwind in progress: how many scopes of that frame's handler are done.
     pub scope_index: u64,
     /// MXCSR.
@@ -64,17 +62,9 @@ pub fn with_activation<T>(activation: &mut Activation, call: impl FnOnce() -> T)
 }
 
 impl Activation {
-    /// Returns the context of the frame around an exception or unwind in progress; `None` for a call.
+    /// Makes the record of an exception or unwind whose frame is that of the context at `context`.
     #[must_use]
-    pub fn guest_context(&self) -> Option<Context> {
-        // SAFETY: a non-null pointer was set by `of_context`, and the frame that owns the context lies above every
-        // frame that can ask.
-        unsafe { self.context.as_ref() }.copied()
-    }
-
-    /// Makes the record of an exception or unwind whose frame is that of `context`.
-    #[must_use]
-    pub fn of_context(context: &Context, scope_index: u32) -> Activation {
+    pub fn of_frame(context: u64, scope_index: u32) -> Activation {
         Activation {
             xmm: [0; 10],
             float_args: [0; 4],

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::activation::{Activation, dispatch};
 use super::stubs;
-use crate::export::Ptr;
+use crate::guest::Ptr;
 use crate::teb::host_area;
 use crate::vm::{self, PAGE, page};
 

@@ -13,13 +13,14 @@
 mod activation;
 pub mod gate32;
 mod gate64;
+pub mod host_code;
 pub mod probe32;
+pub mod signal_stack;
 pub mod signals;
 pub mod stubs;
 
 use ntlpc_abi::Width;
 
-use crate::export::ArgCursor;
 use crate::width;
 
 pub use activation::{Activation, current_activation, with_activation};
@@ -67,13 +68,6 @@ pub struct CallFrame {
 }
 
 impl CallFrame {
-    /// Starts reading the arguments.
-    #[must_use]
-    #[inline]
-    pub fn args(&self) -> ArgCursor<'_> {
-        ArgCursor::new(self)
-    }
-
     /// Returns the address of the first argument slot.
     #[inline]
     pub(crate) fn slots(&self) -> u64 {
@@ -125,7 +119,7 @@ impl ActivationPtr {
     /// Returns the address in guest code that the call returns to.
     #[must_use]
     pub fn return_address(&self) -> u64 {
-        crate::export::Ptr::<usize>::new(self.get().rsp).read() as u64
+        crate::guest::Ptr::<usize>::new(self.get().rsp).read() as u64
     }
 
     /// Names the record at `address`; 0 is none.

@@ -4,7 +4,7 @@
 use std::arch::global_asm;
 
 use super::gate32;
-use crate::export::Ptr;
+use crate::guest::Ptr;
 
 /// `HWCAP2_FSGSBASE`. Source: Linux `arch/x86/include/uapi/asm/hwcap2.h`.
 const HWCAP2_FSGSBASE: u64 = 2;

@@ -4,6 +4,7 @@
 //! and never written again.
 #![allow(unsafe_code, reason = "holds leaked targets")]
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -11,8 +12,7 @@ use parking_lot::Mutex;
 use ntlpc_abi::Width;
 
 use super::{ActivationPtr, CallFrame, gate32, gate64};
-use crate::export::{Export, Function, Ptr};
-use crate::thread::suspend;
+use crate::guest::Ptr;
 use crate::vm::{PAGE, low, page};
 use crate::width;
 
@@ -20,6 +20,20 @@ use crate::width;
 pub const STUB_BYTES: usize = 16;
 /// Most stubs a process can have.
 const MAX: usize = 1 << 16;
+
+/// What answers the calls of a stub.
+pub trait Target: Sync + std::fmt::Debug {
+    /// Answers one call and returns the bits of its result.
+    fn call(&self, stub: &'static Stub, frame: &CallFrame) -> u64;
+    /// Returns how many bytes of arguments an i386 callee removes from the stack.
+    fn stack_bytes32(&self) -> u32 {
+        0
+    }
+    /// Returns whether an i386 caller expects the result in `st0`.
+    fn returns_float(&self) -> bool {
+        false
+    }
+}
 
 /// What a stub leads to.
 #[derive(Debug)]
@@ -30,8 +44,8 @@ pub struct Stub {
     pub dll: String,
     /// Function, or `#ordinal`.
     pub name: String,
-    /// What answers the call; `None` for a missing import.
-    pub function: Option<(&'static Export, &'static Function)>,
+    /// What answers the call.
+    pub target: &'static dyn Target,
 }
 
 /// Targets by stub index. Slots are written once, before the stub's address is handed out.
@@ -107,6 +121,14 @@ pub fn at(address: u64) -> Option<&'static Stub> {
         .find(|stub| stub.address == address)
 }
 
+/// What answers calls of missing imports.
+static MISSING_TARGET: OnceLock<&'static dyn Target> = OnceLock::new();
+
+/// Says what answers calls of missing imports; the first choice stays.
+pub fn set_missing_target(target: &'static dyn Target) {
+    let _ = MISSING_TARGET.set(target);
+}
+
 /// Stubs of missing imports are made a page at a time.
 struct MissingPage {
     base: u64,
@@ -123,6 +145,11 @@ static MISSING: Mutex<MissingPage> = Mutex::new(MissingPage {
 
 /// Returns the address of a fresh stub that reports a missing import when called.
 pub fn missing(dll: &str, name: String) -> u64 {
+    let Some(target) = MISSING_TARGET.get() else {
+        crate::fatal(format_args!(
+            "{dll}!{name} is missing, and nothing to say so"
+        ))
+    };
     let mut page = MISSING.lock();
     if page.used == PER_PAGE {
         *page = MissingPage {
@@ -144,7 +171,7 @@ pub fn missing(dll: &str, name: String) -> u64 {
             address,
             dll: dll.to_owned(),
             name,
-            function: None,
+            target: *target,
         },
     );
     page.used += 1;
@@ -153,30 +180,11 @@ pub fn missing(dll: &str, name: String) -> u64 {
 
 /// Runs the target of a stub; called by the gate.
 pub(super) fn dispatch(activation: ActivationPtr) -> u64 {
-    let frame = CallFrame { activation };
-    let target = stub(activation.get().stub);
-    if width() == Width::X86 {
-        prepare_return32(target, activation);
-    }
-    let result = match target {
-        Some(stub) => match stub.function {
-            Some((_, function)) if !crate::trace::is_on() => (function.call)(&frame),
-            Some((_, function)) => crate::trace::call(stub, function, &frame),
-            None => crate::process::report_missing(stub, activation),
-        },
-        None => crate::fatal(format_args!("a stub without a target was called")),
+    let Some(stub) = stub(activation.get().stub) else {
+        crate::fatal(format_args!("a stub without a target was called"))
     };
-    if suspend::is_poked() {
-        suspend::checkpoint(activation, result);
+    if width() == Width::X86 {
+        activation.set_return(stub.address + RETURN32, stub.target.returns_float());
     }
-    result
-}
-
-/// Tells the i386 gate how the call returns.
-fn prepare_return32(target: Option<&Stub>, activation: ActivationPtr) {
-    let Some(stub) = target else { return };
-    activation.set_return(
-        stub.address + RETURN32,
-        stub.function.is_some_and(|(_, f)| f.returns_float),
-    );
+    stub.target.call(stub, &CallFrame { activation })
 }

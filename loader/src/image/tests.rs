@@ -6,8 +6,8 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use super::{Directory, Exports, ImageError, Imports, Mapped, map, protect_sections, unmap};
+use crate::module::load_config;
 use crate::module::tls;
-use crate::process::load_config;
 use crate::resource;
 
 /// Offsets in the sample that carry meaning: headers, section table and the starts of the directories.

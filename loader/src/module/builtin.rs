@@ -107,14 +107,13 @@ pub fn build(dll: &str) -> Option<Built> {
             Entry::Function(function) => {
                 let name = export.names().next().unwrap_or_default().to_owned();
                 let stack_bytes = function.stack_bytes32();
-                let function = Some((*export, function));
                 stubs::define(
                     first + i,
                     stubs::Stub {
                         address: at,
                         dll: dll.to_owned(),
                         name,
-                        function,
+                        target: function,
                     },
                 );
                 stubs::code(first + i, at, base + TEXT as u64, stack_bytes)

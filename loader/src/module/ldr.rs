@@ -2,9 +2,11 @@
 //!
 //! Source of the layout: phnt `ntldr.h` `PEB_LDR_DATA`, `LDR_DATA_TABLE_ENTRY`.
 
+use std::sync::OnceLock;
+
 use crate::export::{Guest, Ptr};
 use crate::guest_struct;
-use crate::process::strings::{UnicodeString, allocate_unicode};
+use crate::peb::strings::{UnicodeString, allocate_unicode};
 use crate::vm::low;
 
 guest_struct! {
@@ -52,8 +54,13 @@ guest_struct! {
 
 const LISTS: [&str; 3] = ["load_order", "memory_order", "initialization_order"];
 
-/// Makes empty lists and returns their address for the PEB.
-pub fn create() -> u64 {
+/// Returns the address of the lists for the PEB; makes them, empty, on first use.
+pub fn data() -> u64 {
+    static DATA: OnceLock<u64> = OnceLock::new();
+    *DATA.get_or_init(create)
+}
+
+fn create() -> u64 {
     let data = low::allocate(LdrData::size(), 16);
     let at = Ptr::<u32>::new(data);
     at.write(LdrData::size() as u32);

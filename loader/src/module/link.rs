@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
+use super::load_config;
 use super::{MODULES, Module, SearchFlags, apiset, builtin, ldr, lock, proc_address, search, tls};
 use crate::export::Callback;
 use crate::gate::stubs;
 use crate::image::{self, Directory, Exports, ImageError, Imports, Mapped};
 use crate::ob::path;
-use crate::process;
 use ntlpc_abi::{NtStatus, Width};
 
 /// Why a module cannot be had.
@@ -201,7 +201,7 @@ fn load_builtin(dll: &str) -> Option<u64> {
     };
     let base = insert(module);
     if let Some(module) = super::at(base) {
-        ldr::add_initialized(process::peb::ldr_data(), module.ldr_entry);
+        ldr::add_initialized(ldr::data(), module.ldr_entry);
     }
     Some(base)
 }
@@ -261,7 +261,7 @@ fn insert_image(mapped: &Mapped, file: &Path) -> u64 {
 }
 
 fn insert(mut module: Module) -> u64 {
-    module.ldr_entry = ldr::add(process::peb::ldr_data(), &module);
+    module.ldr_entry = ldr::add(ldr::data(), &module);
     let base = module.view.base;
     MODULES.lock().push(module);
     base
@@ -302,7 +302,7 @@ fn link(mapped: &Mapped, file: &Path, base: u64, order: &mut Vec<u64>) -> Result
             })?;
         }
     }
-    process::load_config::apply(&mapped.view, &mapped.headers);
+    load_config::apply(&mapped.view, &mapped.headers);
     image::protect_sections(mapped).map_err(bad)
 }
 
@@ -318,7 +318,7 @@ fn start(order: &[u64]) -> Result<(), LoadError> {
         if let Some(stored) = MODULES.lock().iter_mut().find(|m| m.view.base == base) {
             stored.is_started = true;
         }
-        ldr::add_initialized(process::peb::ldr_data(), module.ldr_entry);
+        ldr::add_initialized(ldr::data(), module.ldr_entry);
         tls::run_callbacks(&module.view, headers, NotifyReason::ProcessAttach as u64);
         if !call_entry(&module, NotifyReason::ProcessAttach) {
             return Err(LoadError::InitFailed(module.name));

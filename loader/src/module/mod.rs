@@ -4,6 +4,7 @@ mod apiset;
 mod builtin;
 mod ldr;
 mod link;
+pub mod load_config;
 mod lock;
 mod missing;
 mod search;
@@ -21,10 +22,10 @@ pub use search::SearchFlags;
 
 use crate::image::{Exported, Exports, Headers, ImportName, View};
 
-/// Makes the empty module lists of the PEB and returns their address.
+/// Returns the address of the module lists of the PEB.
 #[must_use]
-pub fn create_ldr() -> u64 {
-    ldr::create()
+pub fn ldr_data() -> u64 {
+    ldr::data()
 }
 
 /// One module.

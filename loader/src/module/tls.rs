@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 
 use crate::export::{Callback, Ptr};
 use crate::guest_struct;
+use crate::heap::blocks;
 use crate::image::{Directory, Headers, ImageError, View};
-use crate::process::blocks;
 use crate::teb;
 use crate::width;
 
@@ -84,7 +84,7 @@ pub fn add_module(view: &View, headers: &Headers) -> Result<(), ImageError> {
     };
     let stored = index_rva.and_then(|rva| view.write(rva, index as u32));
     stored.ok_or_else(|| ImageError::Damaged("TLS index outside of the image".into()))?;
-    for teb in crate::thread::all_tebs() {
+    for teb in crate::teb::all() {
         fill_slot(teb, index, &template);
     }
     Ok(())

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::thread::suspend;
+use super::suspend;
 
 /// A word to sleep on while it holds `expected`.
 #[derive(Clone, Copy, Debug)]

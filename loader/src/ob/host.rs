@@ -229,7 +229,7 @@ impl Host for Standalone {
     }
 
     fn interrupted(&self) {
-        crate::thread::suspend::pause_wait();
+        super::suspend::pause_wait();
     }
 
     fn insert_port(

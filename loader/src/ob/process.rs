@@ -105,11 +105,13 @@ fn start_time(pid: u32) -> Option<i64> {
     Some(booted + ticks * (super::time::UNITS_PER_SECOND / per_second))
 }
 
-/// Notes the exit code of this process; called right before it ends.
-pub fn exiting(code: u32) {
+/// Ends the process at once. The exit code on Linux is the low byte.
+pub fn exit_now(code: u32) -> ! {
+    log::logger().flush();
     let place = current().signal.place();
     place.record().value.store(code, Ordering::Release);
     place.record().changes.store(1, Ordering::Release);
+    std::process::exit((code & 0xff) as i32)
 }
 
 impl Process {
@@ -185,7 +187,7 @@ impl Process {
     /// `NtTerminateProcess`: ends the process with an exit code.
     pub fn terminate(&self, code: u32) -> Result<(), NtStatus> {
         let Some(pidfd) = &self.pidfd else {
-            crate::process::exit_process_now(code);
+            exit_now(code);
         };
         if self.signal.is_signaled() {
             return Err(NtStatus::PROCESS_IS_TERMINATING);
@@ -246,7 +248,7 @@ pub fn watched_ids() -> Vec<u32> {
 /// Takes one suspension of a thread back, whatever process it belongs to; returns the count before.
 pub fn resume(thread: &Thread) -> u32 {
     if thread.pid == std::process::id() {
-        return crate::thread::suspend::resume(thread);
+        return super::suspend::resume(thread);
     }
     // A child created suspended reads from this pipe before its first instruction.
     u32::from(thread.gate.lock().take().is_some())

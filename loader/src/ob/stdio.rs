@@ -8,7 +8,7 @@ use ntlpc_abi::Handle;
 
 use super::file::{FILE_TYPE, File};
 use super::table::{INHERIT, TABLE};
-use crate::process::peb;
+use crate::peb;
 
 /// Fields of the process parameters, in the order of the descriptors.
 const FIELDS: [&str; 3] = ["standard_input", "standard_output", "standard_error"];

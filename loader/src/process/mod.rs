@@ -1,13 +1,10 @@
-//! The process as the guest sees it: PEB, parameters, shared data, start and end.
+//! The process as the guest sees it: parameters, start and end, Ctrl-C, snapshots.
 
-pub mod blocks;
 pub mod command_line;
+pub mod control;
 pub mod environment;
-pub mod kuser;
-pub mod load_config;
-pub mod peb;
-pub mod strings;
+pub mod snapshot;
 
 mod start;
 
-pub use start::{EXIT_NOT_RUNNABLE, Program, exit, exit_process_now, report_missing, run};
+pub use start::{EXIT_NOT_RUNNABLE, Program, exit, run};

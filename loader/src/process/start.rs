@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::Width;
 
-use super::{command_line, environment, kuser, peb};
+use super::{command_line, environment};
+use crate::entry::MissingImport;
 use crate::export::Callback;
-use crate::gate::{ActivationPtr, probe32, signals, stubs};
+use crate::gate::{probe32, signals, stubs};
 use crate::image::ImageError;
 use crate::module::{self, NotifyReason};
-use crate::ob::path;
+use crate::ob::{path, process};
+use crate::peb::{self, kuser};
 use crate::{exception, thread};
 
 /// Exit code for a program that is not there.
@@ -34,6 +36,7 @@ pub struct Program {
 
 /// Runs a program to its end and leaves with its exit code.
 pub fn run(program: &Program) -> ! {
+    stubs::set_missing_target(&MissingImport);
     let mapped = match module::load_program(&program.path) {
         Ok(mapped) => mapped,
         Err(error) => refuse(&program.path, &error),
@@ -64,6 +67,7 @@ pub fn run(program: &Program) -> ! {
         mapped.view.base,
         &mapped.headers,
         &peb::Startup {
+            ldr_data: module::ldr_data(),
             image_path: &image_path,
             command_line: program.command_line.as_deref().unwrap_or(&joined),
             directory: &path::to_windows(&directory),
@@ -89,7 +93,7 @@ pub fn run(program: &Program) -> ! {
         );
     }
     exception::install();
-    thread::poke::install();
+    crate::ob::poke::install();
     crate::ob::host::install();
     crate::ob::spawn::adopt_startup();
     crate::ob::stdio::install();
@@ -129,30 +133,9 @@ pub fn exit(code: u32) -> ! {
         }
     }
     if ender.is_ok() {
-        thread::suspend::stop_others();
+        crate::ob::suspend::stop_others();
         module::loader_lock_seize();
         module::notify_threads(NotifyReason::ProcessDetach);
     }
-    exit_process_now(code)
-}
-
-/// Ends the process at once. The exit code on Linux is the low byte.
-pub fn exit_process_now(code: u32) -> ! {
-    log::logger().flush();
-    crate::ob::process::exiting(code);
-    std::process::exit((code & 0xff) as i32)
-}
-
-/// Reports a call of an import that nothing provides, and raises an exception for it.
-pub fn report_missing(stub: &stubs::Stub, activation: ActivationPtr) -> u64 {
-    let caller = activation.return_address();
-    let (name, at) = match module::containing(caller) {
-        Some(module) => (module.name, caller - module.view.base),
-        None => ("unknown code".into(), caller),
-    };
-    eprintln!(
-        "lpcrun: {}!{} called by {name} at +{at:#x} is not implemented",
-        stub.dll, stub.name
-    );
-    exception::raise_unimplemented(activation)
+    process::exit_now(code)
 }

@@ -1,8 +1,6 @@
 //! Guest threads: stacks, start and end.
 
-pub mod poke;
 mod stack;
-pub mod suspend;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +13,8 @@ use crate::export::Callback;
 use crate::gate;
 use crate::module::{self, NotifyReason, tls};
 use crate::ob::thread::Thread;
-use crate::{exception, process, teb};
+use crate::ob::{self, suspend};
+use crate::{gate::signal_stack, teb};
 
 pub use stack::{Stack, close_guard, open_guard};
 
@@ -32,8 +31,6 @@ pub struct Start {
     pub is_attached: bool,
 }
 
-/// TEBs of all threads that run guest code.
-static TEBS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 static DEFAULT_STACK: AtomicU64 = AtomicU64::new(0x10_0000);
 /// Run on each thread at its end, before its TEB goes.
 static EXIT_HOOKS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
@@ -47,12 +44,6 @@ pub fn set_default_stack(bytes: u64) {
 #[must_use]
 pub fn default_stack() -> u64 {
     DEFAULT_STACK.load(Ordering::Relaxed)
-}
-
-/// Returns the TEBs of all threads that run guest code.
-#[must_use]
-pub fn all_tebs() -> Vec<u64> {
-    TEBS.lock().clone()
 }
 
 /// Names a function to run on every thread at its end: for thread-local slots with callbacks.
@@ -141,7 +132,7 @@ static LIVE: AtomicU64 = AtomicU64::new(1);
 fn finish(object: &Arc<Thread>, code: u32) {
     object.finish(code);
     if LIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
-        process::exit_process_now(code);
+        ob::process::exit_now(code);
     }
 }
 
@@ -171,10 +162,11 @@ fn run_on_guest_stack(
     let stack = Stack::new(reserve)?;
     let teb = teb::create(stack.range(), stack::GUARD_BYTES, crate::linux::thread_id())?;
     teb::install(teb);
+    gate::prepare_thread(teb);
     tls::add_thread(teb);
-    TEBS.lock().push(teb);
+    teb::publish(teb);
     object.enter(teb);
-    let signal_stack = exception::install_thread();
+    let signal_stack = signal_stack::install();
     suspend::enter(object);
     let mut body = Some(body);
     let mut call = || {
@@ -187,9 +179,9 @@ fn run_on_guest_stack(
     suspend::leave();
     ntdll_shim::engine::thread_exit();
     module::loader_lock_release_all();
-    TEBS.lock().retain(|&other| other != teb);
+    teb::withdraw(teb);
     tls::remove_thread(teb);
-    exception::remove_thread(signal_stack);
+    signal_stack::remove(signal_stack);
     teb::uninstall();
     teb::destroy(teb);
     drop(stack);

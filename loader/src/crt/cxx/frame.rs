@@ -13,10 +13,11 @@ use super::tables::{Action, EMPTY, Function, Handler, Tables, Try};
 use super::tables3::Tables3;
 use super::tables4::Tables4;
 use super::throw::{CODE, Match, Thrown};
+use crate::context::{Context, Record, flag};
 use crate::crt::errno;
-use crate::exception::{self, Context, DispatcherContext, Record, flag};
+use crate::exception::{self, DispatcherContext};
 use crate::export::{Callback, Caller, Ptr};
-use crate::gate::{Activation, with_activation};
+use crate::gate::with_activation;
 use crate::teb::{self, host_area};
 use crate::{width, win_api};
 
@@ -126,7 +127,7 @@ impl Visit {
         let mut state = self.state;
         while state > floor {
             let (around, action) = self.function.leave(state);
-            let mut activation = Activation::of_context(&self.place, mark_of(around));
+            let mut activation = self.place.activation(mark_of(around));
             with_activation(&mut activation, || self.act(action));
             state = around;
         }
@@ -239,7 +240,7 @@ impl Visit {
         teb::write_host(host_area::RAISE_PLACE, 0);
         let (around, _) = self.function.leave(block.low);
         let frame_context = after;
-        let mut activation = Activation::of_context(&frame_context, mark_of(around));
+        let mut activation = frame_context.activation(mark_of(around));
         let result = with_activation(&mut activation, || {
             Callback(address).call(&[object, self.frame])
         });

@@ -7,7 +7,8 @@ use ntlpc_abi::Width;
 
 use super::catching;
 use super::tables::Handler;
-use crate::exception::{self, Context, Record, flag};
+use crate::context::{Context, Record, flag};
+use crate::exception::{self};
 use crate::export::{Callback, Caller, Ptr};
 use crate::{guest_struct, module, width, win_api};
 

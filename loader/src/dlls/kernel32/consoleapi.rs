@@ -48,7 +48,7 @@ fn console(handle: Handle) -> Result<std::sync::Arc<File>, NtStatus> {
 fn mode_of(file: &File) -> &'static AtomicU32 {
     let is_input = rustix::fs::fcntl_getfl(file.fd())
         .is_ok_and(|flags| flags & rustix::fs::OFlags::RWMODE == rustix::fs::OFlags::RDONLY);
-    let is_stdin = crate::process::peb::parameter::<Handle>("standard_input").read();
+    let is_stdin = crate::peb::parameter::<Handle>("standard_input").read();
     let is_stdin =
         lookup::<File>(is_stdin, 0).is_ok_and(|stdin| std::ptr::eq(&raw const *stdin, file));
     if is_input || is_stdin {
@@ -197,10 +197,10 @@ win_api! {
     /// Names a function for Ctrl-C; NULL with TRUE ignores it.
     "kernel32.dll|kernelbase.dll" stdcall fn SetConsoleCtrlHandler(handler: Callback, add: Bool) -> Bool {
         if handler.is_null() {
-            crate::ob::control::ignore(add.get());
+            crate::process::control::ignore(add.get());
             return Bool::TRUE;
         }
-        if crate::ob::control::change(handler, add.get()) { Bool::TRUE } else { refuse(error::INVALID_PARAMETER, Bool::FALSE) }
+        if crate::process::control::change(handler, add.get()) { Bool::TRUE } else { refuse(error::INVALID_PARAMETER, Bool::FALSE) }
     }
 
     /// Sets the colours of text to come.

@@ -14,7 +14,8 @@ use crate::ob::object::Object;
 use crate::ob::path::{self, Target};
 use crate::ob::spawn::{self, NewProcess};
 use crate::ob::table::{INHERIT, TABLE};
-use crate::process::{environment, peb};
+use crate::peb;
+use crate::process::environment;
 use crate::win_api;
 
 /// `CREATE_UNICODE_ENVIRONMENT`.

@@ -2,8 +2,9 @@
 
 use ntlpc_abi::NtStatus;
 
+use crate::context::{Context, Record, flag};
 use crate::exception::vectored::{self, List};
-use crate::exception::{self, Context, Record, flag};
+use crate::exception::{self};
 use crate::export::{Callback, Caller, Ptr};
 use crate::teb;
 use crate::win_api;

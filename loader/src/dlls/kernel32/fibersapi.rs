@@ -5,7 +5,7 @@
 use parking_lot::Mutex;
 
 use crate::export::{Bool, Callback, Ptr};
-use crate::process::blocks;
+use crate::heap::blocks;
 use crate::teb::{self, FLS_DATA, TLS_EXPANSION_SLOTS, TLS_SLOTS};
 use crate::thread;
 use crate::width;
@@ -110,7 +110,7 @@ fn claim<T>(
 }
 
 fn clear_everywhere(slot: impl Fn(u64) -> Option<Ptr<usize>>) {
-    for teb in thread::all_tebs() {
+    for teb in crate::teb::all() {
         if let Some(slot) = slot(teb) {
             slot.write(0);
         }
@@ -192,7 +192,7 @@ win_api! {
         let Some(callback) = callback else {
             return check(false, Bool::TRUE, Bool::FALSE);
         };
-        for teb in thread::all_tebs() {
+        for teb in crate::teb::all() {
             let Some(slot) = fls_slot(teb, index, false) else { continue };
             let value = slot.read();
             slot.write(0);

@@ -8,7 +8,7 @@ use crate::export::{Bool, Ptr};
 use crate::guest_struct;
 use crate::ob::path::{self, Target};
 use crate::ob::stdio;
-use crate::process::{peb, strings};
+use crate::peb::{self, strings};
 use crate::win_api;
 
 guest_struct! {

@@ -9,10 +9,11 @@ use super::synchapi::SecurityAttributes;
 use crate::dlls::win32::{error, failed, or_else, refuse, success};
 use crate::export::{Bool, Callback, Ptr};
 use crate::ob::process::{self, Process};
+use crate::ob::suspend;
 use crate::ob::table::{INHERIT, TABLE, lookup};
 use crate::ob::thread::{self as threads, STILL_ACTIVE, Thread, rights};
 use crate::ob::{object::Object, pseudo_entry, time};
-use crate::thread::{self, Start, suspend};
+use crate::thread::{self, Start};
 use crate::{guest_struct, width, win_api};
 
 guest_struct! {

@@ -2,13 +2,13 @@
 
 use ntlpc_abi::{Handle, NtStatus};
 
+use crate::context::Context;
 use crate::dlls::win32::dos_error;
-use crate::exception::Context;
 use crate::export::{Bool, Ptr};
+use crate::ob::suspend;
 use crate::ob::table::lookup;
 use crate::ob::thread::{Thread, rights};
 use crate::teb;
-use crate::thread::suspend;
 use crate::win_api;
 
 fn terminate(thread: Handle, code: u32) -> Result<(), NtStatus> {

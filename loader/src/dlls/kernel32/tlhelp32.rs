@@ -6,8 +6,8 @@ use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use crate::dlls::win32::{INVALID_HANDLE_VALUE, ansi_of, error, failed, or_else, refuse};
 use crate::export::{Bool, Guest, Ptr};
-use crate::ob::snapshot::{ModuleEntry, Parts, ProcessEntry, Snapshot};
 use crate::ob::table::{INHERIT, TABLE, lookup};
+use crate::process::snapshot::{ModuleEntry, Parts, ProcessEntry, Snapshot};
 use crate::{guest_struct, win_api};
 
 guest_struct! {

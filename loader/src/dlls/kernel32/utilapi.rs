@@ -9,7 +9,7 @@ use crate::dlls::win32::{ansi_of, error, refuse};
 use crate::export::{Bool, Ptr};
 use crate::guest::atomic_u64;
 use crate::guest_struct;
-use crate::process::peb;
+use crate::peb;
 use crate::{width, win_api};
 
 guest_struct! {

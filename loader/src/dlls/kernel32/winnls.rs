@@ -274,14 +274,14 @@ win_api! {
 
     /// Calls a function for each locale: the one there is.
     "kernel32.dll|kernelbase.dll" stdcall fn EnumSystemLocalesW(function: Callback, _flags: u32) -> Bool {
-        let text = crate::process::strings::allocate_units(&"00000409\0".encode_utf16().collect::<Vec<u16>>());
+        let text = crate::peb::strings::allocate_units(&"00000409\0".encode_utf16().collect::<Vec<u16>>());
         function.call(&[text.address()]);
         Bool::TRUE
     }
 
     /// Calls a function for each locale: the one there is.
     "kernel32.dll|kernelbase.dll" stdcall fn EnumSystemLocalesEx(function: Callback, _flags: u32, parameter: usize, _reserved: UserPtr) -> Bool {
-        let text = crate::process::strings::allocate_units(&"en-US\0".encode_utf16().collect::<Vec<u16>>());
+        let text = crate::peb::strings::allocate_units(&"en-US\0".encode_utf16().collect::<Vec<u16>>());
         function.call(&[text.address(), 0x20, parameter as u64]);
         Bool::TRUE
     }

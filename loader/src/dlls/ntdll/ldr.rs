@@ -5,8 +5,8 @@ use ntlpc_abi::NtStatus;
 use crate::export::{Callback, Ptr};
 use crate::image::ImportName;
 use crate::module::{self, SearchFlags};
+use crate::peb::strings::UnicodeString;
 use crate::process;
-use crate::process::strings::UnicodeString;
 use crate::thread;
 use crate::win_api;
 
@@ -83,6 +83,6 @@ win_api! {
 
     /// Returns the address of the PEB.
     "ntdll.dll" stdcall fn RtlGetCurrentPeb() -> Ptr<u8> {
-        Ptr::new(process::peb::address())
+        Ptr::new(crate::peb::address())
     }
 }

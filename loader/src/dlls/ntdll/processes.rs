@@ -13,11 +13,12 @@ use crate::guest_struct;
 use crate::ob::attributes::{Attributes, ObjectAttributes, UnicodeString};
 use crate::ob::object::Object;
 use crate::ob::process::{self, Process, rights as process_rights};
+use crate::ob::suspend;
 use crate::ob::table::{TABLE, lookup};
 use crate::ob::thread::{self as threads, Thread, rights};
 use crate::ob::token::{self, Token};
-use crate::process::peb;
-use crate::thread::{Start, suspend};
+use crate::peb;
+use crate::thread::Start;
 use crate::win_api;
 
 guest_struct! {

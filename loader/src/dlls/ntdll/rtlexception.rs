@@ -2,8 +2,9 @@
 
 use ntlpc_abi::{NtStatus, Width};
 
+use crate::context::{Context, Record, flag};
 use crate::exception::unwind::{self, Origins};
-use crate::exception::{self, Context, DispatcherContext, Record, chain32, dynamic, flag};
+use crate::exception::{self, DispatcherContext, chain32, dynamic};
 use crate::export::{Callback, Caller, Ptr};
 use crate::module;
 use crate::{width, win_api};

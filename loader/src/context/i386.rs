@@ -3,7 +3,8 @@
 //! Source: mingw-w64 `winnt.h` `CONTEXT` (i386), `FLOATING_SAVE_AREA`, `EXCEPTION_RECORD`; the FXSAVE and FSAVE images:
 //! Intel SDM volume 1, §8.1.10 and §10.5.1.
 
-use super::context::{CONTEXT_ALL, Context, Record, reg};
+use super::registers::CONTEXT_ALL;
+use super::{Context, Record, reg};
 use crate::gate::gate32::{self, Registers};
 
 /// Bytes of `CONTEXT`.

@@ -5,6 +5,8 @@
 //! `dlmalloc` is used because it takes memory from wherever it is told to, which the guest's address space needs.
 #![allow(unsafe_code, reason = "allocates guest memory")]
 
+pub mod blocks;
+
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

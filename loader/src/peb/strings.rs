@@ -63,7 +63,7 @@ pub fn allocate_bytes(bytes: &[u8]) -> Ptr<u8> {
 
 /// Puts a new current directory into the buffer of the process parameters.
 pub fn set_directory(directory: &str) {
-    let field = super::peb::parameter::<UnicodeString>("current_directory");
+    let field = super::parameter::<UnicodeString>("current_directory");
     let old = field.read();
     let room = usize::from(old.maximum_length) / 2;
     let units: Vec<u16> = directory.encode_utf16().take(room).collect();

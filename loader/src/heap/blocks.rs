@@ -4,7 +4,7 @@
 ///
 /// Ends the process if no memory is left.
 pub fn allocate(size: usize) -> u64 {
-    match crate::heap::process().allocate(size, true) {
+    match super::process().allocate(size, true) {
         Some(address) => address,
         None => crate::fatal(format_args!("out of memory: {size:#x} bytes")),
     }
@@ -12,7 +12,7 @@ pub fn allocate(size: usize) -> u64 {
 
 /// Frees a block of [`allocate`].
 pub fn free(address: u64) {
-    if crate::heap::process().free(address).is_err() {
+    if super::process().free(address).is_err() {
         log::error!("block {address:#x} of the loader was freed or damaged by the program");
     }
 }

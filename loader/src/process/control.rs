@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use parking_lot::Mutex;
 
-use super::thread::Thread;
-use super::wait::{WaitKind, wait};
 use crate::export::Callback;
 use crate::gate::signals;
+use crate::ob::thread::Thread;
+use crate::ob::wait::{WaitKind, wait};
 use crate::thread::{self, Start};
 
 /// `STATUS_CONTROL_C_EXIT`.
@@ -82,7 +82,7 @@ fn watch() {
     let run = move || {
         loop {
             let mut count = [0; 8];
-            if super::file::retry(|| rustix::io::read(&counter, &mut count).map_err(Into::into))
+            if crate::ob::file::retry(|| rustix::io::read(&counter, &mut count).map_err(Into::into))
                 .is_ok()
             {
                 deliver();
@@ -119,5 +119,5 @@ fn deliver() {
             return;
         }
     }
-    crate::process::exit_process_now(CONTROL_C_EXIT);
+    crate::ob::process::exit_now(CONTROL_C_EXIT);
 }

@@ -2,9 +2,9 @@
 
 use parking_lot::Mutex;
 
-use super::object::{Header, Object, ObjectType};
-use super::{process, thread};
 use crate::module;
+use crate::ob::object::{Header, Object, ObjectType};
+use crate::ob::{process, thread};
 
 /// Windows shows snapshots as sections.
 static SNAPSHOT_TYPE: ObjectType = ObjectType {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ntlpc_abi::Width;
 
-use super::peb::VERSION;
+use super::VERSION;
 use crate::vm::{self, Kind, PAGE, page};
 use crate::width;
 

@@ -2,16 +2,18 @@
 //!
 //! Source: phnt `ntpebteb.h` `PEB`, `ntrtl.h` `RTL_USER_PROCESS_PARAMETERS`.
 
+pub mod kuser;
+pub mod strings;
+
 use std::sync::OnceLock;
 
 use ntlpc_abi::Handle;
 
-use super::strings::{UnicodeString, allocate_unicode, allocate_units};
-use crate::guest::{Guest, Ptr};
+use crate::guest::{Field, Guest, Ptr};
 use crate::guest_struct;
 use crate::image::Headers;
-use crate::teb::Field;
 use crate::vm::low;
+use strings::{UnicodeString, allocate_unicode, allocate_units};
 
 guest_struct! {
     /// `CURDIR`.
@@ -73,7 +75,6 @@ pub const VERSION: (u32, u32, u16) = (10, 0, 19045);
 
 struct Places {
     peb: u64,
-    ldr: u64,
     parameters: u64,
 }
 
@@ -82,7 +83,6 @@ static PLACES: OnceLock<Places> = OnceLock::new();
 fn places() -> &'static Places {
     PLACES.get_or_init(|| Places {
         peb: low::allocate(BYTES, 0x1000),
-        ldr: crate::module::create_ldr(),
         parameters: low::allocate(Parameters::size(), 16),
     })
 }
@@ -91,12 +91,6 @@ fn places() -> &'static Places {
 #[must_use]
 pub fn address() -> u64 {
     places().peb
-}
-
-/// Returns the address of `PEB_LDR_DATA`.
-#[must_use]
-pub fn ldr_data() -> u64 {
-    places().ldr
 }
 
 /// Returns the process parameters.
@@ -114,6 +108,8 @@ pub fn parameter<T>(field: &str) -> Ptr<T> {
 /// What the start of a process decides.
 #[derive(Debug)]
 pub struct Startup<'a> {
+    /// Address of `PEB_LDR_DATA`.
+    pub ldr_data: u64,
     /// Windows path of the program.
     pub image_path: &'a str,
     /// Command line.
@@ -129,7 +125,7 @@ pub fn fill(base: u64, headers: &Headers, startup: &Startup<'_>) {
     let peb = address();
     IMAGE_BASE.at::<usize>(peb).write(base as usize);
     BEING_DEBUGGED.at::<u8>(peb).write(0);
-    LDR.at::<usize>(peb).write(ldr_data() as usize);
+    LDR.at::<usize>(peb).write(startup.ldr_data as usize);
     PARAMETERS
         .at::<usize>(peb)
         .write(places().parameters as usize);

@@ -7,7 +7,7 @@
 use ntdll_shim::interrupt;
 
 use super::suspend;
-use crate::exception::Machine;
+use crate::context::Machine;
 use crate::gate::{self, signals};
 use crate::teb::{self, host_area};
 

@@ -1,7 +1,7 @@
-//! `CONTEXT` and `EXCEPTION_RECORD` of x86-64, and continuing at a context. An i386 program sees those of
-//! [`super::context32`]; inside, the wider ones serve for both.
+//! `CONTEXT` of x86-64, and continuing at a context. An i386 program sees that of [`super::i386`]; inside, the wider
+//! one serves for both.
 //!
-//! Source: mingw-w64 `winnt.h` `CONTEXT` (AMD64), `EXCEPTION_RECORD`.
+//! Source: mingw-w64 `winnt.h` `CONTEXT` (AMD64).
 #![allow(
     unsafe_code,
     reason = "copies contexts to and from guest memory and loads them into the CPU"
@@ -12,9 +12,9 @@ use std::mem::offset_of;
 
 use ntlpc_abi::Width;
 
-use super::context32;
-use crate::export::Ptr;
+use super::i386;
 use crate::gate::{Activation, gate32, stubs};
+use crate::guest::Ptr;
 use crate::teb::host_area;
 use crate::width;
 
@@ -77,89 +77,6 @@ const _: () = assert!(offset_of!(Context, vector) == 0x300);
 pub const CONTEXT_ALL: u32 = 0x10_000f;
 /// `CONTEXT_FLOATING_POINT`.
 const CONTEXT_FLOATING_POINT: u32 = 0x8;
-
-/// `EXCEPTION_RECORD`.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Record {
-    /// `ExceptionCode`.
-    pub code: u32,
-    /// `ExceptionFlags`.
-    pub flags: u32,
-    /// Nested record.
-    pub record: u64,
-    /// `ExceptionAddress`.
-    pub address: u64,
-    /// `NumberParameters`.
-    pub parameters: u32,
-    pad: u32,
-    /// `ExceptionInformation`.
-    pub information: [u64; 15],
-}
-
-const _: () = assert!(size_of::<Record>() == 0x98);
-
-/// Flags of a record. Source: mingw-w64 `winnt.h` `EXCEPTION_*`.
-#[allow(missing_docs, reason = "the EXCEPTION_ flags of the same name")]
-pub mod flag {
-    pub const NONCONTINUABLE: u32 = 0x1;
-    pub const UNWINDING: u32 = 0x2;
-    pub const EXIT_UNWIND: u32 = 0x4;
-    pub const STACK_INVALID: u32 = 0x8;
-    pub const TARGET_UNWIND: u32 = 0x20;
-    pub const COLLIDED_UNWIND: u32 = 0x40;
-    pub const UNWIND: u32 = 0x66;
-}
-
-impl Record {
-    /// Makes a record with at most fifteen words of information.
-    #[must_use]
-    pub fn new(code: u32, flags: u32, address: u64, information: &[u64]) -> Record {
-        let mut words = [0; 15];
-        let count = information.len().min(words.len());
-        words[..count].copy_from_slice(&information[..count]);
-        Record {
-            code,
-            flags,
-            record: 0,
-            address,
-            parameters: count as u32,
-            pad: 0,
-            information: words,
-        }
-    }
-
-    /// Reads a record of the guest; a bad address raises an exception in the guest.
-    #[must_use]
-    pub fn load(at: u64) -> Record {
-        match width() {
-            // SAFETY: as for `Raw::read`; every bit pattern is a record.
-            Width::X64 => unsafe { (at as *const Record).read_unaligned() },
-            Width::X86 => context32::decode_record(&Ptr::new(at).read()),
-        }
-    }
-
-    /// Writes it to the guest; a bad address raises an exception in the guest.
-    pub fn store(&self, at: u64) {
-        Ptr::<u8>::new(at).write_bytes(&self.guest_bytes());
-    }
-
-    /// Returns the guest's structure.
-    #[must_use]
-    pub fn guest_bytes(&self) -> Vec<u8> {
-        match width() {
-            Width::X64 => self.as_bytes().to_vec(),
-            Width::X86 => context32::encode_record(self).to_vec(),
-        }
-    }
-
-    /// Returns the bytes of this structure itself.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: a record has no padding bytes: `pad` is a field.
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Record>()) }
-    }
-}
 
 impl Context {
     /// Returns an empty context that claims to be complete.
@@ -250,6 +167,21 @@ impl Context {
         self.gpr[reg::RSP]
     }
 
+    /// Makes the activation record of an exception or unwind in progress whose frame is this context's. The record names
+    /// this context: it must live as long.
+    #[must_use]
+    pub fn activation(&self, scope_index: u32) -> Activation {
+        Activation::of_frame(std::ptr::from_ref(self) as u64, scope_index)
+    }
+
+    /// Returns the context of the frame around an exception or unwind in progress; `None` for a call.
+    #[must_use]
+    pub fn of_frame(activation: &Activation) -> Option<Context> {
+        // SAFETY: an address that is not null was set by `activation`, and the frame that owns the context lies above every
+        // frame that can ask.
+        unsafe { (activation.context as *const Context).as_ref() }.copied()
+    }
+
     /// Returns the context of a guest at its call of one of our functions: it stands at the stub.
     #[must_use]
     pub fn of_call(activation: &Activation) -> Context {
@@ -292,9 +224,9 @@ impl Context {
         context.rip = Ptr::<usize>::new(context.rsp()).read() as u64;
         let removed = match width() {
             Width::X64 => 0,
-            Width::X86 => stubs::stub(activation.stub)
-                .and_then(|stub| stub.function)
-                .map_or(0, |(_, function)| function.stack_bytes32()),
+            Width::X86 => {
+                stubs::stub(activation.stub).map_or(0, |stub| stub.target.stack_bytes32())
+            }
         };
         context.gpr[reg::RSP] += width().pointer() as u64 + u64::from(removed);
         context
@@ -324,7 +256,7 @@ impl Context {
         match width() {
             // SAFETY: as for `Raw::read`; every bit pattern is a context.
             Width::X64 => unsafe { (at as *const Context).read_unaligned() },
-            Width::X86 => context32::decode(&Ptr::new(at).read()),
+            Width::X86 => i386::decode(&Ptr::new(at).read()),
         }
     }
 
@@ -338,7 +270,7 @@ impl Context {
     pub fn guest_bytes(&self) -> Vec<u8> {
         match width() {
             Width::X64 => self.as_bytes().to_vec(),
-            Width::X86 => context32::encode(self).to_vec(),
+            Width::X86 => i386::encode(self).to_vec(),
         }
     }
 
@@ -364,7 +296,7 @@ impl Context {
             unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut context.fx_header, options(nostack)) };
         }
         if width() == Width::X86 {
-            gate32::resume(&context32::registers(&context));
+            gate32::resume(&i386::registers(&context));
         }
         // SAFETY: the routine reads the context, which stays valid on this frame until its last access before iretq.
         unsafe { lpcrun_resume64(&raw const context) }

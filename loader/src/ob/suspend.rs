@@ -13,7 +13,7 @@ use ntlpc_abi::NtStatus;
 use parking_lot::{Condvar, Mutex};
 
 use super::poke;
-use crate::exception::Context;
+use crate::context::Context;
 use crate::gate;
 use crate::ob::thread::Thread;
 
@@ -57,7 +57,7 @@ static STATES: Mutex<Vec<Arc<State>>> = Mutex::new(Vec::new());
 static POKING: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the calling thread one that can be stopped.
-pub(super) fn enter(object: &Arc<Thread>) {
+pub fn enter(object: &Arc<Thread>) {
     let state = Arc::new(State {
         object: object.clone(),
         tid: crate::linux::thread_id().cast_signed(),
@@ -69,7 +69,7 @@ pub(super) fn enter(object: &Arc<Thread>) {
 }
 
 /// The calling thread has run its last guest instruction.
-pub(super) fn leave() {
+pub fn leave() {
     if let Some(state) = STATE.take() {
         STATES.lock().retain(|other| !Arc::ptr_eq(other, &state));
         state.inner.lock().has_ended = true;
