@@ -23,6 +23,12 @@ pub fn thread_id() -> u32 {
     tid
 }
 
+/// Sends a signal to a thread of this process; one that has gone gets none.
+pub fn signal_thread(tid: i32, signal: i32) {
+    // SAFETY: no memory is involved; a thread that has gone gives ESRCH.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) };
+}
+
 fn done(result: i32) -> std::io::Result<()> {
     if result < 0 {
         return Err(std::io::Error::last_os_error());

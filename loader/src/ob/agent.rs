@@ -23,13 +23,14 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
     socket_with, sockopt,
 };
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::duplicate;
+use super::handle::{CLOSE_SOURCE, close, copied};
 use super::object::Object;
 use super::process::{self, Process};
 use super::sync::Signal;
 use super::table::{Entry, TABLE};
-use super::{thread, unpack};
+use super::{packed, thread};
 
 const GIVE: u8 = 1;
 const TAKE: u8 = 2;
@@ -145,10 +146,10 @@ impl Fields<'_> {
     }
     fn object(&self, fds: Vec<OwnedFd>) -> Result<Arc<dyn Object>, NtStatus> {
         let mut fds = Some(fds);
-        let (packed, _) = unpack::read(self.0, &mut |_| {
+        let (packed, _) = packed::read(self.0, &mut |_| {
             fds.take().ok_or(NtStatus::INVALID_PARAMETER)
         })?;
-        unpack::unpack(packed)
+        packed::build(packed)
     }
 }
 
@@ -166,25 +167,25 @@ fn act(request: &[u8], fds: Vec<OwnedFd>) -> Result<(Vec<u8>, Vec<OwnedFd>), NtS
             let (access, attributes, options) = (fields.u32()?, fields.u32()?, fields.u32()?);
             let entry = TABLE.entry(handle);
             let packed = entry.and_then(|entry| {
-                let entry = duplicate::copied(&entry, access, attributes, options)?;
+                let entry = copied(&entry, access, attributes, options)?;
                 let packed = entry.object.pack()?;
                 Ok((entry, packed))
             });
             // The source is closed whatever becomes of the copy (Microsoft Learn `DuplicateHandle`).
-            if options & duplicate::CLOSE_SOURCE != 0 {
-                duplicate::close(handle)?;
+            if options & CLOSE_SOURCE != 0 {
+                close(handle)?;
             }
             let (entry, packed) = packed?;
             let mut body = entry.access.to_le_bytes().to_vec();
             body.extend(entry.attributes.to_le_bytes());
-            unpack::write(&packed, &mut body);
+            packed::write(&packed, &mut body);
             Ok((body, packed.fds))
         }
         PAGE => Ok((Vec::new(), vec![process::current().signal.share()?])),
         THREAD => {
             let packed = thread::find(fields.u32()?)?.pack()?;
             let mut body = Vec::new();
-            unpack::write(&packed, &mut body);
+            packed::write(&packed, &mut body);
             Ok((body, packed.fds))
         }
         _ => Err(NtStatus::INVALID_PARAMETER),
@@ -244,7 +245,7 @@ pub fn give(to: &Process, entry: &Entry) -> Result<Handle, NtStatus> {
     let mut request = vec![GIVE];
     request.extend(entry.access.to_le_bytes());
     request.extend(entry.attributes.to_le_bytes());
-    unpack::write(&packed, &mut request);
+    packed::write(&packed, &mut request);
     let (body, _) = call(to.pid, &request, &packed.fds)?;
     Fields(&body).u64().map(Handle)
 }
@@ -275,7 +276,7 @@ pub fn take(
 /// Fetches the page another process shares with whoever has a handle to it.
 ///
 /// A process that has no agent (a Linux program) shares none: its exit code stays unknown.
-pub fn page_of(pid: u32) -> Result<Signal, NtStatus> {
+fn page_of(pid: u32) -> Result<Signal, NtStatus> {
     if !is_starting(pid) {
         return Ok(Signal::new(false));
     }
@@ -291,11 +292,37 @@ pub fn thread_of(pid: u32, tid: u32) -> Result<Arc<dyn Object>, NtStatus> {
 }
 
 /// Returns the process a Linux thread belongs to.
-#[must_use]
-pub fn process_of_thread(tid: u32) -> Option<u32> {
+fn process_of_thread(tid: u32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     status
         .lines()
         .find_map(|line| line.strip_prefix("Tgid:"))
         .and_then(|text| text.trim().parse().ok())
+}
+
+/// Opens a live process by id.
+///
+/// Returns `INVALID_CID` if there is none, `ACCESS_DENIED` if it belongs to another user.
+pub fn open_process(pid: u32) -> Result<Arc<Process>, NtStatus> {
+    if pid == std::process::id() {
+        return Ok(process::current());
+    }
+    if let Some(known) = process::watched(pid) {
+        return Ok(known);
+    }
+    let linux = Pid::from_raw(pid.cast_signed()).ok_or(NtStatus::INVALID_CID)?;
+    let pidfd = pidfd_open(linux, PidfdFlags::empty()).map_err(|_| NtStatus::INVALID_CID)?;
+    let signal = page_of(pid)?;
+    Process::watch(pid, pidfd, signal, false)
+}
+
+/// Opens a live thread by id, of this or another process of the user.
+pub fn open_thread(tid: u32) -> Result<Arc<dyn Object>, NtStatus> {
+    match thread::find(tid) {
+        Ok(own) => Ok(own),
+        Err(_) => match process_of_thread(tid) {
+            Some(pid) if pid != std::process::id() && is_starting(pid) => thread_of(pid, tid),
+            _ => Err(NtStatus::INVALID_CID),
+        },
+    }
 }

@@ -3,6 +3,7 @@
 //! The engine only says that some are pending; the function that entered the wait runs them in the guest when it has
 //! let go of everything it owns (a guest function may never come back).
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use parking_lot::Mutex;
 
 use super::record::SLEEPERS;
-use super::wait::{Watch, Word, WordRef};
+use super::waitable::{Watch, Word, WordRef};
 
 /// A queued call of a guest function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,28 +85,42 @@ impl Queue {
     }
 }
 
+thread_local! {
+    /// The queue of the calling thread: its object's.
+    static QUEUE: RefCell<Arc<Queue>> = RefCell::default();
+}
+
+/// Makes `queue` the one of the calling thread.
+pub fn enter(queue: &Arc<Queue>) {
+    QUEUE.set(queue.clone());
+}
+
+fn with_current<T>(act: impl FnOnce(&Queue) -> T) -> T {
+    QUEUE.with_borrow(|queue| act(queue))
+}
+
 /// Takes a pending alert of the calling thread.
 #[must_use]
 pub fn take_alert() -> bool {
-    super::thread::with_current(|thread| thread.apcs.take_alert())
+    with_current(Queue::take_alert)
 }
 
 /// Returns whether the calling thread has APCs or an alert.
 #[must_use]
 pub fn is_pending() -> bool {
-    super::thread::with_current(|thread| thread.apcs.is_pending())
+    with_current(Queue::is_pending)
 }
 
 /// Takes the oldest APC of the calling thread.
 #[must_use]
 pub fn next() -> Option<Apc> {
-    super::thread::with_current(|thread| thread.apcs.pop())
+    with_current(Queue::pop)
 }
 
 /// Announces that the calling thread sleeps alertably. `None` when an APC is pending by now.
 #[must_use]
 pub fn watch() -> Option<Watch> {
-    let queue: Arc<Queue> = super::thread::with_current(|thread| thread.apcs.clone());
+    let queue = QUEUE.with_borrow(Arc::clone);
     match queue
         .word
         .compare_exchange(0, SLEEPERS, Ordering::AcqRel, Ordering::Acquire)

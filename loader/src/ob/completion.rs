@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::futex::{self, Sleep, Woken};
 use super::object::{Header, Object, ObjectType};
 use super::record::SLEEPERS;
-use super::wait::{Taken, Waitable, Watch, Word, WordRef};
+use super::waitable::{Taken, Waitable, Watch, Word, WordRef};
 
 /// `IO_COMPLETION_ALL_ACCESS` and the generic mapping of completion ports.
 pub static COMPLETION_TYPE: ObjectType = ObjectType {

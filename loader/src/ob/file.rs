@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use rustix::fs::FileType;
 
 use super::completion::Completion;
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
 use super::sync::Signal;
-use super::wait::Waitable;
+use super::waitable::Waitable;
 use crate::export::Ptr;
 use crate::guest;
 
@@ -47,6 +48,13 @@ pub enum FileKind {
     Pipe,
 }
 
+/// The listening socket of a named pipe, shared by its instances.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: OwnedFd,
+}
+
 /// An open file.
 #[derive(Debug)]
 pub struct File {
@@ -55,7 +63,7 @@ pub struct File {
     /// Set while the instance of a named pipe has a client.
     is_connected: std::sync::atomic::AtomicBool,
     /// Listening socket of a named pipe's instance.
-    pub listener: Mutex<Option<Arc<super::pipe::Listener>>>,
+    pub listener: Mutex<Option<Arc<Listener>>>,
     /// Other end of a pipe without a name, until it is opened through this one's handle.
     pub unnamed_peer: Mutex<Option<OwnedFd>>,
     /// Whether it is the root of the pipe file system.
@@ -109,11 +117,7 @@ impl File {
 
     /// Wraps the instance of a named pipe that listens.
     #[must_use]
-    pub fn listening(
-        fd: OwnedFd,
-        listener: Arc<super::pipe::Listener>,
-        is_overlapped: bool,
-    ) -> Self {
+    pub fn listening(fd: OwnedFd, listener: Arc<Listener>, is_overlapped: bool) -> Self {
         let file = File::new(fd, PathBuf::new(), is_overlapped);
         *file.listener.lock() = Some(listener);
         file

@@ -14,13 +14,15 @@ use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::completion::{Completion, Packet};
 use super::name::Directory;
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
 use super::section::{Section, map_fd, placement};
 use super::sync::{Event, MODIFY_STATE};
 use super::table::{self, INHERIT, TABLE, lookup};
 use super::token::{self, Token};
-use super::wait::{Taken, Waitable, Watch, Word, WordRef};
-use super::{process, pseudo_entry, thread, unpack};
+use super::waitable::{Taken, Waitable, Watch, Word, WordRef};
+use super::{impersonation, packed};
+use super::{process, pseudo_entry, thread};
 use crate::guest;
 use crate::vm::{SPACE, page};
 
@@ -225,7 +227,7 @@ impl Host for Standalone {
     }
 
     fn is_thread_terminating(&self) -> bool {
-        thread::with_current(|thread| thread.is_terminating.load(Ordering::Acquire))
+        thread::with_current(|thread| thread.control.is_terminating.load(Ordering::Acquire))
     }
 
     fn interrupted(&self) {
@@ -331,7 +333,7 @@ impl Host for Standalone {
         let packed = entry.object.pack()?;
         let mut description = vec![EXPORT_KIND];
         description.extend(access.to_le_bytes());
-        unpack::write(&packed, &mut description);
+        packed::write(&packed, &mut description);
         Ok(ExportedObject {
             object_type: code,
             access,
@@ -354,8 +356,8 @@ impl Host for Standalone {
         };
         let mut fds = Some(fds);
         let (packed, _) =
-            unpack::read(rest, &mut |_| fds.take().ok_or(NtStatus::INVALID_PARAMETER))?;
-        let object = unpack::unpack(packed)?;
+            packed::read(rest, &mut |_| fds.take().ok_or(NtStatus::INVALID_PARAMETER))?;
+        let object = packed::build(packed)?;
         let access = object.object_type().grant(access)?;
         TABLE.insert(object, access, 0)
     }
@@ -382,7 +384,7 @@ impl Host for Standalone {
     fn forget_export(&self, _sender: u32, _description: &[u8]) {}
 
     fn effective_token(&self) -> Vec<u8> {
-        token::effective().to_bytes()
+        impersonation::effective().to_bytes()
     }
 
     fn thread_id(&self, handle: Handle) -> Result<ClientId, NtStatus> {
@@ -403,7 +405,7 @@ impl Host for Standalone {
         access: u32,
         is_inheritable: bool,
     ) -> Result<Handle, NtStatus> {
-        insert_opened(process::open(process)?, access, is_inheritable)
+        insert_opened(super::agent::open_process(process)?, access, is_inheritable)
     }
 
     fn open_thread(
@@ -413,7 +415,7 @@ impl Host for Standalone {
         is_inheritable: bool,
     ) -> Result<Handle, NtStatus> {
         let object = if thread.process == std::process::id() {
-            thread::open(thread.thread)?
+            super::agent::open_thread(thread.thread)?
         } else {
             super::agent::thread_of(thread.process, thread.thread)?
         };

@@ -12,12 +12,16 @@ pub mod completion;
 pub mod duplicate;
 pub mod file;
 pub mod futex;
+pub mod handle;
 pub mod host;
+pub mod impersonation;
 pub mod mutant;
 pub mod name;
 pub mod named_directory;
 pub mod object;
 pub mod open;
+pub mod overlapped;
+pub mod packed;
 pub mod path;
 pub mod pipe;
 pub mod poke;
@@ -38,6 +42,7 @@ pub mod time;
 pub mod token;
 pub mod unpack;
 pub mod wait;
+pub mod waitable;
 
 use ntlpc_abi::{Handle, NtStatus};
 

@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::NtStatus;
 
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
 use super::record::{Cell, Place, ROBUST_OFFSET};
-use super::wait::{Taken, Waitable, Watch, watch_record};
+use super::waitable::{Taken, Waitable, Watch, watch_record};
 
 /// `MUTANT_ALL_ACCESS` and the generic mapping of mutants.
 pub static MUTANT_TYPE: ObjectType = ObjectType {

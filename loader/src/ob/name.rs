@@ -15,36 +15,28 @@ use ntlpc_proto::{Bytes, Name as WireName};
 use parking_lot::Mutex;
 
 use super::attributes::{Attributes, obj};
-use super::object::{Header, Object, ObjectType, Packed, PackedKind, downcast};
+use super::impersonation;
+use super::object::{Header, Name, Object, ObjectType, downcast};
+use super::packed::{Packed, PackedKind};
 use super::table::{TABLE, lookup};
-use super::{token, unpack};
 
-/// The name of an object and the hold on it at the server; giving it up gives up the hold.
-#[derive(Debug)]
-pub struct Name {
-    path: Vec<u16>,
-    id: u64,
-    /// Which server of this process knows it.
-    generation: usize,
-}
-
-impl Name {
-    /// Returns the path by which it was created or opened.
-    #[must_use]
-    pub fn path(&self) -> &[u16] {
-        &self.path
+/// Makes the name of an object that the server holds for this process.
+fn held(path: &[u16], id: u64) -> Name {
+    Name {
+        path: path.to_vec(),
+        id,
+        generation: generation(),
+        release,
     }
 }
 
-impl Drop for Name {
-    fn drop(&mut self) {
-        OBJECTS.lock().remove(&self.id);
-        // The end of the process gives up everything; a lost server has nothing to give up.
-        if let Some(session) = existing_session()
-            && self.generation == generation()
-        {
-            let _ = session.call(&CloseObject { id: self.id }, &[]);
-        }
+fn release(name: &Name) {
+    OBJECTS.lock().remove(&name.id);
+    // The end of the process gives up everything; a lost server has nothing to give up.
+    if let Some(session) = existing_session()
+        && name.generation == generation()
+    {
+        let _ = session.call(&CloseObject { id: name.id }, &[]);
     }
 }
 
@@ -191,7 +183,7 @@ pub fn create<T: Object + Named>(
         root: root(attributes)?,
         attributes: attributes.flags & obj::OPENIF,
         access: object.object_type().map_access(access),
-        token: Bytes(token::effective().to_bytes()),
+        token: Bytes(impersonation::effective().to_bytes()),
         security: Bytes(security.clone().unwrap_or_default()),
         packed: Bytes(bytes),
     };
@@ -204,11 +196,7 @@ pub fn create<T: Object + Named>(
         )
     } else {
         *object.header().security.lock() = security;
-        *object.header().name.lock() = Some(Name {
-            generation: generation(),
-            path: path.clone(),
-            id: reply.id,
-        });
+        *object.header().name.lock() = Some(held(path, reply.id));
         OBJECTS.lock().insert(reply.id, &object);
         (object, NtStatus::SUCCESS)
     };
@@ -231,7 +219,7 @@ pub fn open<T: Object + Named>(attributes: &Attributes, access: u32) -> Result<H
         root: root(attributes)?,
         attributes: 0,
         access: T::TYPE.map_access(access),
-        token: Bytes(token::effective().to_bytes()),
+        token: Bytes(impersonation::effective().to_bytes()),
     };
     let (reply, fds) = session()?.call(&request, &[])?;
     let object = downcast::<T>(existing(T::KIND, reply.id, reply.packed, fds, path)?)?;
@@ -247,18 +235,14 @@ fn existing(
     path: &[u16],
 ) -> Result<Arc<dyn Object>, NtStatus> {
     // The answer is a hold of its own, given up with `hold` if the process has the object already.
-    let hold = Name {
-        generation: generation(),
-        path: path.to_vec(),
-        id,
-    };
+    let hold = held(path, id);
     let mut objects = OBJECTS.lock();
     if let Some(object) = objects.get(id) {
         drop(objects);
         drop(hold);
         return Ok(object);
     }
-    let object = unpack::unpack(Packed {
+    let object = super::packed::build(Packed {
         kind,
         bytes: packed.0,
         fds,
@@ -274,23 +258,4 @@ pub trait Named {
     const KIND: PackedKind;
     /// Their object type.
     const TYPE: &'static ObjectType;
-}
-
-macro_rules! named {
-    ($($ty:ty, $kind:ident, $of:path;)*) => {$(
-        impl Named for $ty {
-            const KIND: PackedKind = PackedKind::$kind;
-            const TYPE: &'static ObjectType = &$of;
-        }
-    )*};
-}
-
-named! {
-    super::sync::Event, Event, super::sync::EVENT_TYPE;
-    super::sync::Semaphore, Semaphore, super::sync::SEMAPHORE_TYPE;
-    super::sync::Timer, Timer, super::sync::TIMER_TYPE;
-    super::mutant::Mutant, Mutant, super::mutant::MUTANT_TYPE;
-    super::section::Section, Section, super::section::SECTION_TYPE;
-    Directory, Directory, DIRECTORY_TYPE;
-    super::completion::Completion, File, super::completion::COMPLETION_TYPE;
 }

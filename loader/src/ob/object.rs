@@ -2,15 +2,14 @@
 
 use std::any::Any;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
 
-use super::name::Name;
-use super::wait::Waitable;
+use super::packed::Packed;
+use super::waitable::Waitable;
 
 /// Access rights common to all types. Source: Microsoft Learn "ACCESS_MASK".
 #[allow(dead_code, reason = "the rights of winnt.h by name, used or not")]
@@ -94,6 +93,25 @@ impl ObjectType {
     }
 }
 
+/// The name of an object and the hold on it at the server; giving it up gives up the hold.
+#[derive(Debug)]
+pub struct Name {
+    /// Path by which it was created or opened.
+    pub path: Vec<u16>,
+    /// The server's number of the object.
+    pub id: u64,
+    /// Which server of this process knows it.
+    pub generation: usize,
+    /// Gives up the hold.
+    pub release: fn(&Name),
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        (self.release)(self);
+    }
+}
+
 /// State every object carries.
 #[derive(Debug, Default)]
 pub struct Header {
@@ -122,62 +140,6 @@ impl Header {
     }
 }
 
-/// An object on its way to another process: what to build there and the descriptors it needs.
-#[derive(Debug)]
-pub struct Packed {
-    /// Which type builds it.
-    pub kind: PackedKind,
-    /// The type's own description, little-endian.
-    pub bytes: Vec<u8>,
-    /// Descriptors in the type's own order.
-    pub fds: Vec<OwnedFd>,
-}
-
-/// Types that cross between processes. The numbers are part of the agent's protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "named after the types")]
-pub enum PackedKind {
-    Event = 1,
-    Mutant = 2,
-    Semaphore = 3,
-    Timer = 4,
-    Section = 5,
-    Process = 6,
-    Thread = 7,
-    File = 8,
-    Port = 9,
-    Token = 10,
-    Directory = 11,
-    SymbolicLink = 12,
-    Job = 13,
-}
-
-impl PackedKind {
-    /// Reads the number of a kind.
-    #[must_use]
-    pub fn from_u8(value: u8) -> Option<Self> {
-        use PackedKind::*;
-        [
-            Event,
-            Mutant,
-            Semaphore,
-            Timer,
-            Section,
-            Process,
-            Thread,
-            File,
-            Port,
-            Token,
-            Directory,
-            SymbolicLink,
-            Job,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == value)
-    }
-}
-
 /// An NT object.
 pub trait Object: Any + Send + Sync + fmt::Debug {
     /// Returns its type.
@@ -190,7 +152,7 @@ pub trait Object: Any + Send + Sync + fmt::Debug {
     fn path(&self) -> Vec<u16> {
         let name = self.header().name.lock();
         name.as_ref()
-            .map(|name| name.path().to_vec())
+            .map(|name| name.path.clone())
             .unwrap_or_default()
     }
 

@@ -220,6 +220,21 @@ fn similar(directory: &Path, name: &str) -> Option<PathBuf> {
         .map(|entry| entry.path())
 }
 
+/// Returns the current directory as Windows names it, with a trailing backslash.
+pub fn directory() -> String {
+    let current = to_windows(&std::env::current_dir().unwrap_or_else(|_| "/".into()));
+    if current.ends_with('\\') {
+        current
+    } else {
+        current + "\\"
+    }
+}
+
+/// Resolves a path of the guest against its current directory; see [`resolve`].
+pub fn resolve_here(name: &[u16]) -> Result<Target, NtStatus> {
+    resolve(&String::from_utf16_lossy(name), &directory())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,16 +17,11 @@ use rustix::net::{
     connect as connect_socket, listen, recv, socket_with, sockopt,
 };
 
-use super::file::{File, FileKind, retry, status_of};
+use super::file::{File, FileKind, Listener, retry, status_of};
 use super::open::{How, option};
-use crate::dlls::kernel32::fileapi::{Overlapped, complete};
+use super::overlapped::{Overlapped, complete};
+use super::path;
 use crate::export::Ptr;
-
-/// The listening socket of a named pipe, shared by its instances.
-#[derive(Debug)]
-pub struct Listener {
-    socket: OwnedFd,
-}
 
 /// Listening sockets of this process by pipe name.
 static LISTENERS: Mutex<BTreeMap<String, Weak<Listener>>> = Mutex::new(BTreeMap::new());
@@ -282,7 +277,7 @@ pub fn peer(file: &File) -> Result<u32, NtStatus> {
 
 /// Waits until an instance of a named pipe listens: one that exists always does.
 pub fn wait(name: &[u16]) -> Result<(), NtStatus> {
-    let super::path::Target::Pipe(name) = crate::dlls::kernel32::fileapi::resolve(name)? else {
+    let path::Target::Pipe(name) = path::resolve_here(name)? else {
         return Err(NtStatus::OBJECT_NAME_INVALID);
     };
     let text = format!(

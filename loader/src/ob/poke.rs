@@ -9,28 +9,16 @@ use ntdll_shim::interrupt;
 use super::suspend;
 use crate::context::Machine;
 use crate::gate::{self, signals};
+use crate::linux;
 use crate::teb::{self, host_area};
-
-/// Returns the signal: the real-time ones up to here are used by the C library and Wine.
-fn signal() -> i32 {
-    libc::SIGRTMIN() + 4
-}
 
 /// Installs the handler.
 pub fn install() {
     // SA_RESTART is not set, so that waits end.
-    signals::install(signal(), handler, 0);
-    interrupt::set_redeliver(|signal| send_signal(crate::linux::thread_id().cast_signed(), signal));
-}
-
-/// Pokes a thread.
-pub(super) fn send(tid: i32) {
-    send_signal(tid, signal());
-}
-
-fn send_signal(tid: i32, signal: i32) {
-    // SAFETY: no memory is involved; a thread that has gone gives ESRCH.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) };
+    signals::install(suspend::poke_signal(), handler, 0);
+    interrupt::set_redeliver(|signal| {
+        linux::signal_thread(linux::thread_id().cast_signed(), signal)
+    });
 }
 
 extern "C" fn handler(

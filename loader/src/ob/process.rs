@@ -10,12 +10,13 @@ use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
-use rustix::process::{Pid, PidfdFlags, Signal as LinuxSignal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal as LinuxSignal, pidfd_send_signal};
 
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
 use super::sync::Signal;
-use super::thread::{STILL_ACTIVE, Thread};
-use super::wait::Waitable;
+use super::thread::STILL_ACTIVE;
+use super::waitable::Waitable;
 
 /// `PROCESS_ALL_ACCESS` and the generic mapping of processes.
 pub static PROCESS_TYPE: ObjectType = ObjectType {
@@ -213,22 +214,6 @@ fn wait_for_end(pidfd: &OwnedFd, is_child: bool) {
 /// Other processes this one watches.
 static WATCHED: Mutex<Vec<Arc<Process>>> = Mutex::new(Vec::new());
 
-/// Opens a live process by id.
-///
-/// Returns `INVALID_CID` if there is none, `ACCESS_DENIED` if it belongs to another user.
-pub fn open(pid: u32) -> Result<Arc<Process>, NtStatus> {
-    if pid == std::process::id() {
-        return Ok(current());
-    }
-    if let Some(known) = watched(pid) {
-        return Ok(known);
-    }
-    let linux = Pid::from_raw(pid.cast_signed()).ok_or(NtStatus::INVALID_CID)?;
-    let pidfd = pidfd_open(linux, PidfdFlags::empty()).map_err(|_| NtStatus::INVALID_CID)?;
-    let signal = super::agent::page_of(pid)?;
-    Process::watch(pid, pidfd, signal, false)
-}
-
 /// Returns the object of a live process that this one watches already.
 #[must_use]
 pub fn watched(pid: u32) -> Option<Arc<Process>> {
@@ -243,15 +228,6 @@ pub fn watched(pid: u32) -> Option<Arc<Process>> {
 #[must_use]
 pub fn watched_ids() -> Vec<u32> {
     WATCHED.lock().iter().map(|process| process.pid).collect()
-}
-
-/// Takes one suspension of a thread back, whatever process it belongs to; returns the count before.
-pub fn resume(thread: &Thread) -> u32 {
-    if thread.pid == std::process::id() {
-        return super::suspend::resume(thread);
-    }
-    // A child created suspended reads from this pipe before its first instruction.
-    u32::from(thread.gate.lock().take().is_some())
 }
 
 impl Object for Process {

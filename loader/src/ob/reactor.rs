@@ -12,8 +12,8 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::apc::Apc;
 use super::file::File;
+use super::overlapped::{Overlapped, Way, complete};
 use super::thread::Thread;
-use crate::dlls::kernel32::fileapi::{Overlapped, Way, complete};
 use crate::export::{Callback, Ptr};
 
 /// A completion routine and the thread that runs it.

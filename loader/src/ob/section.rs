@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use ntlpc_abi::NtStatus;
 
 use super::file::File;
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
 use crate::vm::{self, GRANULARITY, PAGE, Placement, page};
 
 /// `SECTION_ALL_ACCESS` and the generic mapping of sections.

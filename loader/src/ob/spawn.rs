@@ -21,11 +21,11 @@ use ntlpc_abi::{Handle, NtStatus};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::file::status_of;
+use super::packed;
 use super::process::Process;
 use super::sync::Signal;
 use super::table::{Entry, INHERIT, TABLE};
 use super::thread::Thread;
-use super::unpack;
 
 /// Environment variable with the number of the start-up descriptor. The guest does not see it.
 pub const VARIABLE: &str = "LPCRUN_STARTUP";
@@ -88,7 +88,7 @@ pub fn spawn(new: &NewProcess) -> Result<(Arc<Process>, Arc<Thread>), NtStatus> 
         block.extend(handle.0.to_le_bytes());
         block.extend(entry.access.to_le_bytes());
         block.extend(entry.attributes.to_le_bytes());
-        unpack::write(&packed, &mut block);
+        packed::write(&packed, &mut block);
         for fd in packed.fds {
             push_fd(&mut block, &mut fds, Some(fd));
         }
@@ -244,7 +244,7 @@ fn read_block(block: &[u8]) -> Option<()> {
     while !cursor.0.is_empty() {
         let (handle, access, attributes) = (Handle(cursor.u64()?), cursor.u32()?, cursor.u32()?);
         let mut count = 0;
-        let (mut packed, rest) = unpack::read(cursor.0, &mut |wanted| {
+        let (mut packed, rest) = packed::read(cursor.0, &mut |wanted| {
             count = wanted;
             Ok(Vec::new())
         })
@@ -253,7 +253,7 @@ fn read_block(block: &[u8]) -> Option<()> {
         for _ in 0..count {
             packed.fds.push(own(cursor.fd()?)?);
         }
-        match unpack::unpack(packed) {
+        match packed::build(packed) {
             Ok(object) => TABLE
                 .insert_at(
                     handle,

@@ -6,16 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ntlpc_abi::NtStatus;
 use parking_lot::{Condvar, Mutex};
 
-use super::poke;
 use crate::context::Context;
 use crate::gate;
-use crate::ob::thread::Thread;
 
 /// `MAXIMUM_SUSPEND_COUNT`.
 const MAXIMUM: u32 = 127;
@@ -27,10 +25,21 @@ const LAST_PATIENCE: Duration = Duration::from_millis(20);
 /// Time between two pokes.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// What others may know of a thread.
+/// What a thread's object and the thread itself share of its stopping.
+#[derive(Debug)]
+pub struct Control {
+    /// How often it is suspended.
+    pub suspend_count: AtomicU32,
+    /// Set when it must end: waits are cut short.
+    pub is_terminating: AtomicBool,
+    /// Exit code, once it is known.
+    pub exit_code: AtomicU32,
+}
+
+/// What others may know of a running thread.
 #[derive(Debug)]
 struct State {
-    object: Arc<Thread>,
+    control: Arc<Control>,
     tid: i32,
     inner: Mutex<Inner>,
     changed: Condvar,
@@ -57,9 +66,9 @@ static STATES: Mutex<Vec<Arc<State>>> = Mutex::new(Vec::new());
 static POKING: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the calling thread one that can be stopped.
-pub fn enter(object: &Arc<Thread>) {
+pub fn enter(control: &Arc<Control>) {
     let state = Arc::new(State {
-        object: object.clone(),
+        control: control.clone(),
         tid: crate::linux::thread_id().cast_signed(),
         inner: Mutex::default(),
         changed: Condvar::new(),
@@ -77,12 +86,21 @@ pub fn leave() {
     }
 }
 
-fn state_of(thread: &Thread) -> Option<Arc<State>> {
+fn state_of(control: &Control) -> Option<Arc<State>> {
     let states = STATES.lock();
     states
         .iter()
-        .find(|state| std::ptr::eq(&raw const *state.object, thread))
+        .find(|state| std::ptr::eq(&raw const *state.control, control))
         .cloned()
+}
+
+/// The poke signal: the real-time ones up to here are used by the C library and Wine.
+pub(super) fn poke_signal() -> i32 {
+    libc::SIGRTMIN() + 4
+}
+
+fn send_poke(tid: i32) {
+    crate::linux::signal_thread(tid, poke_signal());
 }
 
 /// Takes note of a poke. Async-signal-safe.
@@ -140,9 +158,9 @@ pub fn leave_if_terminating() {
 /// Returns the exit code of the calling thread if it must end.
 pub(super) fn terminating() -> Option<u32> {
     STATE.with_borrow(|state| {
-        let object = &state.as_ref()?.object;
-        let is_terminating = object.is_terminating.load(Ordering::Acquire);
-        is_terminating.then(|| object.exit_code.load(Ordering::Acquire))
+        let control = &state.as_ref()?.control;
+        let is_terminating = control.is_terminating.load(Ordering::Acquire);
+        is_terminating.then(|| control.exit_code.load(Ordering::Acquire))
     })
 }
 
@@ -153,9 +171,9 @@ pub(super) fn stop(context: &mut Context) -> bool {
         return false;
     };
     let must_stop = || {
-        let object = &state.object;
-        object.suspend_count.load(Ordering::Acquire) > 0
-            && !object.is_terminating.load(Ordering::Acquire)
+        let control = &state.control;
+        control.suspend_count.load(Ordering::Acquire) > 0
+            && !control.is_terminating.load(Ordering::Acquire)
     };
     let mut inner = state.inner.lock();
     if !must_stop() {
@@ -179,17 +197,14 @@ pub(super) fn stop(context: &mut Context) -> bool {
 /// Adds a suspension and returns the count before. The thread runs no guest code once this returns.
 ///
 /// # Errors
-/// `SUSPEND_COUNT_EXCEEDED`, `THREAD_IS_TERMINATING`.
-pub fn suspend(thread: &Thread) -> Result<u32, NtStatus> {
-    if thread.has_ended() {
-        return Err(NtStatus::THREAD_IS_TERMINATING);
-    }
+/// `SUSPEND_COUNT_EXCEEDED`.
+pub fn suspend(control: &Control) -> Result<u32, NtStatus> {
     let higher = |count: u32| (count < MAXIMUM).then_some(count + 1);
-    let before = thread
+    let before = control
         .suspend_count
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, higher)
         .map_err(|_| NtStatus::SUSPEND_COUNT_EXCEEDED)?;
-    match state_of(thread) {
+    match state_of(control) {
         // The calling thread stops when this call returns.
         Some(state) if is_me(&state) => note_poke(),
         Some(state) if before == 0 => {
@@ -201,34 +216,31 @@ pub fn suspend(thread: &Thread) -> Result<u32, NtStatus> {
 }
 
 /// Takes one suspension back and returns the count before.
-pub fn resume(thread: &Thread) -> u32 {
+pub fn resume(control: &Control) -> u32 {
     let lower = |count: u32| count.checked_sub(1);
-    let before = thread
+    let before = control
         .suspend_count
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower)
         .unwrap_or(0);
-    if let Some(state) = state_of(thread) {
+    if let Some(state) = state_of(control) {
         wake(&state);
     }
     before
 }
 
 /// Ends a thread of this process with `code`. Does not return if that is the calling one.
-pub fn terminate(thread: &Thread, code: u32) {
-    if thread.has_ended() {
-        return;
-    }
-    let Some(state) = state_of(thread) else {
+pub fn terminate(control: &Control, code: u32) {
+    let Some(state) = state_of(control) else {
         return;
     };
     if is_me(&state) {
         drop(state);
         gate::leave_stack(code.into());
     }
-    thread.exit_code.store(code, Ordering::Release);
+    control.exit_code.store(code, Ordering::Release);
     // Before the mark: a call that sees the mark and returns for it must not get back to the guest.
     POKING.fetch_add(1, Ordering::Relaxed);
-    if thread.is_terminating.swap(true, Ordering::AcqRel) {
+    if control.is_terminating.swap(true, Ordering::AcqRel) {
         POKING.fetch_sub(1, Ordering::Relaxed);
         return;
     }
@@ -248,8 +260,8 @@ pub fn terminate(thread: &Thread, code: u32) {
 ///
 /// # Errors
 /// `THREAD_IS_TERMINATING`; `UNSUCCESSFUL` for a thread that is running.
-pub fn context(thread: &Thread) -> Result<Context, NtStatus> {
-    let state = state_of(thread).ok_or(NtStatus::THREAD_IS_TERMINATING)?;
+pub fn context(control: &Control) -> Result<Context, NtStatus> {
+    let state = state_of(control).ok_or(NtStatus::THREAD_IS_TERMINATING)?;
     if is_me(&state) {
         let activation = gate::current_activation().ok_or(NtStatus::UNSUCCESSFUL)?;
         return Ok(Context::after_call(&activation.get()));
@@ -263,8 +275,8 @@ pub fn context(thread: &Thread) -> Result<Context, NtStatus> {
 ///
 /// # Errors
 /// As [`context`].
-pub fn set_context(thread: &Thread, change: impl FnOnce(&mut Context)) -> Result<(), NtStatus> {
-    let state = state_of(thread).ok_or(NtStatus::THREAD_IS_TERMINATING)?;
+pub fn set_context(control: &Control, change: impl FnOnce(&mut Context)) -> Result<(), NtStatus> {
+    let state = state_of(control).ok_or(NtStatus::THREAD_IS_TERMINATING)?;
     let mut inner = state.inner.lock();
     if let Some(context) = inner.exception.as_deref_mut() {
         change(context);
@@ -302,7 +314,7 @@ pub fn stop_others() {
         .collect();
     for state in others {
         state
-            .object
+            .control
             .suspend_count
             .fetch_add(MAXIMUM, Ordering::AcqRel);
         poke_until(&state, |inner| inner.stopped.is_some(), Some(LAST_PATIENCE));
@@ -331,7 +343,7 @@ fn poke_until(state: &State, is_done: impl Fn(&Inner) -> bool, patience: Option<
         if patience.is_some_and(|patience| start.elapsed() > patience) {
             break false;
         }
-        poke::send(state.tid);
+        send_poke(state.tid);
         state.changed.wait_for(&mut inner, INTERVAL);
     };
     POKING.fetch_sub(1, Ordering::SeqCst);

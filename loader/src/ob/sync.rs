@@ -14,9 +14,10 @@ use std::sync::atomic::Ordering;
 use ntlpc_abi::NtStatus;
 
 use super::futex::now_ns;
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
 use super::record::{Cell, MOVED, Place, SLEEPERS};
-use super::wait::{Taken, Waitable, Watch, watch_record};
+use super::waitable::{Taken, Waitable, Watch, watch_record};
 
 pub use event::{EVENT_TYPE, Event};
 pub use semaphore::{SEMAPHORE_TYPE, Semaphore};

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
 
-use super::apc::Queue;
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::apc::{self, Queue};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
+use super::suspend::{self, Control};
 use super::sync::Signal;
 use super::token::Token;
-use super::wait::Waitable;
+use super::waitable::Waitable;
 
 /// `THREAD_ALL_ACCESS` and the generic mapping of threads.
 pub static THREAD_TYPE: ObjectType = ObjectType {
@@ -54,12 +56,10 @@ pub struct Thread {
     pub tid: AtomicU32,
     /// Set when it has ended.
     pub signal: Signal,
-    /// Exit code, [`STILL_ACTIVE`] before.
-    pub exit_code: AtomicU32,
     /// APCs.
     pub apcs: Arc<Queue>,
-    /// How often it is suspended.
-    pub suspend_count: AtomicU32,
+    /// Suspension, termination and exit code, which is [`STILL_ACTIVE`] before.
+    pub control: Arc<Control>,
     /// Relative priority (`THREAD_PRIORITY_*`).
     pub priority: AtomicI32,
     /// Address of its TEB; 0 for a thread of another process.
@@ -74,10 +74,16 @@ pub struct Thread {
     pub name: Mutex<Vec<u16>>,
     /// End of a pipe whose closing lets a child created suspended run.
     pub gate: Mutex<Option<std::os::fd::OwnedFd>>,
-    /// Set when it must end: waits are cut short.
-    pub is_terminating: std::sync::atomic::AtomicBool,
     /// Token it impersonates with.
     pub token: Mutex<Option<Arc<Token>>>,
+}
+
+fn control(suspend_count: u32) -> Arc<Control> {
+    Arc::new(Control {
+        suspend_count: suspend_count.into(),
+        is_terminating: false.into(),
+        exit_code: STILL_ACTIVE.into(),
+    })
 }
 
 thread_local! {
@@ -96,9 +102,8 @@ impl Thread {
             pid: std::process::id(),
             tid: AtomicU32::new(0),
             signal: Signal::new(false),
-            exit_code: AtomicU32::new(STILL_ACTIVE),
             apcs: Arc::default(),
-            suspend_count: AtomicU32::new(suspend_count),
+            control: control(suspend_count),
             priority: AtomicI32::new(0),
             teb: AtomicU64::new(0),
             start_address: AtomicU64::new(start_address),
@@ -106,7 +111,6 @@ impl Thread {
             exit_time: AtomicI64::new(0),
             name: Mutex::new(Vec::new()),
             gate: Mutex::new(None),
-            is_terminating: false.into(),
             token: Mutex::new(None),
         });
         THREADS.lock().push(thread.clone());
@@ -117,6 +121,7 @@ impl Thread {
     pub fn of_child(pid: u32, signal: Signal, gate: Option<std::os::fd::OwnedFd>) -> Arc<Self> {
         let thread = Thread::of_other(pid, pid, signal);
         thread
+            .control
             .suspend_count
             .store(u32::from(gate.is_some()), Ordering::Relaxed);
         *thread.gate.lock() = gate;
@@ -130,9 +135,8 @@ impl Thread {
             pid,
             tid: AtomicU32::new(tid),
             signal,
-            exit_code: AtomicU32::new(STILL_ACTIVE),
             apcs: Arc::default(),
-            suspend_count: AtomicU32::new(0),
+            control: control(0),
             priority: AtomicI32::new(0),
             teb: AtomicU64::new(0),
             start_address: AtomicU64::new(0),
@@ -140,7 +144,6 @@ impl Thread {
             exit_time: AtomicI64::new(0),
             name: Mutex::new(Vec::new()),
             gate: Mutex::new(None),
-            is_terminating: false.into(),
             token: Mutex::new(None),
         })
     }
@@ -149,7 +152,41 @@ impl Thread {
     pub fn enter(self: &Arc<Self>, teb: u64) {
         self.tid.store(crate::linux::thread_id(), Ordering::Release);
         self.teb.store(teb, Ordering::Release);
+        apc::enter(&self.apcs);
         CURRENT.set(Some(self.clone()));
+    }
+
+    /// Adds a suspension and returns the count before. The thread runs no guest code once this returns.
+    ///
+    /// # Errors
+    /// `SUSPEND_COUNT_EXCEEDED`, `THREAD_IS_TERMINATING`.
+    pub fn suspend(&self) -> Result<u32, NtStatus> {
+        if self.has_ended() {
+            return Err(NtStatus::THREAD_IS_TERMINATING);
+        }
+        suspend::suspend(&self.control)
+    }
+
+    /// Takes one suspension back, whatever process the thread belongs to; returns the count before.
+    pub fn resume(&self) -> u32 {
+        if self.pid == std::process::id() {
+            return suspend::resume(&self.control);
+        }
+        // A child created suspended reads from this pipe before its first instruction.
+        u32::from(self.gate.lock().take().is_some())
+    }
+
+    /// Ends the thread with `code`. Does not return if it is the calling one.
+    pub fn terminate(&self, code: u32) {
+        if !self.has_ended() {
+            suspend::terminate(&self.control, code);
+        }
+    }
+
+    /// Returns the exit code, or [`STILL_ACTIVE`].
+    #[must_use]
+    pub fn exit_code(&self) -> u32 {
+        self.control.exit_code.load(Ordering::Acquire)
     }
 
     /// Returns whether the thread has ended.
@@ -158,16 +195,13 @@ impl Thread {
         self.signal.is_signaled()
     }
 
-    /// Ends the thread as an object: exit code, abandoned mutants, signal. Called on the thread itself at its end, or
+    /// Ends the thread as an object: exit code, signal. Called on the thread itself at its end, or
     /// for a thread that was removed by force.
     pub fn finish(self: &Arc<Self>, exit_code: u32) {
         if self.has_ended() {
             return;
         }
-        if self.tid.load(Ordering::Acquire) == crate::linux::thread_id() {
-            super::mutant::abandon_held();
-        }
-        self.exit_code.store(exit_code, Ordering::Release);
+        self.control.exit_code.store(exit_code, Ordering::Release);
         self.exit_time
             .store(super::time::system_time(), Ordering::Release);
         THREADS.lock().retain(|thread| !Arc::ptr_eq(thread, self));
@@ -184,6 +218,7 @@ pub fn with_current<T>(act: impl FnOnce(&Arc<Thread>) -> T) -> T {
             thread
                 .tid
                 .store(crate::linux::thread_id(), Ordering::Release);
+            apc::enter(&thread.apcs);
             thread
         });
         act(thread)
@@ -210,19 +245,6 @@ pub fn find(tid: u32) -> Result<Arc<Thread>, NtStatus> {
         .find(|t| t.tid.load(Ordering::Acquire) == tid)
         .cloned()
         .ok_or(NtStatus::INVALID_CID)
-}
-
-/// Opens a live thread by id, of this or another process of the user.
-pub fn open(tid: u32) -> Result<Arc<dyn Object>, NtStatus> {
-    match find(tid) {
-        Ok(own) => Ok(own),
-        Err(_) => match super::agent::process_of_thread(tid) {
-            Some(pid) if pid != std::process::id() && super::agent::is_starting(pid) => {
-                super::agent::thread_of(pid, tid)
-            }
-            _ => Err(NtStatus::INVALID_CID),
-        },
-    }
 }
 
 impl Object for Thread {

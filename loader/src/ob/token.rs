@@ -20,7 +20,8 @@ use ntlpc_proto::process::{Token as WireToken, TokenGroup, TokenPrivilege};
 use ntlpc_proto::wire::Wire;
 use parking_lot::Mutex;
 
-use super::object::{Header, Object, ObjectType, Packed, PackedKind};
+use super::object::{Header, Object, ObjectType};
+use super::packed::{Packed, PackedKind};
 use super::sid::Sid;
 
 /// `TOKEN_ALL_ACCESS` and the generic mapping of tokens.
@@ -130,21 +131,6 @@ static PRIMARY: LazyLock<Mutex<Arc<Token>>> =
 #[must_use]
 pub fn primary() -> Arc<Token> {
     PRIMARY.lock().clone()
-}
-
-/// Returns the token that counts for the calling thread: its own, or the process's.
-#[must_use]
-pub fn effective() -> Arc<Token> {
-    super::thread::with_current(|thread| thread.token.lock().clone()).unwrap_or_else(primary)
-}
-
-/// Returns `PRIVILEGE_NOT_HELD` unless the effective token of the calling thread has the privilege enabled.
-pub fn require(number: u32) -> Result<(), NtStatus> {
-    if effective().is_enabled(number) {
-        Ok(())
-    } else {
-        Err(NtStatus::PRIVILEGE_NOT_HELD)
-    }
 }
 
 fn next_id() -> u64 {

@@ -1,4 +1,4 @@
-//! Building the objects other processes packed, and packed objects as bytes.
+//! The types that cross between processes or have names: how each is built of what was packed.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -12,20 +12,22 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::file::File;
 use super::host::PortObject;
 use super::mutant::Mutant;
-use super::object::{Object, Packed, PackedKind};
+use super::name::{Directory, Named};
+use super::object::{Object, ObjectType};
+use super::packed::{self, Packed, PackedKind, word};
 use super::process::Process;
 use super::section::Section;
 use super::sync::{Event, Semaphore, Signal, Timer};
 use super::thread::Thread;
 use super::token::Token;
 
-fn word(bytes: &[u8], at: usize) -> Result<u32, NtStatus> {
-    let bytes = bytes.get(at..at + 4).ok_or(NtStatus::INVALID_PARAMETER)?;
-    Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+/// Lets [`packed::build`] build the objects of all types.
+pub fn install() {
+    packed::set_builder(unpack);
 }
 
 /// Builds an object. Returns `INVALID_PARAMETER` for a description that does not fit its kind.
-pub fn unpack(packed: Packed) -> Result<Arc<dyn Object>, NtStatus> {
+fn unpack(packed: Packed) -> Result<Arc<dyn Object>, NtStatus> {
     let Packed { kind, bytes, fds } = packed;
     let mut fds = fds.into_iter();
     let mut fd = || fds.next().ok_or(NtStatus::INVALID_PARAMETER);
@@ -53,7 +55,7 @@ pub fn unpack(packed: Packed) -> Result<Arc<dyn Object>, NtStatus> {
             }
         }
         PackedKind::Port => Arc::new(PortObject::unpack(fd()?)?),
-        PackedKind::Directory => Arc::new(super::name::Directory::default()),
+        PackedKind::Directory => Arc::new(Directory::default()),
         PackedKind::SymbolicLink | PackedKind::Job => {
             return Err(NtStatus::NOT_SUPPORTED);
         }
@@ -73,43 +75,29 @@ fn process(pid: u32, page: OwnedFd) -> Result<Arc<dyn Object>, NtStatus> {
     Ok(Process::watch(pid, pidfd, signal, false)?)
 }
 
-/// Appends a packed object without its descriptors: kind, number of descriptors, length, bytes.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "at most a few descriptors, descriptions of at most 64 KiB"
-)]
-pub fn write(packed: &Packed, out: &mut Vec<u8>) {
-    out.extend([packed.kind as u8, packed.fds.len() as u8]);
-    out.extend((packed.bytes.len() as u32).to_le_bytes());
-    out.extend_from_slice(&packed.bytes);
+macro_rules! named {
+    ($($ty:ty, $kind:ident, $of:path;)*) => {$(
+        impl Named for $ty {
+            const KIND: PackedKind = PackedKind::$kind;
+            const TYPE: &'static ObjectType = &$of;
+        }
+    )*};
 }
 
-/// Reads what [`write()`] wrote; `fds` gives as many descriptors as wanted.
-pub fn read<'a>(
-    bytes: &'a [u8],
-    fds: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>, NtStatus>,
-) -> Result<(Packed, &'a [u8]), NtStatus> {
-    let (head, rest) = bytes
-        .split_at_checked(6)
-        .ok_or(NtStatus::INVALID_PARAMETER)?;
-    let kind = PackedKind::from_u8(head[0]).ok_or(NtStatus::INVALID_PARAMETER)?;
-    let length = word(head, 2)? as usize;
-    let (description, rest) = rest
-        .split_at_checked(length)
-        .ok_or(NtStatus::INVALID_PARAMETER)?;
-    Ok((
-        Packed {
-            kind,
-            bytes: description.to_vec(),
-            fds: fds(usize::from(head[1]))?,
-        },
-        rest,
-    ))
+named! {
+    super::sync::Event, Event, super::sync::EVENT_TYPE;
+    super::sync::Semaphore, Semaphore, super::sync::SEMAPHORE_TYPE;
+    super::sync::Timer, Timer, super::sync::TIMER_TYPE;
+    super::mutant::Mutant, Mutant, super::mutant::MUTANT_TYPE;
+    super::section::Section, Section, super::section::SECTION_TYPE;
+    Directory, Directory, super::name::DIRECTORY_TYPE;
+    super::completion::Completion, File, super::completion::COMPLETION_TYPE;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ob::packed::{read, write};
 
     #[test]
     fn objects_survive_the_way() {

@@ -14,7 +14,8 @@ use super::{Argument, Job, NOW, Pool};
 use crate::ob::futex::now_ns;
 use crate::ob::object::Object;
 use crate::ob::sync::Event;
-use crate::ob::wait::{self, Taken, WaitKind};
+use crate::ob::wait::{self, WaitKind};
+use crate::ob::waitable::Taken;
 
 /// Objects one thread watches; the wake-up event takes one place of a wait.
 const MOST: usize = wait::MAX_OBJECTS - 1;

@@ -115,7 +115,7 @@ fn deliver() {
         }
         let waited: [std::sync::Arc<dyn crate::ob::object::Object>; 1] = [object.clone()];
         wait(&waited, WaitKind::Any, false, None);
-        if object.exit_code.load(Ordering::Acquire) != 0 {
+        if object.exit_code() != 0 {
             return;
         }
     }

@@ -94,6 +94,7 @@ pub fn run(program: &Program) -> ! {
     }
     exception::install();
     crate::ob::poke::install();
+    crate::ob::unpack::install();
     crate::ob::host::install();
     crate::ob::spawn::adopt_startup();
     crate::ob::stdio::install();

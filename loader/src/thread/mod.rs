@@ -130,6 +130,7 @@ pub fn exit(code: u32) -> ! {
 static LIVE: AtomicU64 = AtomicU64::new(1);
 
 fn finish(object: &Arc<Thread>, code: u32) {
+    ob::mutant::abandon_held();
     object.finish(code);
     if LIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
         ob::process::exit_now(code);
@@ -167,7 +168,7 @@ fn run_on_guest_stack(
     teb::publish(teb);
     object.enter(teb);
     let signal_stack = signal_stack::install();
-    suspend::enter(object);
+    suspend::enter(&object.control);
     let mut body = Some(body);
     let mut call = || {
         set_float_control();

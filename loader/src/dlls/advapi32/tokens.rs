@@ -12,6 +12,7 @@ use crate::dlls::win32::{error, failed, refuse, success, units_arg, wide_arg};
 use crate::export::{Bool, Boolean, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::attributes::{Attributes, ObjectAttributes};
+use crate::ob::impersonation;
 use crate::ob::object::Object;
 use crate::ob::table::{TABLE, lookup};
 use crate::ob::thread::{self, Thread, rights as thread_rights};
@@ -455,7 +456,7 @@ win_api! {
             Err(status) => return failed(status, Bool::FALSE),
         };
         let token = match token {
-            Handle::NULL => Ok(token::effective()),
+            Handle::NULL => Ok(impersonation::effective()),
             handle => lookup::<Token>(handle, rights::QUERY),
         };
         match token.map(|token| token.state()) {

@@ -57,7 +57,7 @@ fn first_word(command_line: &str) -> &str {
 ///
 /// An unquoted name with blanks is tried shorter to longer, as Microsoft Learn describes for `CreateProcess`.
 fn image_of(request: &Request) -> Result<PathBuf, NtStatus> {
-    let directory = processenv::directory();
+    let directory = path::directory();
     let search = std::env::var_os("PATH");
     let beside = crate::module::program_directory();
     if let Some(application) = &request.application {
@@ -171,7 +171,7 @@ fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
         .unwrap_or_else(processenv::block);
     let directory = request.directory.as_deref().map(String::from_utf16_lossy);
     let directory = match directory
-        .map(|d| path::resolve(&d, &processenv::directory()))
+        .map(|d| path::resolve(&d, &path::directory()))
         .transpose()?
     {
         Some(Target::File(directory)) if directory.is_dir() => Some(directory),

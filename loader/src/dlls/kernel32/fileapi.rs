@@ -5,16 +5,15 @@ use std::sync::atomic::Ordering;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use super::processenv::directory;
 use super::synchapi::SecurityAttributes;
 use crate::dlls::win32::{
     INVALID_HANDLE_VALUE, error, failed, or_else, refuse, success, units_arg, wide_arg,
 };
 use crate::export::{Bool, Ptr};
 use crate::guest_struct;
-use crate::ob::completion::Packet;
 use crate::ob::file::{FILE_TYPE, File, FileKind, retry, rights, status_of};
 use crate::ob::open::{Disposition, How, Outcome, open_target, option};
+use crate::ob::overlapped::{Overlapped, Way, complete};
 use crate::ob::path::{self, Target};
 use crate::ob::sync::Event;
 use crate::ob::table::{INHERIT, TABLE, lookup};
@@ -22,14 +21,6 @@ use crate::ob::time;
 use crate::win_api;
 
 guest_struct! {
-    /// `OVERLAPPED`.
-    pub struct Overlapped {
-        internal: usize,
-        internal_high: usize,
-        offset: u32,
-        offset_high: u32,
-        event: Handle,
-    }
     /// `BY_HANDLE_FILE_INFORMATION`.
     pub struct ByHandleFileInformation {
         attributes: u32,
@@ -77,14 +68,9 @@ const FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 /// `INVALID_FILE_ATTRIBUTES`, `INVALID_FILE_SIZE`, `INVALID_SET_FILE_POINTER`.
 const INVALID: u32 = u32::MAX;
 
-/// Resolves a path of the guest against its current directory.
-pub fn resolve(name: &[u16]) -> Result<Target, NtStatus> {
-    path::resolve(&String::from_utf16_lossy(name), &directory())
-}
-
 /// Resolves a path of the guest that must name a file or directory.
 pub fn resolve_file(name: &[u16]) -> Result<std::path::PathBuf, NtStatus> {
-    match resolve(name)? {
+    match path::resolve_here(name)? {
         Target::File(path) => Ok(path),
         _ => Err(NtStatus::OBJECT_NAME_INVALID),
     }
@@ -136,7 +122,7 @@ pub fn create(
             options,
             attributes: flags & 0xFFFF,
         };
-        let target = resolve(&name)?;
+        let target = path::resolve_here(&name)?;
         let (file, outcome) = match target {
             Target::Pipe(pipe) => (crate::ob::pipe::connect(&pipe, how)?, Outcome::Opened),
             target => open_target(&target, how)?,
@@ -161,43 +147,8 @@ pub fn create(
     }
 }
 
-/// Ends an operation on an overlapped file: status block, event, completion port.
-pub fn complete(file: &File, overlapped: Ptr<Overlapped>, status: NtStatus, done: usize) {
-    let at = overlapped.cast::<usize>();
-    at.add(1).write(done);
-    at.write(status.0 as usize);
-    // The lowest bit of the event asks for no packet.
-    let event = overlapped.read().event;
-    if let Ok(event) = lookup::<Event>(Handle(event.0 & !1), 0) {
-        event.set();
-    } else {
-        file.signal.assign(true);
-    }
-    let port = file.completion.lock().clone();
-    // FILE_SKIP_COMPLETION_PORT_ON_SUCCESS is honoured by the caller for what ends at once.
-    if let Some((port, key)) = port
-        && event.0 & 1 == 0
-    {
-        port.post(Packet {
-            key,
-            value: overlapped.address(),
-            status: status.0,
-            information: done as u64,
-        });
-    }
-}
-
 /// `FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`.
 const SKIP_ON_SUCCESS: u8 = 1;
-
-/// Which way the bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// Into the guest's buffer.
-    Read,
-    /// Out of it.
-    Write,
-}
 
 fn transfer_now(
     file: &File,
@@ -441,7 +392,7 @@ fn overlapped_result(
 }
 
 fn full_path(name: &[u16]) -> String {
-    path::full(&String::from_utf16_lossy(name), &directory())
+    path::full(&String::from_utf16_lossy(name), &path::directory())
 }
 
 win_api! {

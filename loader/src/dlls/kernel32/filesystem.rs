@@ -519,13 +519,13 @@ win_api! {
     }
 
     /// Locks a range of a file; `LOCKFILE_FAIL_IMMEDIATELY` 1, `LOCKFILE_EXCLUSIVE_LOCK` 2.
-    "kernel32.dll|kernelbase.dll" stdcall fn LockFileEx(file: Handle, flags: u32, _reserved: u32, low: u32, high: u32, overlapped: Ptr<super::fileapi::Overlapped>) -> Bool {
+    "kernel32.dll|kernelbase.dll" stdcall fn LockFileEx(file: Handle, flags: u32, _reserved: u32, low: u32, high: u32, overlapped: Ptr<crate::ob::overlapped::Overlapped>) -> Bool {
         let at = overlapped.read();
         success(lock(file, long(at.offset_high, at.offset), long(high, low), flags & 2 != 0, flags & 1 != 0))
     }
 
     /// Unlocks a range of a file.
-    "kernel32.dll|kernelbase.dll" stdcall fn UnlockFileEx(file: Handle, _reserved: u32, low: u32, high: u32, overlapped: Ptr<super::fileapi::Overlapped>) -> Bool {
+    "kernel32.dll|kernelbase.dll" stdcall fn UnlockFileEx(file: Handle, _reserved: u32, low: u32, high: u32, overlapped: Ptr<crate::ob::overlapped::Overlapped>) -> Bool {
         let at = overlapped.read();
         success(unlock(file, long(at.offset_high, at.offset), long(high, low)))
     }

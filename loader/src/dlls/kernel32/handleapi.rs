@@ -4,8 +4,8 @@ use ntlpc_abi::Handle;
 
 use crate::dlls::win32::{failed, success};
 use crate::export::{Bool, Ptr};
-use crate::ob::duplicate;
 use crate::ob::table::{INHERIT, PROTECT, TABLE};
+use crate::ob::{duplicate, handle as handles};
 use crate::win_api;
 
 /// `HANDLE_FLAG_INHERIT`.
@@ -28,7 +28,7 @@ fn attributes_of(flags: u32) -> u32 {
 win_api! {
     /// Closes a handle.
     "kernel32.dll|kernelbase.dll" stdcall fn CloseHandle(handle: Handle) -> Bool {
-        success(duplicate::close(handle))
+        success(handles::close(handle))
     }
 
     /// Copies a handle, within and between processes.
@@ -64,6 +64,6 @@ win_api! {
 
     /// Returns whether two handles name one object.
     "kernel32.dll|kernelbase.dll" stdcall fn CompareObjectHandles(first: Handle, second: Handle) -> Bool {
-        duplicate::is_same(first, second).into()
+        handles::is_same(first, second).into()
     }
 }

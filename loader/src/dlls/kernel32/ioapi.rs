@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use super::fileapi::Overlapped;
 use super::srw::milliseconds;
 use crate::dlls::win32::{INVALID_HANDLE_VALUE, error, failed, refuse, success};
 use crate::export::{Bool, Callback, Ptr};
@@ -13,6 +12,7 @@ use crate::guest_struct;
 use crate::ob::apc::Apc;
 use crate::ob::completion::{COMPLETION_TYPE, Completion, Packet};
 use crate::ob::file::File;
+use crate::ob::overlapped::Overlapped;
 use crate::ob::sync::MODIFY_STATE;
 use crate::ob::table::{TABLE, lookup};
 use crate::ob::thread;

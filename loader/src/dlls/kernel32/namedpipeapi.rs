@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use ntlpc_abi::{Handle, NtStatus};
 
-use super::fileapi::Overlapped;
 use super::synchapi::SecurityAttributes;
 use crate::dlls::win32::{
     INVALID_HANDLE_VALUE, error, failed, or_else, refuse, success, units_arg, wide_arg,
 };
 use crate::export::{Bool, Ptr};
 use crate::ob::file::{FILE_TYPE, File, FileKind};
+use crate::ob::overlapped::Overlapped;
 use crate::ob::path::Target;
 use crate::ob::pipe;
 use crate::ob::table::{INHERIT, TABLE, lookup};
@@ -34,7 +34,7 @@ fn create(
     security: Ptr<SecurityAttributes>,
 ) -> Handle {
     let made = (|| {
-        let Target::Pipe(name) = super::fileapi::resolve(&name.unwrap_or_default())? else {
+        let Target::Pipe(name) = crate::ob::path::resolve_here(&name.unwrap_or_default())? else {
             return Err(NtStatus::OBJECT_NAME_INVALID);
         };
         // FILE_FLAG_OVERLAPPED, FILE_FLAG_FIRST_PIPE_INSTANCE, PIPE_TYPE_MESSAGE

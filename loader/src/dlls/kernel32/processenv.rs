@@ -142,18 +142,8 @@ fn expand(text: &str) -> String {
     out + rest
 }
 
-/// Returns the current directory as Windows names it, with a trailing backslash.
-pub fn directory() -> String {
-    let current = path::to_windows(&std::env::current_dir().unwrap_or_else(|_| "/".into()));
-    if current.ends_with('\\') {
-        current
-    } else {
-        current + "\\"
-    }
-}
-
 fn shown_directory() -> String {
-    let directory = directory();
+    let directory = path::directory();
     // A root keeps its backslash.
     if directory.len() > 3 {
         directory.trim_end_matches('\\').to_owned()
@@ -163,7 +153,7 @@ fn shown_directory() -> String {
 }
 
 fn change_directory(name: &[u16]) -> Result<(), ntlpc_abi::NtStatus> {
-    match path::resolve(&String::from_utf16_lossy(name), &directory())? {
+    match path::resolve(&String::from_utf16_lossy(name), &path::directory())? {
         Target::File(path) => {
             std::env::set_current_dir(path).map_err(|error| {
                 match crate::ob::file::status_of(&error) {
@@ -173,7 +163,7 @@ fn change_directory(name: &[u16]) -> Result<(), ntlpc_abi::NtStatus> {
                     status => status,
                 }
             })?;
-            strings::set_directory(&directory());
+            strings::set_directory(&path::directory());
             Ok(())
         }
         _ => Err(ntlpc_abi::NtStatus::OBJECT_NAME_INVALID),

@@ -8,8 +8,8 @@ use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use super::synchapi::SecurityAttributes;
 use crate::dlls::win32::{error, failed, or_else, refuse, success};
 use crate::export::{Bool, Callback, Ptr};
+use crate::ob::agent;
 use crate::ob::process::{self, Process};
-use crate::ob::suspend;
 use crate::ob::table::{INHERIT, TABLE, lookup};
 use crate::ob::thread::{self as threads, STILL_ACTIVE, Thread, rights};
 use crate::ob::{object::Object, pseudo_entry, time};
@@ -108,13 +108,13 @@ fn exit_code(handle: Handle) -> Result<u32, NtStatus> {
 }
 
 fn open_process(access: u32, inherit: Bool, id: u32) -> Result<Handle, NtStatus> {
-    let object = process::open(id)?;
+    let object = agent::open_process(id)?;
     let granted = object.object_type().grant(access)?;
     TABLE.insert(object, granted, if inherit.get() { INHERIT } else { 0 })
 }
 
 fn open_thread(access: u32, inherit: Bool, id: u32) -> Result<Handle, NtStatus> {
-    let object = threads::open(id)?;
+    let object = agent::open_thread(id)?;
     let granted = object.object_type().grant(access)?;
     TABLE.insert(object, granted, if inherit.get() { INHERIT } else { 0 })
 }
@@ -198,14 +198,14 @@ win_api! {
     /// Takes one suspension of a thread back; returns the count before.
     "kernel32.dll|kernelbase.dll" stdcall fn ResumeThread(thread: Handle) -> u32 {
         match lookup::<Thread>(thread, rights::SUSPEND_RESUME) {
-            Ok(thread) => process::resume(&thread),
+            Ok(thread) => thread.resume(),
             Err(status) => failed(status, u32::MAX),
         }
     }
 
     /// Suspends a thread; returns the count before.
     "kernel32.dll|kernelbase.dll" stdcall fn SuspendThread(thread: Handle) -> u32 {
-        or_else(lookup::<Thread>(thread, rights::SUSPEND_RESUME).and_then(|thread| suspend::suspend(&thread)), u32::MAX)
+        or_else(lookup::<Thread>(thread, rights::SUSPEND_RESUME).and_then(|thread| thread.suspend()), u32::MAX)
     }
 
     /// Makes what other threads wrote visible, wherever they run: each passes a memory barrier before this returns.
@@ -217,7 +217,7 @@ win_api! {
     "kernel32.dll|kernelbase.dll" stdcall fn GetExitCodeThread(thread: Handle, code: Ptr<u32>) -> Bool {
         match lookup::<Thread>(thread, rights::QUERY_LIMITED_INFORMATION) {
             Ok(thread) => {
-                code.write(if thread.has_ended() { thread.exit_code.load(Ordering::Acquire) } else { STILL_ACTIVE });
+                code.write(if thread.has_ended() { thread.exit_code() } else { STILL_ACTIVE });
                 Bool::TRUE
             }
             Err(status) => failed(status, Bool::FALSE),

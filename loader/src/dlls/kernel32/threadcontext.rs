@@ -22,7 +22,7 @@ fn terminate(thread: Handle, code: u32) -> Result<(), NtStatus> {
     if thread.has_ended() {
         return Err(NtStatus::THREAD_IS_TERMINATING);
     }
-    suspend::terminate(&thread, code);
+    thread.terminate(code);
     Ok(())
 }
 
@@ -37,7 +37,7 @@ fn get_context(thread: Handle, context: Ptr<u8>) -> Result<(), NtStatus> {
         .byte_add(Context::flags_offset())
         .cast()
         .try_read()?;
-    let mut found = suspend::context(&thread)?;
+    let mut found = suspend::context(&thread.control)?;
     found.flags = wanted;
     context.try_write_bytes(&found.guest_bytes())
 }
@@ -49,7 +49,7 @@ fn set_context(thread: Handle, context: Ptr<u8>) -> Result<(), NtStatus> {
         .cast()
         .try_read()?;
     let given = Context::load(context.address());
-    suspend::set_context(&thread, |context| {
+    suspend::set_context(&thread.control, |context| {
         context.merge(
             &given,
             flags & CONTEXT_CONTROL != 0,

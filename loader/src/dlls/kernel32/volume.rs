@@ -117,7 +117,7 @@ win_api! {
 
     /// Returns the root of the volume a path lies on: its drive.
     "kernel32.dll|kernelbase.dll" stdcall fn GetVolumePathNameW(name: Ptr<u16>, buffer: Ptr<u16>, size: u32) -> Bool {
-        let full = crate::ob::path::full(&String::from_utf16_lossy(&name.read_wide_string()), &super::processenv::directory());
+        let full = crate::ob::path::full(&String::from_utf16_lossy(&name.read_wide_string()), &crate::ob::path::directory());
         let bare = full.strip_prefix("\\\\?\\").unwrap_or(&full);
         let root = wide(&format!("{}\\", bare.get(..2).unwrap_or("Z:")));
         (put_string(&root, buffer, size) as usize == root.len()).into()

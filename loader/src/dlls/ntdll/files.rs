@@ -12,7 +12,6 @@ use rustix::fs::{SeekFrom, seek};
 use super::iocompletion::IoStatusBlock;
 use super::objects::{probe, put_handle};
 use crate::dlls::kernel32::fileapi::{attribute, attributes_of, times_of};
-use crate::dlls::kernel32::processenv::directory;
 use crate::export::{Callback, Ptr};
 use crate::ob::attributes::{Attributes, ObjectAttributes, obj};
 use crate::ob::file::{FILE_TYPE, File, FileKind, rights, status_of};
@@ -36,7 +35,7 @@ fn target(attributes: &Attributes) -> Result<Target, NtStatus> {
         let base = path::to_windows(&base);
         return path::resolve(
             &format!("{}\\{name}", base.trim_end_matches('\\')),
-            &directory(),
+            &path::directory(),
         );
     }
     let lower = name.to_ascii_lowercase();
@@ -58,7 +57,7 @@ fn target(attributes: &Attributes) -> Result<Target, NtStatus> {
             NtStatus::OBJECT_PATH_SYNTAX_BAD
         });
     }
-    path::resolve(&name, &directory())
+    path::resolve(&name, &path::directory())
 }
 
 /// Opens what only pipes know: the root of their file system, and the other end of one without a name.
@@ -445,7 +444,8 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
                 .chunks_exact(2)
                 .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
                 .collect();
-            let Target::File(to) = path::resolve(&String::from_utf16_lossy(&name), &directory())?
+            let Target::File(to) =
+                path::resolve(&String::from_utf16_lossy(&name), &path::directory())?
             else {
                 return Err(NtStatus::OBJECT_NAME_INVALID);
             };

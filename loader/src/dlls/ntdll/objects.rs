@@ -12,7 +12,6 @@ use crate::export::{Boolean, Callback, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::apc::Apc;
 use crate::ob::attributes::{Attributes, ObjectAttributes, UnicodeString};
-use crate::ob::duplicate;
 use crate::ob::mutant::{self, Mutant};
 use crate::ob::name::{self, Directory};
 use crate::ob::object::Object;
@@ -20,6 +19,7 @@ use crate::ob::sync::{Event, MODIFY_STATE, QUERY_STATE, Semaphore, Timer};
 use crate::ob::table::{INHERIT, PROTECT, TABLE, lookup};
 use crate::ob::thread::Thread;
 use crate::ob::wait::{self, WaitKind, deadline};
+use crate::ob::{duplicate, handle as handles};
 use crate::win_api;
 
 guest_struct! {
@@ -326,7 +326,7 @@ fn set_object(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Resul
 win_api! {
     /// Closes a handle.
     "ntdll.dll" stdcall fn NtClose = "NtClose|ZwClose" (handle: Handle) -> Result<(), NtStatus> {
-        duplicate::close(handle)
+        handles::close(handle)
     }
 
     /// Copies a handle, within and between processes.

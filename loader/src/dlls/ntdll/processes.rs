@@ -12,11 +12,11 @@ use crate::export::{Boolean, Callback, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::attributes::{Attributes, ObjectAttributes, UnicodeString};
 use crate::ob::object::Object;
-use crate::ob::process::{self, Process, rights as process_rights};
-use crate::ob::suspend;
+use crate::ob::process::{Process, rights as process_rights};
 use crate::ob::table::{TABLE, lookup};
 use crate::ob::thread::{self as threads, Thread, rights};
 use crate::ob::token::{self, Token};
+use crate::ob::{agent, impersonation};
 use crate::peb;
 use crate::thread::Start;
 use crate::win_api;
@@ -142,7 +142,7 @@ fn set_process(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Resu
                 return Err(NtStatus::INFO_LENGTH_MISMATCH);
             }
             let port = buffer.cast::<Handle>().try_read()?;
-            token::require(token::privilege::TCB)?;
+            impersonation::require(token::privilege::TCB)?;
             if !lookup::<Process>(handle, process_rights::SET_INFORMATION)?.is_current() {
                 return Err(NtStatus::NOT_SUPPORTED);
             }
@@ -171,7 +171,7 @@ fn query_thread(
             let priority = thread.priority.load(Ordering::Relaxed);
             let value = ThreadBasicInformation {
                 exit_status: if thread.has_ended() {
-                    thread.exit_code.load(Ordering::Acquire)
+                    thread.exit_code()
                 } else {
                     threads::STILL_ACTIVE
                 },
@@ -222,7 +222,7 @@ fn query_thread(
             buffer,
             length,
             returned,
-            thread.suspend_count.load(Ordering::Acquire),
+            thread.control.suspend_count.load(Ordering::Acquire),
         ),
         // ThreadNameInformation
         38 => {
@@ -368,7 +368,7 @@ win_api! {
         open(handle, access, attributes, || {
             let id = id.try_read()?;
             let pid = u32::try_from(id.process.0).map_err(|_| NtStatus::INVALID_CID)?;
-            let object: Arc<dyn Object> = process::open(pid)?;
+            let object: Arc<dyn Object> = agent::open_process(pid)?;
             Ok(object)
         })
     }
@@ -378,7 +378,7 @@ win_api! {
         open(handle, access, attributes, || {
             let id = id.try_read()?;
             let tid = u32::try_from(id.thread.0).map_err(|_| NtStatus::INVALID_CID)?;
-            threads::open(tid)
+            agent::open_thread(tid)
         })
     }
 
@@ -417,13 +417,13 @@ win_api! {
 
     /// Suspends a thread.
     "ntdll.dll" stdcall fn NtSuspendThread = "NtSuspendThread|ZwSuspendThread" (thread: Handle, previous: Ptr<u32>) -> Result<(), NtStatus> {
-        let before = suspend::suspend(&*lookup::<Thread>(thread, rights::SUSPEND_RESUME)?)?;
+        let before = lookup::<Thread>(thread, rights::SUSPEND_RESUME)?.suspend()?;
         previous.non_null().map_or(Ok(()), |to| to.try_write(before))
     }
 
     /// Takes one suspension of a thread back.
     "ntdll.dll" stdcall fn NtResumeThread = "NtResumeThread|ZwResumeThread" (thread: Handle, previous: Ptr<u32>) -> Result<(), NtStatus> {
-        let before = process::resume(&*lookup::<Thread>(thread, rights::SUSPEND_RESUME)?);
+        let before = lookup::<Thread>(thread, rights::SUSPEND_RESUME)?.resume();
         previous.non_null().map_or(Ok(()), |to| to.try_write(before))
     }
 

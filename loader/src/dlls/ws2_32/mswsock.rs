@@ -7,9 +7,9 @@ use super::overlapped::{begin, status_of};
 use super::winsock2::{
     FAULT, INVALID, NOT_SUPPORTED, SOCKET_ERROR, address, file, ioctlsocket, outcome, refuse, run,
 };
-use crate::dlls::kernel32::fileapi::{Overlapped, complete};
 use crate::export::{Bool, Callback, Ptr};
 use crate::image::ImportName;
+use crate::ob::overlapped::{Overlapped, complete};
 use crate::ob::socket;
 use crate::{module, win_api};
 

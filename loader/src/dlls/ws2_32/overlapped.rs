@@ -10,11 +10,11 @@ use super::winsock2::{
     INVALID, INVALID_SOCKET, NOT_SUPPORTED, SOCKET_ERROR, address, file, outcome, put_address,
     refuse, run,
 };
-use crate::dlls::kernel32::fileapi::Overlapped;
 use crate::dlls::win32::dos_error;
 use crate::export::{Bool, Callback, Ptr};
 use crate::guest_struct;
 use crate::ob::file::File;
+use crate::ob::overlapped::Overlapped;
 use crate::ob::reactor;
 use crate::ob::socket;
 use crate::ob::table::{TABLE, lookup};
@@ -192,7 +192,7 @@ pub(super) fn described(information: Ptr<u8>) -> Handle {
 
 fn duplicate(handle: Handle, pid: u32, information: Ptr<u8>) -> Result<(), u32> {
     file(handle)?;
-    let process = crate::ob::process::open(pid).map_err(dos_error)?;
+    let process = crate::ob::agent::open_process(pid).map_err(dos_error)?;
     let process = TABLE
         .insert(process, crate::ob::process::PROCESS_TYPE.generic[3], 0)
         .map_err(dos_error)?;
