@@ -13,5 +13,6 @@ mod tables;
 mod tables3;
 mod tables4;
 mod throw;
+mod undecorate;
 
 pub use throw::{CODE, Thrown};

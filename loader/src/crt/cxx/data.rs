@@ -3,6 +3,7 @@
 //! Source: `vcruntime_exception.h` and `vcruntime_typeinfo.h` declare the functions; Microsoft Learn, "type_info class".
 
 use super::throw::name_of;
+use super::undecorate;
 use crate::crt::malloc;
 use crate::crt::mem;
 use crate::export::Ptr;
@@ -31,58 +32,6 @@ fn decorated(data: Ptr<TypeInfoData>) -> Ptr<u8> {
         .cast()
 }
 
-/// Returns a simple class name in the way of `type_info::name`; others stay decorated.
-///
-/// Class names are `.?A`, `V` for a class, `U` for a struct, `W4` for an enumeration, then the parts from inner to outer,
-/// each ended by `@`, and another `@`. Templates and other types need a whole demangler.
-fn undecorated(name: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(name).ok()?;
-    if let Some(letter) = text.strip_prefix('.').filter(|rest| rest.len() == 1) {
-        return basic(letter).map(str::to_owned);
-    }
-    let rest = text.strip_prefix(".?A")?.strip_suffix("@@")?;
-    let (kind, parts) = match rest.as_bytes().first()? {
-        b'V' => ("class", &rest[1..]),
-        b'U' => ("struct", &rest[1..]),
-        b'T' => ("union", &rest[1..]),
-        b'W' => ("enum", rest.strip_prefix("W4")?),
-        _ => return None,
-    };
-    let is_plain = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && !part.starts_with(|c: char| c.is_ascii_digit())
-    };
-    let mut parts: Vec<&str> = parts.split('@').collect();
-    parts.reverse();
-    parts
-        .iter()
-        .all(|part| is_plain(part))
-        .then(|| format!("{kind} {}", parts.join("::")))
-}
-
-/// Returns the name of a basic type by its letter.
-fn basic(letter: &str) -> Option<&'static str> {
-    Some(match letter {
-        "C" => "signed char",
-        "D" => "char",
-        "E" => "unsigned char",
-        "F" => "short",
-        "G" => "unsigned short",
-        "H" => "int",
-        "I" => "unsigned int",
-        "J" => "long",
-        "K" => "unsigned long",
-        "M" => "float",
-        "N" => "double",
-        "O" => "long double",
-        "X" => "void",
-        _ => return None,
-    })
-}
-
 /// Returns the name of the type that a type descriptor stands for, as a report shows it; `None` if it cannot be read.
 pub fn shown_name(descriptor: u64) -> Option<String> {
     let mut name = Vec::new();
@@ -92,7 +41,7 @@ pub fn shown_name(descriptor: u64) -> Option<String> {
             byte => name.push(byte),
         }
     }
-    Some(undecorated(&name).unwrap_or_else(|| String::from_utf8_lossy(&name).into_owned()))
+    Some(undecorate::type_name(&String::from_utf8_lossy(&name)))
 }
 
 fn copied(text: &[u8]) -> Ptr<u8> {
@@ -149,8 +98,7 @@ win_api! {
             return known;
         }
         let name = mem::string(decorated(data));
-        let text = undecorated(&name).map_or(name, String::into_bytes);
-        let made = copied(&text);
+        let made = copied(undecorate::type_name(&String::from_utf8_lossy(&name)).as_bytes());
         field.write(made);
         made
     }
@@ -161,23 +109,5 @@ win_api! {
     /// Ends the program because an exception cannot be handled.
     "vcruntime140.dll" cdecl fn __std_terminate() {
         crate::crt::exit::terminate();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::undecorated;
-
-    #[test]
-    fn simple_names_are_undecorated() {
-        let shown = |name: &str| undecorated(name.as_bytes());
-        assert_eq!(
-            shown(".?AVruntime_error@std@@").as_deref(),
-            Some("class std::runtime_error")
-        );
-        assert_eq!(shown(".?AUpoint@@").as_deref(), Some("struct point"));
-        assert_eq!(shown(".?AW4color@@").as_deref(), Some("enum color"));
-        assert_eq!(shown(".H").as_deref(), Some("int"));
-        assert_eq!(shown(".?AV?$vector@H@std@@"), None);
     }
 }
