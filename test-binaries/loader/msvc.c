@@ -67,6 +67,10 @@ TEST(catch_blocks_throw_and_catch)
     CHECK(trail_is("llll"), SETUP);
 }
 
+static void do_nothing(void)
+{
+}
+
 static void throw_four(void)
 {
     throw_number(4);
@@ -106,6 +110,98 @@ TEST(translators_are_for_functions_that_ask_for_them)
     CHECK_PTR(set(NULL), translate, SETUP);
 }
 
+TEST(functions_with_async_exceptions_have_faults_translated)
+{
+    typedef void translator(unsigned, EXCEPTION_POINTERS *);
+    translator *(*set)(translator *) = (void *)GetProcAddress(GetModuleHandleA("vcruntime140.dll"), "_set_se_translator");
+    REQUIRE(set != NULL, SETUP);
+    forget_trail();
+    CHECK_EQ(translated(fault), -1, SETUP);
+    CHECK(trail_is("bxa"), SETUP);
+    CHECK_PTR(set(translate), NULL, SETUP);
+    CHECK_EQ(translated(fault), (EXCEPTION_ACCESS_VIOLATION & 0xFF) + 1, SETUP);
+    CHECK(trail_is("ba"), SETUP);
+    CHECK_EQ(translated(throw_four), 4, SETUP);
+    CHECK(trail_is("ba"), SETUP);
+    CHECK_PTR(set(NULL), translate, SETUP);
+    CHECK_EQ(excepted_by(left_alone, fault), EXCEPTION_ACCESS_VIOLATION & 0xFFFF, SETUP);
+    CHECK(trail_is("dce"), SETUP);
+}
+
+TEST(constructors_undo_what_they_made)
+{
+    forget_trail();
+    CHECK_EQ(by_function_try(0), 0, SETUP);
+    CHECK(trail_is("21"), SETUP);
+    CHECK_EQ(by_function_try(1), 21, SETUP);
+    CHECK(trail_is("1w"), SETUP);
+    CHECK_EQ(by_function_try(2), 31, SETUP);
+    CHECK(trail_is("21w"), SETUP);
+    CHECK_EQ(part_of_an_array(), 30, SETUP);
+    CHECK(trail_is("nnn"), SETUP);
+}
+
+TEST(pointers_convert_as_in_the_language)
+{
+    CHECK_EQ(by_pointer_conversions(0), 30, SETUP);
+    CHECK_EQ(by_pointer_conversions(1), 30, SETUP);
+    CHECK_EQ(by_pointer_conversions(2), 23, SETUP);
+    CHECK_EQ(by_pointer_conversions(3), 23, SETUP);
+}
+
+TEST(destructors_throw_and_catch)
+{
+    forget_trail();
+    CHECK_EQ(thrown_by_destructor(), 8, SETUP);
+    CHECK(trail_is("tio"), SETUP);
+    CHECK_EQ(caught_while_unwinding(), 11, SETUP);
+}
+
+TEST(catch_blocks_are_left_by_jumps)
+{
+    forget_trail();
+    CHECK_EQ(jumps_out_of_catch(), 1, SETUP);
+    CHECK(trail_is("dd"), SETUP);
+}
+
+TEST(finally_blocks_run_for_exceptions_of_cxx)
+{
+    forget_trail();
+    CHECK_EQ(finally_runs(throw_four), 104, SETUP);
+    CHECK(trail_is("u"), SETUP);
+    CHECK_EQ(finally_runs(do_nothing), 100, SETUP);
+    CHECK(trail_is("v"), SETUP);
+}
+
+static void end_as_terminated(void)
+{
+    ExitProcess(57);
+}
+
+ROLE(terminated)
+{
+    void *(*set)(void (*)(void)) = (void *)GetProcAddress(LoadLibraryA("ucrtbase.dll"), "set_terminate");
+    if (set != NULL) {
+        set(end_as_terminated);
+        ended((int)role_arg_number(0));
+    }
+    return 1;
+}
+
+TEST(what_cannot_be_handled_terminates)
+{
+    /* The last one calls abort() without terminate(). */
+    const DWORD codes[] = {57, 57, 3};
+    for (ULONG_PTR kind = 0; kind < 3; kind++) {
+        struct child child;
+        REQUIRE(child_start(&child, "terminated", number(kind), NULL), SETUP);
+        DWORD code = child_join(&child);
+        if (code != codes[kind])
+            note("kind %d", (int)kind);
+        CHECK_EQ(code, codes[kind], SETUP);
+    }
+}
+
 TEST(casts_follow_the_object)
 {
     CHECK_EQ(casts(), 127, SETUP);
@@ -115,10 +211,6 @@ void destroy_guard(void *guard)
 {
     (void)guard;
     trail('4');
-}
-
-static void do_nothing(void)
-{
 }
 
 TEST(compressed_tables_are_understood)

@@ -1,6 +1,8 @@
 /* C++ by the Microsoft ABI: built by clang, without headers. The tests are in msvc.c. */
 #include "msvc.h"
 
+extern "C" int __uncaught_exceptions(void);
+
 /* What the compiler's own library would bring. */
 extern "C" int _fltused = 0;
 extern void *type_info_functions[2] asm("??_7type_info@@6B@");
@@ -242,15 +244,20 @@ static int unexcepted(void (*callback)(void))
     return 0;
 }
 
-int excepted(void (*callback)(void))
+int excepted_by(int (*function)(void (*)(void)), void (*callback)(void))
 {
     int code = 0;
     __try {
-        return unexcepted(callback);
+        return function(callback);
     } __except (code = static_cast<int>(_exception_code() & 0xFFFF), 1) {
         trail('e');
         return code;
     }
+}
+
+int excepted(void (*callback)(void))
+{
+    return excepted_by(unexcepted, callback);
 }
 
 int casts(void)
@@ -278,5 +285,212 @@ int casts(void)
 int uncaught(int number)
 {
     throw number;
+}
+}
+
+namespace {
+
+/* Thrown from initializers, the body and a base, past what was made before. */
+struct Wrapped {
+    Guard first{'p'};
+    Guard second{'q'};
+    explicit Wrapped(int number) try : first('1'), second(number == 1 ? throw 20 : '2') {
+        if (number == 2)
+            throw 30;
+    } catch (int &caught) {
+        trail('w');
+        caught++;
+    }
+};
+
+struct Counted {
+    static int made;
+    Counted()
+    {
+        if (made == 3)
+            throw made;
+        made++;
+    }
+    ~Counted()
+    {
+        made--;
+        trail('n');
+    }
+};
+int Counted::made;
+
+volatile int always = 1;
+
+struct Thrower {
+    __attribute__((noinline)) ~Thrower() noexcept(false)
+    {
+        if (always)
+            throw 8;
+    }
+};
+
+struct Careful {
+    int *seen;
+    __attribute__((noinline)) ~Careful()
+    {
+        try {
+            throw 1.5;
+        } catch (double) {
+            *seen += __uncaught_exceptions() * 10;
+        }
+        *seen += __uncaught_exceptions();
+    }
+};
+
+__attribute__((noinline)) void nothing_escapes(int number) noexcept
+{
+    Guard guard('z');
+    throw_number(number);
+}
+
+struct Copied {
+    int *copies;
+    explicit Copied(int *copies) : copies(copies) {}
+    Copied(const Copied &other) : copies(other.copies)
+    {
+        if (++*copies == 1)
+            throw 6;
+    }
+    ~Copied() { trail('y'); }
+};
+
+} // namespace
+
+extern "C" {
+
+int by_function_try(int number)
+{
+    try {
+        Wrapped wrapped(number);
+    } catch (int caught) {
+        return caught;
+    }
+    return 0;
+}
+
+int part_of_an_array(void)
+{
+    try {
+        Counted all[5];
+        return -1;
+    } catch (int made) {
+        return made * 10 + Counted::made;
+    }
+}
+
+int by_pointer_conversions(int kind)
+{
+    static Derived object(3);
+    static const int number = 5;
+    try {
+        switch (kind) {
+        case 0:
+            throw nullptr;
+        case 1:
+            throw &number;
+        case 2:
+            throw static_cast<const Derived *>(&object);
+        default:
+            throw &object;
+        }
+    } catch (int *) {
+        return 1;
+    } catch (const Base *base) {
+        return 20 + base->value;
+    } catch (const void *) {
+        return 30;
+    }
+}
+
+int thrown_by_destructor(void)
+{
+    Guard outer('o');
+    try {
+        Guard inner('i');
+        Thrower thrower;
+        trail('t');
+    } catch (int number) {
+        return number;
+    }
+    return -1;
+}
+
+int caught_while_unwinding(void)
+{
+    int seen = 0;
+    try {
+        Careful careful{&seen};
+        throw 'c';
+    } catch (char) {
+        seen += __uncaught_exceptions() * 100;
+    }
+    return seen;
+}
+
+int jumps_out_of_catch(void)
+{
+    int sum = 0;
+    for (int i = 0; i < 3; i++) {
+        try {
+            throw Base(i);
+        } catch (Base &base) {
+            sum = sum * 10 + base.value;
+            if (i == 1)
+                goto out;
+        }
+    }
+out:
+    return sum;
+}
+
+int finally_runs(void (*callback)(void))
+{
+    int number = 0;
+    try {
+        [&] {
+            __try {
+                callback();
+            } __finally {
+                number = 100;
+                trail(_abnormal_termination() ? 'u' : 'v');
+            }
+        }();
+    } catch (int thrown) {
+        number += thrown;
+    }
+    return number;
+}
+
+void ended(int kind)
+{
+    int copies = 0;
+    switch (kind) {
+    case 0: /* a destructor throws while an exception is on its way */
+        try {
+            Thrower thrower;
+            throw 1;
+        } catch (...) {
+        }
+        break;
+    case 1: /* out of a function that promised not to */
+        try {
+            nothing_escapes(2);
+        } catch (...) {
+        }
+        break;
+    case 2: /* the copy for the handler throws */
+        try {
+            throw Copied(&copies);
+        } catch (Copied copied) {
+            copies = *copied.copies;
+        } catch (...) {
+        }
+        break;
+    }
 }
 }

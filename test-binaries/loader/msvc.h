@@ -24,6 +24,17 @@ void throw_number(int number);
 int excepted(void (*callback)(void));
 int casts(void);
 int uncaught(int number);
+int by_function_try(int number);
+int part_of_an_array(void);
+int by_pointer_conversions(int kind);
+int thrown_by_destructor(void);
+int caught_while_unwinding(void);
+int jumps_out_of_catch(void);
+int finally_runs(void (*callback)(void));
+void ended(int kind);
+int translated(void (*callback)(void));
+int left_alone(void (*callback)(void));
+int excepted_by(int (*function)(void (*)(void)), void (*callback)(void));
 int caught_by_version_4(void (*callback)(void));
 
 #ifdef __cplusplus

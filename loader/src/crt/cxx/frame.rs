@@ -45,6 +45,11 @@ struct Visit {
     start: Context,
 }
 
+/// Bits of a mark: the frame's destructors run, which end the program if they throw; the object of a `catch` block is
+/// copied, which ends it at any exception.
+const LEAVES: u32 = 1 << 31;
+const COPIES: u32 = 1 << 30;
+
 /// Returns the mark of a frame whose state is no longer that of its code.
 fn mark_of(state: i32) -> u32 {
     (state + 2).cast_unsigned()
@@ -52,7 +57,21 @@ fn mark_of(state: i32) -> u32 {
 
 /// Returns the state of a marked frame.
 fn state_of(mark: u32) -> Option<i32> {
+    let mark = mark & !(LEAVES | COPIES);
     (mark != 0).then(|| mark.cast_signed() - 2)
+}
+
+/// Ends the program if an exception comes from where none may.
+fn check_mark(mark: u32, record: &Record) {
+    if record.flags & flag::UNWIND != 0 {
+        return;
+    }
+    if mark & LEAVES != 0 && record.code == CODE {
+        terminate();
+    }
+    if mark & COPIES != 0 {
+        crate::crt::exit::abort();
+    }
 }
 
 fn visit(
@@ -68,12 +87,14 @@ fn visit(
         begin: Ptr::<u32>::new(dispatcher.function_entry).read(),
         tables,
     };
+    let record = Record::load(record_at);
+    check_mark(dispatcher.scope_index, &record);
     let code_state = function.state_at(dispatcher.control_pc);
     let mark = state_of(dispatcher.scope_index);
     let visit = Visit {
         function,
         record_at,
-        record: Record::load(record_at),
+        record,
         context_at,
         stack_frame,
         frame: function.own_frame(stack_frame, code_state),
@@ -127,7 +148,7 @@ impl Visit {
         let mut state = self.state;
         while state > floor {
             let (around, action) = self.function.leave(state);
-            let mut activation = self.place.activation(mark_of(around));
+            let mut activation = self.place.activation(mark_of(around) | LEAVES);
             with_activation(&mut activation, || self.act(action));
             state = around;
         }
@@ -162,7 +183,8 @@ impl Visit {
             // `throw;`
             record_at = catching::current_record();
             if record_at == 0 {
-                terminate();
+                // Nothing is there to throw again.
+                return;
             }
             thrown = Thrown::of(&Record::load(record_at));
         }
@@ -185,7 +207,7 @@ impl Visit {
             {
                 let found = match thrown {
                     Some(thrown) => thrown.matching(self.function.image, &handler),
-                    None if handler.kind == 0 => Some(Match::Anything),
+                    None if handler.takes_faults() => Some(Match::Anything),
                     None => None,
                 };
                 if let Some(found) = found {
@@ -219,11 +241,9 @@ impl Visit {
         if let (Match::Type(index), Some(thrown)) = (found, thrown)
             && handler.object != 0
         {
-            thrown.put(
-                index,
-                handler,
-                self.frame.wrapping_add_signed(handler.object.into()),
-            );
+            let to = self.frame.wrapping_add_signed(handler.object.into());
+            let mut activation = self.place.activation(mark_of(self.state) | COPIES);
+            with_activation(&mut activation, || thrown.put(index, handler, to));
         }
         let object = thrown.map_or(0, |thrown| thrown.object);
         let address = self.function.image + u64::from(handler.address);

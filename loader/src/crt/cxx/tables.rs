@@ -172,6 +172,15 @@ impl Function {
     }
 }
 
+impl Handler {
+    /// Returns whether the block takes exceptions of other languages and faults: a `catch (...)` without the mark that it
+    /// is for those of C++ only (`HT_IsStdDotDot`).
+    pub fn takes_faults(&self) -> bool {
+        const STANDARD: u32 = 0x40;
+        self.kind == 0 && self.adjectives & STANDARD == 0
+    }
+}
+
 impl Try {
     /// Returns whether the block covers a state.
     pub fn covers(&self, state: i32) -> bool {
