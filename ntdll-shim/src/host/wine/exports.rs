@@ -1,6 +1,7 @@
 //! A longer export directory for an image that is already mapped. Source: PE format, "The .edata Section".
-
-use std::collections::BTreeMap;
+//!
+//! The image's own directory stays where it is and its names are used where they lie, so that little is read and little
+//! written: this runs at the start of every process.
 
 /// Size of `IMAGE_EXPORT_DIRECTORY`.
 const HEADER: usize = 40;
@@ -16,7 +17,7 @@ const MAGIC_PE32_PLUS: u16 = 0x20b;
 const SIZE_OF_IMAGE: usize = OPTIONAL + 56;
 const DIRECTORY: usize = OPTIONAL + 112;
 /// More exports than any ntdll has; bounds the work on a damaged image.
-const MOST: usize = 1 << 16;
+const MOST: usize = 1 << 15;
 
 /// What the headers of a PE32+ image say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Headers {
             return None;
         }
         let pe = u32_at(page, 0x3c)? as usize;
-        let is_x64 = page.get(pe..pe + 6)? == b"PE\0\0\x64\x86"
+        let is_x64 = page.get(pe..pe.checked_add(6)?)? == b"PE\0\0\x64\x86"
             && u16_at(page, pe + OPTIONAL)? == MAGIC_PE32_PLUS;
         is_x64.then_some(())?;
         Some(Headers {
@@ -50,134 +51,218 @@ impl Headers {
     }
 }
 
-/// An export directory taken apart.
+/// The export directory of an image.
 #[derive(Debug)]
-pub struct Exports {
-    header: [u8; HEADER],
-    functions: Vec<Function>,
-    /// Name to index in `functions`, in the order the loader's binary search wants: bytewise.
-    names: BTreeMap<Vec<u8>, u16>,
-    dll_name: Vec<u8>,
+pub struct Exports<'a> {
+    /// The directory with its strings.
+    bytes: &'a [u8],
+    rva: u32,
+    /// Addresses of the functions, then of the names in bytewise order, then the function index of each name.
+    functions: &'a [u8],
+    names: &'a [u8],
+    ordinals: &'a [u8],
 }
 
-#[derive(Clone, Debug)]
-enum Function {
-    Rva(u32),
-    /// `dll.name`; the loader tells it by its place inside the directory.
-    Forwarder(Vec<u8>),
-}
-
-impl Exports {
-    /// Takes apart the directory whose bytes, strings included, begin at `rva`.
-    pub fn parse(directory: &[u8], rva: u32) -> Option<Exports> {
-        let at = |address: u32| address.checked_sub(rva).map(|offset| offset as usize);
-        let header: [u8; HEADER] = directory.get(..HEADER)?.try_into().ok()?;
-        let function_count = u32_at(&header, FUNCTION_COUNT)? as usize;
-        let name_count = u32_at(&header, NAME_COUNT)? as usize;
-        if function_count > MOST || name_count > function_count {
-            return None;
-        }
-        let (functions, names, ordinals) = (
-            at(u32_at(&header, FUNCTIONS)?)?,
-            at(u32_at(&header, NAMES)?)?,
-            at(u32_at(&header, ORDINALS)?)?,
-        );
-
-        let mut parsed = Exports {
-            header,
-            functions: Vec::with_capacity(function_count),
-            names: BTreeMap::new(),
-            dll_name: string_at(directory, at(u32_at(&header, NAME)?)?)?.to_vec(),
+impl<'a> Exports<'a> {
+    /// Reads the directory whose bytes, strings included, begin at `rva`.
+    pub fn parse(bytes: &'a [u8], rva: u32) -> Option<Exports<'a>> {
+        let count = |field| Some(u32_at(bytes, field)? as usize).filter(|&count| count <= MOST);
+        let table = |field, length: usize| {
+            let start = u32_at(bytes, field)?.checked_sub(rva)? as usize;
+            bytes.get(start..start.checked_add(length)?)
         };
-        for index in 0..function_count {
-            let target = u32_at(directory, functions + 4 * index)?;
-            parsed.functions.push(match at(target) {
-                Some(offset) if offset < directory.len() => {
-                    Function::Forwarder(string_at(directory, offset)?.to_vec())
-                }
-                _ => Function::Rva(target),
-            });
-        }
-        for index in 0..name_count {
-            let name = string_at(directory, at(u32_at(directory, names + 4 * index)?)?)?;
-            let function = u16_at(directory, ordinals + 2 * index)?;
-            if usize::from(function) >= function_count {
-                return None;
-            }
-            parsed.names.insert(name.to_vec(), function);
-        }
-        Some(parsed)
+        let (functions, names) = (count(FUNCTION_COUNT)?, count(NAME_COUNT)?);
+        Some(Exports {
+            bytes: (bytes.len() >= HEADER).then_some(bytes)?,
+            rva,
+            functions: table(FUNCTIONS, 4 * functions)?,
+            names: table(NAMES, 4 * names)?,
+            ordinals: table(ORDINALS, 2 * names)?,
+        })
     }
 
-    /// Returns the file name the image was linked under.
-    pub fn dll_name(&self) -> &[u8] {
-        &self.dll_name
+    /// Returns the name the image gives itself.
+    pub fn dll_name(&self) -> Option<&'a [u8]> {
+        self.string(u32_at(self.bytes, NAME)?)
     }
 
-    /// Returns the RVA exported as `name`, if it is not forwarded elsewhere.
+    /// Returns the RVA of an exported function or variable.
     pub fn find(&self, name: &str) -> Option<u32> {
-        let index = *self.names.get(name.as_bytes())?;
-        match self.functions[usize::from(index)] {
-            Function::Rva(rva) => Some(rva),
-            Function::Forwarder(_) => None,
-        }
+        let position = self.position(name)?.ok()?;
+        let rva = self.function(self.ordinal(position)?)?;
+        self.offset(rva).is_none().then_some(rva)
     }
 
-    /// Exports `rva` as `name`; an existing name keeps its ordinal. Returns whether the name is new.
-    pub fn set(&mut self, name: &str, rva: u32) -> bool {
-        if let Some(index) = self.names.get(name.as_bytes()) {
-            self.functions[usize::from(*index)] = Function::Rva(rva);
-            return false;
-        }
-        let Ok(index) = u16::try_from(self.functions.len()) else {
-            return false;
+    /// Plans a directory with further exports; a name that is there already leads to the new address.
+    ///
+    /// The addresses count from a place that only [`Longer::write`] is told. `None` if a name cannot be read.
+    pub fn extend(&self, exports: impl Iterator<Item = (String, usize)>) -> Option<Longer<'a, '_>> {
+        let mut longer = Longer {
+            old: self,
+            replaced: Vec::new(),
+            added: Vec::new(),
         };
-        self.functions.push(Function::Rva(rva));
-        self.names.insert(name.as_bytes().to_vec(), index);
-        true
+        for (name, at) in exports {
+            let at = u32::try_from(at).ok()?;
+            match self.position(&name)? {
+                Ok(position) => longer.replaced.push((self.ordinal(position)?, at)),
+                Err(position) => longer.added.push(Added { position, name, at }),
+            }
+        }
+        let added = &mut longer.added;
+        added.sort_by(|a, b| (a.position, &a.name).cmp(&(b.position, &b.name)));
+        let functions = self.functions.len() / 4 + added.len();
+        (functions <= MOST).then_some(longer)
     }
 
-    /// Lays the directory out for the address `rva`. Its size is the length of the result.
-    pub fn build(&self, rva: u32) -> Option<Vec<u8>> {
-        let functions = HEADER;
-        let names = functions + 4 * self.functions.len();
-        let ordinals = names + 4 * self.names.len();
-        let mut bytes = vec![0; ordinals + 2 * self.names.len()];
-        bytes[..HEADER].copy_from_slice(&self.header);
+    /// Returns where a name stands in the list of names, or would.
+    fn position(&self, name: &str) -> Option<Result<usize, usize>> {
+        let (mut low, mut high) = (0, self.names.len() / 4);
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.name(middle)?.cmp(name.as_bytes()) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some(Ok(middle)),
+            }
+        }
+        Some(Err(low))
+    }
 
-        let address = |offset: usize| rva.checked_add(u32::try_from(offset).ok()?);
-        let dll_name = append(&mut bytes, &self.dll_name);
-        for (offset, value) in [
-            (NAME, address(dll_name)?),
-            (FUNCTION_COUNT, u32::try_from(self.functions.len()).ok()?),
-            (NAME_COUNT, u32::try_from(self.names.len()).ok()?),
-            (FUNCTIONS, address(functions)?),
-            (NAMES, address(names)?),
-            (ORDINALS, address(ordinals)?),
-        ] {
-            put_u32(&mut bytes, offset, value);
-        }
-        for (index, function) in self.functions.iter().enumerate() {
-            let value = match function {
-                Function::Rva(rva) => *rva,
-                Function::Forwarder(target) => address(append(&mut bytes, target))?,
-            };
-            put_u32(&mut bytes, functions + 4 * index, value);
-        }
-        for (index, (name, function)) in self.names.iter().enumerate() {
-            let value = address(append(&mut bytes, name))?;
-            put_u32(&mut bytes, names + 4 * index, value);
-            bytes[ordinals + 2 * index..][..2].copy_from_slice(&function.to_le_bytes());
-        }
-        Some(bytes)
+    fn name(&self, position: usize) -> Option<&'a [u8]> {
+        self.string(u32_at(self.names, 4 * position)?)
+    }
+
+    /// Function index of a name.
+    fn ordinal(&self, position: usize) -> Option<u16> {
+        u16_at(self.ordinals, 2 * position)
+    }
+
+    fn function(&self, index: u16) -> Option<u32> {
+        u32_at(self.functions, 4 * usize::from(index))
+    }
+
+    fn string(&self, rva: u32) -> Option<&'a [u8]> {
+        string_at(self.bytes, self.offset(rva)?)
+    }
+
+    /// Offset of an address in the directory. A function whose address lies there is a forwarder: the text `dll.name`.
+    fn offset(&self, rva: u32) -> Option<usize> {
+        let offset = rva.checked_sub(self.rva)? as usize;
+        (offset < self.bytes.len()).then_some(offset)
+    }
+
+    /// The forwarders: function index and text.
+    fn forwarders(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let rvas = self.functions.as_chunks().0.iter().copied();
+        rvas.map(u32::from_le_bytes)
+            .enumerate()
+            .filter_map(|(index, rva)| Some((index, self.string(rva)?)))
     }
 }
 
-fn append(bytes: &mut Vec<u8>, string: &[u8]) -> usize {
-    let at = bytes.len();
-    bytes.extend_from_slice(string);
-    bytes.push(0);
-    at
+/// A directory that is not yet anywhere.
+#[derive(Debug)]
+pub struct Longer<'a, 'e> {
+    old: &'e Exports<'a>,
+    /// Function index and new address.
+    replaced: Vec<(u16, u32)>,
+    /// In the order of the names.
+    added: Vec<Added>,
+}
+
+#[derive(Debug)]
+struct Added {
+    /// Which of the old names it comes before.
+    position: usize,
+    name: String,
+    at: u32,
+}
+
+impl Longer<'_, '_> {
+    /// Returns how many names are new.
+    pub fn added(&self) -> usize {
+        self.added.len()
+    }
+
+    /// Returns the size of the directory.
+    pub fn size(&self) -> usize {
+        let strings = self.added.iter().map(|added| added.name.len() + 1);
+        let forwarders = self.old.forwarders().map(|(_, target)| target.len() + 1);
+        self.strings() + strings.sum::<usize>() + forwarders.sum::<usize>()
+    }
+
+    /// Writes the directory into `bytes`, which have its size and lie at `rva`; addresses of new exports count from `base`.
+    pub fn write(&self, bytes: &mut [u8], rva: u32, base: u32) {
+        let old = self.old;
+        let (functions, names, ordinals) = (HEADER, self.names(), self.ordinals());
+        bytes[..HEADER].copy_from_slice(&old.bytes[..HEADER]);
+        let function_count = (names - functions) / 4;
+        for (field, value) in [
+            (FUNCTION_COUNT, function_count as u32),
+            (NAME_COUNT, ((ordinals - names) / 4) as u32),
+            (FUNCTIONS, rva + functions as u32),
+            (NAMES, rva + names as u32),
+            (ORDINALS, rva + ordinals as u32),
+        ] {
+            put_u32(bytes, field, value);
+        }
+
+        // Old functions keep their indexes, new ones follow.
+        bytes[functions..][..old.functions.len()].copy_from_slice(old.functions);
+        for &(index, at) in &self.replaced {
+            put_u32(bytes, functions + 4 * usize::from(index), base + at);
+        }
+        let first_added = old.functions.len() / 4;
+        let mut end = self.strings();
+        let mut append = |bytes: &mut [u8], string: &[u8]| {
+            let at = end;
+            bytes[at..][..string.len()].copy_from_slice(string);
+            end += string.len() + 1;
+            rva + at as u32
+        };
+        for (index, target) in old.forwarders() {
+            let address = append(bytes, target);
+            put_u32(bytes, functions + 4 * index, address);
+        }
+
+        // Runs of old names, each followed by the new name that comes behind it.
+        let mut done = 0;
+        for (number, added) in self.added.iter().enumerate() {
+            let index = first_added + number;
+            put_u32(bytes, functions + 4 * index, base + added.at);
+            self.copy_names(bytes, done..added.position, number);
+            done = added.position;
+            let address = append(bytes, added.name.as_bytes());
+            put_u32(bytes, names + 4 * (done + number), address);
+            bytes[ordinals + 2 * (done + number)..][..2]
+                .copy_from_slice(&(index as u16).to_le_bytes());
+        }
+        self.copy_names(bytes, done..old.names.len() / 4, self.added.len());
+    }
+
+    /// Copies old names and their ordinals behind `shift` new ones.
+    fn copy_names(&self, bytes: &mut [u8], run: std::ops::Range<usize>, shift: usize) {
+        let mut copy = |from: &[u8], to: usize, size: usize| {
+            let from = &from[size * run.start..size * run.end];
+            bytes[to + size * (run.start + shift)..][..from.len()].copy_from_slice(from);
+        };
+        copy(self.old.names, self.names(), 4);
+        copy(self.old.ordinals, self.ordinals(), 2);
+    }
+
+    /// Offset of the list of names.
+    fn names(&self) -> usize {
+        HEADER + self.old.functions.len() + 4 * self.added.len()
+    }
+
+    fn ordinals(&self) -> usize {
+        self.names() + self.old.names.len() + 4 * self.added.len()
+    }
+
+    fn strings(&self) -> usize {
+        self.ordinals() + self.old.ordinals.len() + 2 * self.added.len()
+    }
 }
 
 fn put_u32(bytes: &mut [u8], offset: usize, value: u32) {
@@ -186,13 +271,13 @@ fn put_u32(bytes: &mut [u8], offset: usize, value: u32) {
 
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_le_bytes(
-        bytes.get(offset..offset + 2)?.try_into().ok()?,
+        bytes.get(offset..offset.checked_add(2)?)?.try_into().ok()?,
     ))
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_le_bytes(
-        bytes.get(offset..offset + 4)?.try_into().ok()?,
+        bytes.get(offset..offset.checked_add(4)?)?.try_into().ok()?,
     ))
 }
 
@@ -205,60 +290,117 @@ fn string_at(bytes: &[u8], offset: usize) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn sample() -> Exports {
-        let mut exports = Exports {
-            header: [0; HEADER],
-            functions: Vec::new(),
-            names: BTreeMap::new(),
-            dll_name: b"ntdll.dll".to_vec(),
-        };
-        exports.header[16] = 1; // Base
-        assert!(exports.set("NtClose", 0x100));
-        assert!(exports.set("NtAlertThread", 0x200));
-        exports
-            .functions
-            .push(Function::Forwarder(b"other.Call".to_vec()));
-        exports.names.insert(b"Forwarded".to_vec(), 2);
-        exports
+    /// Where the sample lies, and where longer directories are laid.
+    const OLD: u32 = 0x5000;
+    const NEW: u32 = 0x9000;
+
+    /// A directory with ordinal base 1 and the exports NtAlertThread, NtClose, and `Forwarded` to other.Call.
+    fn sample() -> Vec<u8> {
+        let tables: [&[u32]; 2] = [&[0x100, 0x200, OLD + 76], &[OLD + 87, OLD + 97, OLD + 111]];
+        let mut bytes = vec![0; HEADER];
+        for (field, value) in [
+            (16, 1),
+            (NAME, OLD + 66),
+            (FUNCTION_COUNT, 3),
+            (NAME_COUNT, 3),
+            (FUNCTIONS, OLD + 40),
+            (NAMES, OLD + 119),
+            (ORDINALS, OLD + 52),
+        ] {
+            put_u32(&mut bytes, field, value);
+        }
+        bytes.extend(tables[0].iter().flat_map(|rva| rva.to_le_bytes()));
+        bytes.extend([2, 0, 1, 0, 0, 0]);
+        bytes.resize(66, 0);
+        bytes.extend(b"ntdll.dll\0other.Call\0Forwarded\0NtAlertThread\0NtClose\0");
+        bytes.extend(tables[1].iter().flat_map(|rva| rva.to_le_bytes()));
+        bytes
+    }
+
+    /// Old bytes and the longer directory of a sample, as one image sees them.
+    fn extended(exports: &[(&str, usize)]) -> Vec<u8> {
+        let old = sample();
+        let directory = Exports::parse(&old, OLD).expect("well formed");
+        let list = exports.iter().map(|&(name, at)| (name.to_owned(), at));
+        let longer = directory.extend(list).expect("readable");
+        let mut image = old.clone();
+        image.resize((NEW - OLD) as usize, 0);
+        let mut new = vec![0; longer.size()];
+        longer.write(&mut new, NEW, 0x1_0000);
+        image.extend(new);
+        image
+    }
+
+    /// Name, function index and address of every export, as a loader reads them.
+    fn listed(image: &[u8]) -> Vec<(String, u16, u32)> {
+        let at = |rva: u32| (rva - OLD) as usize;
+        let field = |offset| u32_at(image, at(NEW) + offset).expect("there");
+        (0..field(NAME_COUNT) as usize)
+            .map(|position| {
+                let name = u32_at(image, at(field(NAMES)) + 4 * position).expect("there");
+                let index = u16_at(image, at(field(ORDINALS)) + 2 * position).expect("there");
+                let function = at(field(FUNCTIONS)) + 4 * usize::from(index);
+                let name = string_at(image, at(name)).expect("terminated").to_vec();
+                let name = String::from_utf8(name).expect("text");
+                (name, index, u32_at(image, function).expect("there"))
+            })
+            .collect()
     }
 
     #[test]
-    fn rebuilt_directory_parses_to_the_same_exports_with_names_sorted() {
-        let bytes = sample().build(0x5000).expect("fits");
-        let again = Exports::parse(&bytes, 0x5000).expect("well formed");
-        assert_eq!(again.find("NtClose"), Some(0x100));
-        assert_eq!(again.find("Forwarded"), None);
-        assert_eq!(again.dll_name(), b"ntdll.dll");
-        assert!(
-            matches!(&again.functions[2], Function::Forwarder(target) if target == b"other.Call")
+    fn exports_are_found_and_forwarders_are_not() {
+        let bytes = sample();
+        let exports = Exports::parse(&bytes, OLD).expect("well formed");
+        assert_eq!(exports.find("NtClose"), Some(0x100));
+        assert_eq!(exports.find("NtAlertThread"), Some(0x200));
+        assert_eq!(exports.find("Forwarded"), None);
+        assert_eq!(exports.find("NtReplyPort"), None);
+        assert_eq!(exports.dll_name(), Some(b"ntdll.dll".as_slice()));
+    }
+
+    #[test]
+    fn replaced_name_keeps_its_ordinal_and_new_names_come_in_order() {
+        let image = extended(&[("NtReplyPort", 4), ("NtClose", 8), ("AlpcGet", 12)]);
+        let expected = [
+            ("AlpcGet", 3, 0x1_000c),
+            ("Forwarded", 2, 0),
+            ("NtAlertThread", 1, 0x200),
+            ("NtClose", 0, 0x1_0008),
+            ("NtReplyPort", 4, 0x1_0004),
+        ];
+        for ((name, index, rva), expected) in listed(&image).into_iter().zip(expected) {
+            assert_eq!((name.as_str(), index), (expected.0, expected.1));
+            assert!(expected.2 == 0 || rva == expected.2, "{name}");
+        }
+        assert_eq!(listed(&image).len(), expected.len());
+    }
+
+    #[test]
+    fn forwarder_lies_inside_the_new_directory() {
+        let image = extended(&[("NtReplyPort", 4)]);
+        let (_, _, rva) = listed(&image).remove(0);
+        assert!((NEW..OLD + image.len() as u32).contains(&rva));
+        assert_eq!(
+            string_at(&image, (rva - OLD) as usize),
+            Some(b"other.Call".as_slice())
         );
-        assert_eq!(u32_at(&bytes, 16), Some(1), "ordinal base is kept");
-        let names: Vec<_> = again.names.keys().collect();
-        assert!(names.is_sorted());
-    }
-
-    #[test]
-    fn replaced_name_keeps_its_ordinal_and_new_names_come_behind() {
-        let mut exports = sample();
-        assert!(!exports.set("NtClose", 0x300));
-        assert!(exports.set("NtReplyPort", 0x400));
-        assert_eq!(exports.find("NtClose"), Some(0x300));
-        assert_eq!(exports.names[b"NtClose".as_slice()], 0);
-        assert_eq!(exports.names[b"NtReplyPort".as_slice()], 3);
     }
 
     #[test]
     fn damaged_directory_is_refused() {
-        let good = sample().build(0x5000).expect("fits");
+        let good = sample();
         for cut in 0..good.len() {
-            let _ = Exports::parse(&good[..cut], 0x5000);
+            if let Some(exports) = Exports::parse(&good[..cut], OLD) {
+                let _ = exports.find("NtClose");
+                let _ = exports.extend([("NtReplyPort".to_owned(), 4)].into_iter());
+            }
         }
         let mut many = good.clone();
         put_u32(&mut many, FUNCTION_COUNT, u32::MAX);
-        assert!(Exports::parse(&many, 0x5000).is_none());
+        assert!(Exports::parse(&many, OLD).is_none());
         let mut outside = good;
         put_u32(&mut outside, NAMES, 0x10);
-        assert!(Exports::parse(&outside, 0x5000).is_none());
+        assert!(Exports::parse(&outside, OLD).is_none());
         assert!(Headers::parse(b"MZ").is_none());
     }
 }

@@ -240,12 +240,8 @@ fn query_process(class: u64, answer: &mut [u64]) -> Option<()> {
 
 /// Directory of this library.
 fn library_directory() -> Option<PathBuf> {
-    let maps = super::maps::Maps::read();
-    Some(
-        maps.path_of(library_directory as *const () as usize)?
-            .parent()?
-            .to_owned(),
-    )
+    let library = super::maps::path_of(library_directory as *const () as usize)?;
+    Some(library.parent()?.to_owned())
 }
 
 const CURRENT_PROCESS: u64 = u64::MAX;

@@ -1,9 +1,9 @@
 //! Puts the calls into PE ntdll: thunks and a longer export directory in a block above the image, hooks in place.
 
-use super::code::{self, SYSCALL_THUNK, Target};
+use super::code::{self, JUMP, SYSCALL_THUNK, Target};
 use super::exports::{Exports, Headers};
 use super::hooks::{self, Stub};
-use super::maps::Maps;
+use super::maps::{self, MappedImage};
 use super::ntdll::{Abi, Absent, Ntdll};
 use super::service;
 use super::{names, pool, pool_code};
@@ -27,15 +27,13 @@ fn inject() -> Result<Done, Refusal> {
         return Err(Refusal::Native);
     }
     let ntdll = Ntdll::find()?;
-    let maps = Maps::read();
-    let (base, path) = maps
-        .image("x86_64-windows/ntdll.dll")
-        .ok_or(Refusal::NoImage)?;
-    let image = Image { base, maps: &maps };
+    let mapped = MappedImage::find("x86_64-windows/ntdll.dll").ok_or(Refusal::NoImage)?;
+    let image = Image(&mapped);
+    let base = mapped.base;
     let headers = Headers::parse(image.bytes(0, PAGE)?).ok_or(Refusal::Headers)?;
     let directory = image.bytes(headers.export_rva as usize, headers.export_size as usize)?;
-    let mut exports = Exports::parse(directory, headers.export_rva).ok_or(Refusal::Exports)?;
-    if exports.dll_name() != b"ntdll.dll" {
+    let exports = Exports::parse(directory, headers.export_rva).ok_or(Refusal::Exports)?;
+    if exports.dll_name() != Some(b"ntdll.dll") {
         return Err(Refusal::Exports);
     }
     let dispatcher = exports
@@ -54,39 +52,46 @@ fn inject() -> Result<Done, Refusal> {
         dispatcher_variable: base as u64 + u64::from(dispatcher),
     };
     let mut plan = Plan::new(&image, &exports, target);
-    let added = plan.export(&mut exports, 0);
-    let directory_length = exports.build(0).ok_or(Refusal::Exports)?.len();
+    let longer = exports
+        .extend(plan.exported.drain(..))
+        .ok_or(Refusal::Exports)?;
+    let added = longer.added();
     let code_length = plan.code.len().next_multiple_of(PAGE);
     let memory = Memory { ntdll: &ntdll };
     let block = memory.allocate_above(
         base + headers.image_size as usize,
         base,
-        code_length + directory_length,
+        code_length + longer.size(),
     )?;
     let block_rva = u32::try_from(block - base).map_err(|_| Refusal::NoMemory(0))?;
-
-    plan.export(&mut exports, block_rva);
-    plan.place_pool(block as u64);
     let directory_rva = block_rva + code_length as u32;
-    let directory = exports.build(directory_rva).ok_or(Refusal::Exports)?;
-    memory.fill(block, &plan.code, PAGE_EXECUTE_READ)?;
-    memory.fill(block + code_length, &directory, PAGE_READONLY)?;
+
+    plan.place_pool(block as u64);
+    memory.fill(block, plan.code.len(), PAGE_EXECUTE_READ, |code| {
+        code.copy_from_slice(&plan.code);
+    })?;
+    memory.fill(block + code_length, longer.size(), PAGE_READONLY, |bytes| {
+        longer.write(bytes, directory_rva, block_rva);
+    })?;
+    let mut entry = [0; 8];
+    entry[..4].copy_from_slice(&directory_rva.to_le_bytes());
+    entry[4..].copy_from_slice(&(longer.size() as u32).to_le_bytes());
+    let (call_names, degraded) = (plan.call_names, plan.degraded.len());
 
     names::furnish(&ntdll);
     service::start(ntdll, (block + plan.thread) as u64);
-    let hooked = plan.place_hooks(&memory, base, block);
-    let mut entry = [0; 8];
-    entry[..4].copy_from_slice(&directory_rva.to_le_bytes());
-    entry[4..].copy_from_slice(&(directory.len() as u32).to_le_bytes());
-    memory.patch(base + headers.directory_entry as usize, &entry)?;
+    let hooked = memory.patch(&plan.hooks(base, block));
+    if memory.patch(&[(base + headers.directory_entry as usize, entry)]) == 0 {
+        return Err(Refusal::NoMemory(0));
+    }
     Ok(Done {
-        version: version(&maps),
-        path: path.to_owned(),
+        version: version(),
+        path: mapped.path,
         abi: ntdll.abi,
         added,
-        replaced: plan.call_names - added,
+        replaced: call_names - added,
         hooked,
-        degraded: plan.degraded.len(),
+        degraded,
     })
 }
 
@@ -116,7 +121,7 @@ struct PoolPlace {
 }
 
 impl Plan {
-    fn new(image: &Image<'_>, exports: &Exports, target: Target) -> Plan {
+    fn new(image: &Image<'_>, exports: &Exports<'_>, target: Target) -> Plan {
         let mut plan = Plan {
             code: Vec::new(),
             call_names: 0,
@@ -151,7 +156,7 @@ impl Plan {
                         let Some(go_on) = exports.find("NtContinue") else {
                             continue;
                         };
-                        let go_on = image.base as u64 + u64::from(go_on);
+                        let go_on = image.0.base as u64 + u64::from(go_on);
                         code::second_chance(target, index, word(), go_on, &original)
                     }
                 };
@@ -164,13 +169,13 @@ impl Plan {
                 plan.degraded.push(hook.name);
             }
         }
-        plan.add_pool(image.base as u64, exports, target);
+        plan.add_pool(image.0.base as u64, exports, target);
         plan.thread = plan.add(&code::thunk(target, service::THREAD as u32));
         plan
     }
 
     /// Adds what ports need of Wine's thread pool. Only the block's address makes the code whole: see [`Plan::place_pool`].
-    fn add_pool(&mut self, base: u64, exports: &Exports, target: Target) {
+    fn add_pool(&mut self, base: u64, exports: &Exports<'_>, target: Target) {
         let Some(code) = pool::code(exports, base, target) else {
             return;
         };
@@ -214,38 +219,24 @@ impl Plan {
         at
     }
 
-    /// Sets the exports for a block at `block_rva`; returns how many port call names are new.
-    fn export(&self, exports: &mut Exports, block_rva: u32) -> usize {
-        let set = |(name, at): &(String, usize)| exports.set(name, block_rva + *at as u32);
-        self.exported
-            .iter()
-            .map(set)
-            .filter(|is_new| *is_new)
-            .count()
-    }
-
-    /// Overwrites the starts of the hooked thunks; returns how many.
-    fn place_hooks(&self, memory: &Memory<'_>, base: usize, block: usize) -> usize {
-        let place = |&&(rva, at): &&(u32, usize)| {
+    /// Jumps that lead from the hooked thunks to the block.
+    fn hooks(&self, base: usize, block: usize) -> Vec<(usize, [u8; JUMP])> {
+        let jump = |&(rva, at): &(u32, usize)| {
             let from = base + rva as usize;
-            code::jump(from as u64, (block + at) as u64)
-                .is_some_and(|jump| memory.patch(from, &jump).is_ok())
+            Some((from, code::jump(from as u64, (block + at) as u64)?))
         };
-        self.hooked.iter().filter(place).count()
+        self.hooked.iter().filter_map(jump).collect()
     }
 }
 
 /// The mapped PE image.
-struct Image<'a> {
-    base: usize,
-    maps: &'a Maps,
-}
+struct Image<'a>(&'a MappedImage);
 
 impl Image<'_> {
     /// Returns bytes of the image, if all of them are mapped and readable.
     fn bytes(&self, rva: usize, length: usize) -> Result<&[u8], Refusal> {
-        let start = self.base + rva;
-        if !self.maps.is_readable(start..start + length) {
+        let start = self.0.base + rva;
+        if !self.0.is_readable(start..start + length) {
             return Err(Refusal::Unreadable);
         }
         // SAFETY: the range was just listed as readable. The process has one thread, and the parts read (headers,
@@ -309,20 +300,43 @@ impl Memory<'_> {
         }
     }
 
-    /// Writes into fresh memory and gives it its final protection.
-    fn fill(&self, address: usize, bytes: &[u8], protection: u32) -> Result<(), Refusal> {
+    /// Lets `write` fill fresh memory and gives it its final protection.
+    fn fill(
+        &self,
+        address: usize,
+        length: usize,
+        protection: u32,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), Refusal> {
         // SAFETY: the caller passes part of a block that `allocate_above` made writable and nobody else knows yet.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
-        self.protect(address, bytes.len(), protection).map(drop)
+        write(unsafe { std::slice::from_raw_parts_mut(address as *mut u8, length) });
+        self.protect(address, length, protection).map(drop)
     }
 
-    /// Writes into the image, keeping its protection.
-    fn patch(&self, address: usize, bytes: &[u8]) -> Result<(), Refusal> {
-        let previous = self.protect(address, bytes.len(), PAGE_READWRITE)?;
-        // SAFETY: 1. The pages were just made writable. 2. There is one thread and it runs none of this image's code.
-        // 3. No slice of the image is alive.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
-        self.protect(address, bytes.len(), previous).map(drop)
+    /// Writes into the image, keeping its protection; returns how many of the patches are there. Those on adjacent pages
+    /// share the changes of protection.
+    fn patch<const N: usize>(&self, patches: &[(usize, [u8; N])]) -> usize {
+        let mut sorted: Vec<_> = patches.iter().collect();
+        sorted.sort_unstable_by_key(|(address, _)| *address);
+        let page = |address: usize| address / PAGE;
+        let runs = sorted.chunk_by(|a, b| page(b.0) - page(a.0 + N - 1) <= 1);
+        runs.filter(|run| self.patch_run(run).is_ok())
+            .map(<[_]>::len)
+            .sum()
+    }
+
+    fn patch_run<const N: usize>(&self, run: &[&(usize, [u8; N])]) -> Result<(), Refusal> {
+        let (Some((start, _)), Some((last, _))) = (run.first(), run.last()) else {
+            return Ok(());
+        };
+        let length = last + N - start;
+        let previous = self.protect(*start, length, PAGE_READWRITE)?;
+        for (address, bytes) in run {
+            // SAFETY: 1. The pages were just made writable. 2. There is one thread and it runs none of this image's
+            // code. 3. No slice of these bytes is alive.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), *address as *mut u8, N) };
+        }
+        self.protect(*start, length, previous).map(drop)
     }
 }
 
@@ -419,11 +433,11 @@ impl fmt::Display for Refusal {
 }
 
 /// Finds the version text in `ntdll.so`; read from the file, and only for the diagnostics.
-fn version(maps: &Maps) -> Option<String> {
+fn version() -> Option<String> {
     if !log::log_enabled!(log::Level::Debug) {
         return None;
     }
-    let image = std::fs::read(maps.file_named("ntdll.so")?).ok()?;
+    let image = std::fs::read(maps::file_named("ntdll.so")?).ok()?;
     const MARK: &[u8] = b"\0wine-";
     let is_version =
         |window: &[u8]| window.starts_with(MARK) && window[MARK.len()].is_ascii_digit();

@@ -48,7 +48,7 @@ pub const SERVICES: [Service; 10] = [
 ];
 
 /// Makes the code; `None` if this Wine's pool lacks a function.
-pub fn code(exports: &Exports, base: u64, target: Target) -> Option<Code> {
+pub fn code(exports: &Exports<'_>, base: u64, target: Target) -> Option<Code> {
     let find = |name| exports.find(name).map(|rva| base + u64::from(rva));
     let functions = Functions {
         alloc_work: find("TpAllocWork")?,
