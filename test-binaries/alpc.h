@@ -250,6 +250,39 @@ NTSTATUS alpc_create(HANDLE *port, WCHAR name[64], ULONG flags, SIZE_T max_messa
 NTSTATUS alpc_receive(HANDLE port, struct msg *m, SIZE_T *length, ALPC_MESSAGE_ATTRIBUTES *attributes, ULONG ms);
 NTSTATUS alpc_send(HANDLE port, ULONG flags, struct msg *m);
 
+/* A buffer with room for every attribute. */
+struct alpc_buffer {
+    union {
+        ALPC_MESSAGE_ATTRIBUTES a;
+        UCHAR bytes[256];
+    };
+};
+enum { SAME_ACCESS = 0x10000, INDIRECT = 0x40000, MULTIHANDLE = 0x2000000 };
+enum { UNMAP_EXISTING = 0x10000, AUTO_RELEASE = 0x20000, SECURED = 0x40000 };
+
+/* An attribute buffer with a context alone. */
+struct alpc_context_buffer {
+    ALPC_MESSAGE_ATTRIBUTES a;
+    ALPC_CONTEXT_ATTR context;
+};
+/* `cookie`, if it is not NULL, is a valid MessageContext. */
+struct alpc_context_buffer alpc_context_buffer(PVOID cookie);
+
+/* Gives the buffer room for some attributes, none of them valid. */
+void alpc_allocate(struct alpc_buffer *attributes, ULONG flags);
+/* Returns where an allocated attribute is. */
+void *alpc_attribute(struct alpc_buffer *attributes, ULONG flag);
+/* Makes the buffer one with one valid attribute. */
+void alpc_single(struct alpc_buffer *attributes, ULONG flag, const void *value, SIZE_T size);
+/* Sends a message with one attribute. */
+NTSTATUS alpc_send_with(HANDLE port, ULONG flags, struct msg *m, ULONG flag, const void *value, SIZE_T size);
+/* Receives a message within five seconds with room for some attributes. */
+NTSTATUS alpc_receive_with(HANDLE port, struct msg *m, struct alpc_buffer *got, ULONG flags);
+/* Answers a message for good, with one byte. */
+NTSTATUS alpc_answer(HANDLE port, struct msg *m);
+/* Makes a view of a new section of a port; FALSE if that fails. */
+BOOL alpc_new_view(HANDLE port, ULONG flags, ALPC_DATA_VIEW_ATTR *view);
+
 /* A connection within one process: asynchronous connect, accept, and the connection reply read. */
 struct alpc_pair {
     WCHAR name[64];
@@ -267,5 +300,10 @@ struct alpc_calling {
 };
 void alpc_call_init(struct alpc_calling *c, HANDLE port, USHORT length);
 BOOL alpc_call_start(struct alpc_calling *c, struct worker *worker);
+
+/* Has a completion port told of a port's messages (class 2); `length` is what the caller says of the structure. */
+NTSTATUS alpc_associate(HANDLE port, HANDLE completion, ULONG_PTR key, ULONG length);
+/* Takes a packet of a completion port. */
+BOOL alpc_packet(HANDLE completion, ULONG_PTR *key, DWORD ms);
 
 #endif

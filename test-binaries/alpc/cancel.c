@@ -8,17 +8,12 @@ enum {
     CHECK_CONTEXT = 8,
 };
 
-struct context_buffer {
-    ALPC_MESSAGE_ATTRIBUTES a;
-    ALPC_CONTEXT_ATTR context;
-};
-
 /* A client that waits for the answer to a request which the server has received. */
 struct scene {
     struct alpc_pair pair;
     struct worker worker;
     struct alpc_calling calling;
-    struct context_buffer sent;
+    struct alpc_context_buffer sent;
     struct msg request;
     ALPC_CONTEXT_ATTR received;
 };
@@ -32,7 +27,7 @@ static void call_with_cookie(void *arg)
 
 static BOOL scene_open(struct scene *s, ULONG flags, PVOID cookie)
 {
-    struct context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
+    struct alpc_context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
     SIZE_T length = sizeof s->request;
     memset(s, 0, sizeof *s);
     if (!alpc_pair_open(&s->pair, flags, NULL))
@@ -158,7 +153,7 @@ TEST(asynchronous_request)
     struct alpc_pair pair;
     struct msg m, r;
     SIZE_T length = sizeof r;
-    struct context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
+    struct alpc_context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
     NEED_ALPC;
     REQUIRE(alpc_pair_open(&pair, 0, NULL), SETUP);
     msg_init(&m, 4);

@@ -41,6 +41,46 @@ static void scene_close(struct scene *s)
             CHECK_STATUS(NtClose(handles[i]), STATUS_SUCCESS, SETUP);
 }
 
+/* A DACL with one entry, for Everyone (S-1-1-0). */
+struct dacl {
+    ACL acl;
+    ACCESS_ALLOWED_ACE ace;
+    ULONG rest_of_sid[2];
+};
+
+TEST(descriptor_without_port_connect)
+{
+    static const UCHAR everyone[12] = {1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0};
+    static const ACCESS_MASK masks[] = {READ_CONTROL | DELETE, READ_CONTROL | PORT_CONNECT};
+    WCHAR name[64];
+    HANDLE conn, port;
+    NEED_ALPC;
+    for (int i = 0; i < 2; i++) {
+        struct dacl dacl = {{ACL_REVISION, 0, sizeof dacl, 1, 0},
+                            {{ACCESS_ALLOWED_ACE_TYPE, 0, 8 + sizeof everyone}, masks[i], 0},
+                            {0}};
+        memcpy(&dacl.ace.SidStart, everyone, sizeof everyone);
+        SECURITY_DESCRIPTOR descriptor = {
+            .Revision = SECURITY_DESCRIPTOR_REVISION, .Control = SE_DACL_PRESENT, .Dacl = &dacl.acl};
+        unique_name(name);
+        UNICODE_STRING string = unicode(name);
+        OBJECT_ATTRIBUTES oa = attributes(&string);
+        oa.SecurityDescriptor = &descriptor;
+        port = UNTOUCHED;
+        context("mask %#lx", masks[i]);
+        REQUIRE_STATUS(NtAlpcCreatePort(&conn, &oa, NULL), STATUS_SUCCESS, SETUP);
+        NTSTATUS wanted = masks[i] & PORT_CONNECT ? STATUS_SUCCESS : STATUS_ACCESS_DENIED;
+        CHECK_STATUS(NtAlpcConnectPort(&port, &string, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL), wanted,
+                     alpc(107));
+        if (wanted == STATUS_SUCCESS)
+            CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);
+        else
+            CHECK_PTR(port, UNTOUCHED, alpc(107));
+        CHECK_STATUS(NtClose(conn), STATUS_SUCCESS, SETUP);
+    }
+    context(NULL);
+}
+
 TEST(missing_name)
 {
     struct msg m;

@@ -69,6 +69,41 @@ TEST(names)
     CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);
 }
 
+TEST(names_of_other_objects)
+{
+    WCHAR name[] = L"\\BaseNamedObjects\\lpctest-alpc-event";
+    UNICODE_STRING string = unicode(name);
+    OBJECT_ATTRIBUTES oa = attributes(&string);
+    HANDLE event, port = UNTOUCHED;
+    NEED_ALPC;
+    REQUIRE_STATUS(NtCreateEvent(&event, EVENT_ALL_ACCESS, &oa, 0, FALSE), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtAlpcCreatePort(&port, &oa, NULL), STATUS_OBJECT_NAME_COLLISION, alpc(42));
+    CHECK_PTR(port, UNTOUCHED, alpc(42));
+    CHECK_STATUS(NtAlpcConnectPort(&port, &string, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL),
+                 STATUS_OBJECT_TYPE_MISMATCH, SETUP);
+    CHECK_PTR(port, UNTOUCHED, SETUP);
+    CHECK_STATUS(NtClose(event), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtAlpcCreatePort(&port, &oa, NULL), STATUS_SUCCESS, alpc(42));
+    CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);
+}
+
+TEST(length_of_the_quality_of_service)
+{
+    static const ULONG lengths[] = {0, 11, 13, 0xFFFFFFFF};
+    HANDLE port;
+    NEED_ALPC;
+    for (int i = 0; i < 4; i++) {
+        ALPC_PORT_ATTRIBUTES port_attributes = alpc_attributes(0, 0x400);
+        port_attributes.SecurityQos.Length = lengths[i];
+        NTSTATUS status = NtAlpcCreatePort(&port, NULL, &port_attributes);
+        context("Length %lu gives %s", lengths[i], status_name(status));
+        CHECK(status == STATUS_SUCCESS || status == STATUS_INVALID_PARAMETER, alpc(43));
+        if (status == STATUS_SUCCESS)
+            CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);
+    }
+    context(NULL);
+}
+
 TEST(flags_and_lengths)
 {
     WCHAR name[64];

@@ -86,6 +86,25 @@ TEST(kinds_of_messages)
     alpc_pair_close(&pair);
 }
 
+TEST(type_on_64_bit_windows)
+{
+    struct alpc_pair pair;
+    struct msg m, r;
+    SIZE_T length = sizeof r;
+    BOOL is_wow64 = FALSE;
+    NEED_ALPC;
+    IsWow64Process(GetCurrentProcess(), &is_wow64);
+    REQUIRE(alpc_pair_open(&pair, 0, NULL), SETUP);
+    msg_init(&m, 4);
+    CHECK_STATUS(alpc_send(pair.cli, 0, &m), STATUS_SUCCESS, SETUP);
+    REQUIRE_STATUS(alpc_receive(pair.conn, &r, &length, NULL, 5000), STATUS_SUCCESS, SETUP);
+    if (is_wow64)
+        CHECK_EQ(r.h.Type, 0x3001, alpc(136));
+    else
+        CHECK_EQ(r.h.Type, 0x2001, alpc(135));
+    alpc_pair_close(&pair);
+}
+
 TEST(small_buffers)
 {
     struct alpc_pair pair;
@@ -120,6 +139,14 @@ TEST(timeouts)
                      STATUS_TIMEOUT, cites[i]);
     }
     CHECK_STATUS(alpc_receive(pair.srv, &r, &length, NULL, 0), STATUS_TIMEOUT, alpc(145));
+    FILETIME now;
+    ULONGLONG begin = GetTickCount64();
+    GetSystemTimeAsFileTime(&now);
+    LARGE_INTEGER until = {.LowPart = now.dwLowDateTime, .HighPart = (LONG)now.dwHighDateTime};
+    until.QuadPart += 500000;
+    CHECK_STATUS(NtAlpcSendWaitReceivePort(pair.conn, 0, NULL, NULL, &r.h, &length, NULL, &until), STATUS_TIMEOUT,
+                 alpc(128));
+    CHECK(GetTickCount64() - begin >= 10, alpc(128));
     struct msg m;
     LARGE_INTEGER soon = {.QuadPart = -500000};
     msg_init(&m, 4);

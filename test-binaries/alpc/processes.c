@@ -1,21 +1,7 @@
 /* Attributes between processes: the client is another process. alpc §2.5.8, §3.4. */
 #include "../alpc.h"
 
-struct attributes {
-    union {
-        ALPC_MESSAGE_ATTRIBUTES a;
-        UCHAR bytes[256];
-    };
-};
-
 enum { BOTH = ALPC_VIEW_ATTRIBUTE | ALPC_HANDLE_ATTRIBUTE };
-
-static void allocate(struct attributes *attributes, ULONG flags)
-{
-    SIZE_T required;
-    memset(attributes, 0, sizeof *attributes);
-    AlpcInitializeMessageAttribute(flags, &attributes->a, sizeof *attributes, &required);
-}
 
 /* Connects to the port named by the first argument. */
 static BOOL connect(HANDLE *port)
@@ -37,7 +23,7 @@ static BOOL connect(HANDLE *port)
 ROLE(client)
 {
     HANDLE port, section, event = CreateEventW(NULL, TRUE, FALSE, NULL);
-    struct attributes sent;
+    struct alpc_buffer sent;
     struct msg m;
     SIZE_T actual, length = sizeof m;
     if (!connect(&port) ||
@@ -47,9 +33,9 @@ ROLE(client)
     if (!CHECK_STATUS(NtAlpcCreateSectionView(port, 0, &view), STATUS_SUCCESS, SETUP))
         return EXIT_FAILED;
     strcpy(view.ViewBase, "question");
-    allocate(&sent, BOTH);
-    *(ALPC_DATA_VIEW_ATTR *)AlpcGetMessageAttribute(&sent.a, ALPC_VIEW_ATTRIBUTE) = view;
-    *(ALPC_HANDLE_ATTR *)AlpcGetMessageAttribute(&sent.a, ALPC_HANDLE_ATTRIBUTE) =
+    alpc_allocate(&sent, BOTH);
+    *(ALPC_DATA_VIEW_ATTR *)alpc_attribute(&sent, ALPC_VIEW_ATTRIBUTE) = view;
+    *(ALPC_HANDLE_ATTR *)alpc_attribute(&sent, ALPC_HANDLE_ATTRIBUTE) =
         (ALPC_HANDLE_ATTR){.Flags = 0x10000, .Handle = event};
     sent.a.ValidAttributes = BOTH;
     msg_init(&m, 4);
@@ -67,13 +53,13 @@ ROLE(client)
 }
 
 /* Accepts the client and receives its message. */
-static BOOL meet(HANDLE conn, HANDLE *srv, struct msg *m, struct attributes *got)
+static BOOL meet(HANDLE conn, HANDLE *srv, struct msg *m, struct alpc_buffer *got)
 {
     SIZE_T length = sizeof *m;
     if (!CHECK_STATUS(alpc_receive(conn, m, &length, NULL, 20000), STATUS_SUCCESS, SETUP) ||
         !CHECK_STATUS(NtAlpcAcceptConnectPort(srv, conn, 0, NULL, NULL, NULL, &m->h, NULL, TRUE), STATUS_SUCCESS, SETUP))
         return FALSE;
-    allocate(got, BOTH);
+    alpc_allocate(got, BOTH);
     length = sizeof *m;
     return CHECK_STATUS(alpc_receive(conn, m, &length, &got->a, 20000), STATUS_SUCCESS, SETUP) &&
            CHECK_EQ(got->a.ValidAttributes, BOTH, alpc(240));
@@ -85,15 +71,15 @@ TEST(view_and_event_of_another_process)
     WCHAR name[64];
     char narrow[64];
     struct child child;
-    struct attributes got;
+    struct alpc_buffer got;
     struct msg m;
     NEED_ALPC;
     REQUIRE_STATUS(alpc_create(&conn, name, 0, 0x400), STATUS_SUCCESS, SETUP);
     to_narrow(narrow, name);
     REQUIRE(child_start(&child, "client", narrow, NULL), SETUP);
     REQUIRE(meet(conn, &srv, &m, &got), SETUP);
-    ALPC_DATA_VIEW_ATTR *view = AlpcGetMessageAttribute(&got.a, ALPC_VIEW_ATTRIBUTE);
-    ALPC_HANDLE_ATTR *handle = AlpcGetMessageAttribute(&got.a, ALPC_HANDLE_ATTRIBUTE);
+    ALPC_DATA_VIEW_ATTR *view = alpc_attribute(&got, ALPC_VIEW_ATTRIBUTE);
+    ALPC_HANDLE_ATTR *handle = alpc_attribute(&got, ALPC_HANDLE_ATTRIBUTE);
     CHECK_EQ(strcmp(view->ViewBase, "question"), 0, alpc(240));
     strcpy(view->ViewBase, "answer");
     CHECK(SetEvent(handle->Handle), alpc(217));
@@ -111,7 +97,7 @@ TEST(what_was_received_outlives_a_killed_sender)
     WCHAR name[64];
     char narrow[64];
     struct child child;
-    struct attributes got;
+    struct alpc_buffer got;
     struct msg m;
     SIZE_T length = sizeof m;
     NEED_ALPC;
@@ -122,8 +108,8 @@ TEST(what_was_received_outlives_a_killed_sender)
     child_kill(&child);
     REQUIRE_STATUS(alpc_receive(conn, &m, &length, NULL, 20000), STATUS_SUCCESS, alpc(199));
     CHECK_EQ(m.h.Type & 0xFF, LPC_PORT_CLOSED, alpc(199));
-    ALPC_DATA_VIEW_ATTR *view = AlpcGetMessageAttribute(&got.a, ALPC_VIEW_ATTRIBUTE);
-    ALPC_HANDLE_ATTR *handle = AlpcGetMessageAttribute(&got.a, ALPC_HANDLE_ATTRIBUTE);
+    ALPC_DATA_VIEW_ATTR *view = alpc_attribute(&got, ALPC_VIEW_ATTRIBUTE);
+    ALPC_HANDLE_ATTR *handle = alpc_attribute(&got, ALPC_HANDLE_ATTRIBUTE);
     CHECK_EQ(strcmp(view->ViewBase, "question"), 0, alpc(240));
     CHECK(SetEvent(handle->Handle), alpc(217));
     CHECK_STATUS(NtAlpcDeleteSectionView(srv, 0, view->ViewBase), STATUS_SUCCESS, alpc(243));

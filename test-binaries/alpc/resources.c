@@ -153,6 +153,10 @@ TEST(basic_information)
     CHECK_STATUS(NtAlpcQueryInformation(port, 0, page, sizeof(ALPC_BASIC_INFORMATION), NULL), STATUS_ACCESS_VIOLATION,
                  alpc(292));
     ALPC_PORT_ATTRIBUTES port_attributes = alpc_attributes(0x20000, 0x400);
+    struct {
+        ALPC_PORT_ATTRIBUTES attributes;
+        ULONG more;
+    } longer = {alpc_attributes(0x40000, 0x400), 0};
     ALPC_BASIC_INFORMATION basic;
     CHECK_STATUS(NtAlpcSetInformation(port, 1, &port_attributes, sizeof port_attributes), STATUS_SUCCESS, alpc(286));
     CHECK_STATUS(NtAlpcQueryInformation(port, 0, &basic, sizeof basic, NULL), STATUS_SUCCESS, alpc(286));
@@ -161,6 +165,11 @@ TEST(basic_information)
 #ifdef _WIN64
     CHECK_STATUS(NtAlpcSetInformation(port, 1, &port_attributes, sizeof port_attributes - 1),
                  STATUS_INFO_LENGTH_MISMATCH, alpc(287));
+    CHECK_STATUS(NtAlpcSetInformation(port, 1, &longer, sizeof longer), STATUS_INFO_LENGTH_MISMATCH, alpc(287));
+#else
+    CHECK_STATUS(NtAlpcSetInformation(port, 1, &longer, sizeof longer), STATUS_SUCCESS, alpc(288));
+    CHECK_STATUS(NtAlpcQueryInformation(port, 0, &basic, sizeof basic, NULL), STATUS_SUCCESS, alpc(288));
+    CHECK_EQ(basic.Flags, 0x40000, alpc(288));
 #endif
     CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);
 }

@@ -55,6 +55,65 @@ NTSTATUS alpc_send(HANDLE port, ULONG flags, struct msg *m)
     return NtAlpcSendWaitReceivePort(port, flags, &m->h, NULL, NULL, NULL, NULL, NULL);
 }
 
+struct alpc_context_buffer alpc_context_buffer(PVOID cookie)
+{
+    struct alpc_context_buffer buffer = {{ALPC_CONTEXT_ATTRIBUTE, cookie != NULL ? ALPC_CONTEXT_ATTRIBUTE : 0},
+                                    {.MessageContext = cookie, .PortContext = UNTOUCHED}};
+    return buffer;
+}
+
+void alpc_allocate(struct alpc_buffer *attributes, ULONG flags)
+{
+    SIZE_T required;
+    memset(attributes, 0, sizeof *attributes);
+    AlpcInitializeMessageAttribute(flags, &attributes->a, sizeof *attributes, &required);
+}
+
+void *alpc_attribute(struct alpc_buffer *attributes, ULONG flag)
+{
+    return AlpcGetMessageAttribute(&attributes->a, flag);
+}
+
+void alpc_single(struct alpc_buffer *attributes, ULONG flag, const void *value, SIZE_T size)
+{
+    alpc_allocate(attributes, flag);
+    memcpy(alpc_attribute(attributes, flag), value, size);
+    attributes->a.ValidAttributes = flag;
+}
+
+NTSTATUS alpc_send_with(HANDLE port, ULONG flags, struct msg *m, ULONG flag, const void *value, SIZE_T size)
+{
+    struct alpc_buffer sent;
+    alpc_single(&sent, flag, value, size);
+    return NtAlpcSendWaitReceivePort(port, flags, &m->h, &sent.a, NULL, NULL, NULL, NULL);
+}
+
+NTSTATUS alpc_receive_with(HANDLE port, struct msg *m, struct alpc_buffer *got, ULONG flags)
+{
+    SIZE_T length = sizeof *m;
+    alpc_allocate(got, flags);
+    return alpc_receive(port, m, &length, &got->a, 5000);
+}
+
+NTSTATUS alpc_answer(HANDLE port, struct msg *m)
+{
+    struct msg reply = *m;
+    reply.h.DataLength = 1;
+    reply.h.TotalLength = HEADER + 1;
+    return alpc_send(port, ALPC_MSGFLG_RELEASE_MESSAGE, &reply);
+}
+
+BOOL alpc_new_view(HANDLE port, ULONG flags, ALPC_DATA_VIEW_ATTR *view)
+{
+    SIZE_T actual;
+    memset(view, 0, sizeof *view);
+    if (!CHECK_STATUS(NtAlpcCreatePortSection(port, flags, NULL, 0x2000, &view->SectionHandle, &actual),
+                      STATUS_SUCCESS, SETUP))
+        return FALSE;
+    view->ViewSize = actual;
+    return CHECK_STATUS(NtAlpcCreateSectionView(port, 0, view), STATUS_SUCCESS, SETUP);
+}
+
 BOOL alpc_pair_open(struct alpc_pair *p, ULONG flags, PVOID port_context)
 {
     struct msg m;
@@ -103,4 +162,18 @@ static void call_run(void *arg)
 BOOL alpc_call_start(struct alpc_calling *c, struct worker *worker)
 {
     return spawn(worker, call_run, c);
+}
+
+NTSTATUS alpc_associate(HANDLE port, HANDLE completion, ULONG_PTR key, ULONG length)
+{
+    ALPC_PORT_ASSOCIATE_COMPLETION_PORT info = {(PVOID)key, completion};
+    return NtAlpcSetInformation(port, 2, &info, length);
+}
+
+/* Whether a packet comes within some milliseconds, and its key. */
+BOOL alpc_packet(HANDLE completion, ULONG_PTR *key, DWORD ms)
+{
+    DWORD bytes;
+    OVERLAPPED *overlapped;
+    return GetQueuedCompletionStatus(completion, &bytes, key, &overlapped, ms);
 }

@@ -21,11 +21,6 @@ struct long_msg {
     UCHAR data[0x10000];
 };
 
-struct context_buffer {
-    ALPC_MESSAGE_ATTRIBUTES a;
-    ALPC_CONTEXT_ATTR context;
-};
-
 static WCHAR *port_name(void)
 {
     static WCHAR name[64];
@@ -33,7 +28,7 @@ static WCHAR *port_name(void)
     return name;
 }
 
-static NTSTATUS receive(HANDLE port, struct long_msg *m, struct context_buffer *context)
+static NTSTATUS receive(HANDLE port, struct long_msg *m, struct alpc_context_buffer *context)
 {
     SIZE_T length = sizeof *m;
     LARGE_INTEGER timeout = {.QuadPart = -200000000};
@@ -67,7 +62,7 @@ ROLE(server)
     if (!CHECK_STATUS(NtAlpcCreatePort(&conn, &oa, &port_attributes), STATUS_SUCCESS, SETUP))
         return EXIT_FAILED;
     for (;;) {
-        struct context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
+        struct alpc_context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
         if (!CHECK_STATUS(receive(conn, &m, &got), STATUS_SUCCESS, SETUP))
             return EXIT_FAILED;
         switch (m.h.Type & 0xFF) {
@@ -164,7 +159,7 @@ ROLE(client)
 {
     static struct long_msg m;
     HANDLE port;
-    struct context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
+    struct alpc_context_buffer got = {{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
     if (!alpc_resolve() || !connect(&port))
         return EXIT_FAILED;
     for (int i = 0; i < REQUESTS; i++) {

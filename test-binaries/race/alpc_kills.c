@@ -7,11 +7,6 @@
 
 enum { RELEASE = ALPC_MSGFLG_RELEASE_MESSAGE, SYNC = ALPC_MSGFLG_SYNC_REQUEST, MOST = 64 };
 
-struct context_buffer {
-    ALPC_MESSAGE_ATTRIBUTES a;
-    ALPC_CONTEXT_ATTR context;
-};
-
 struct view_buffer {
     ALPC_MESSAGE_ATTRIBUTES a;
     ALPC_DATA_VIEW_ATTR view;
@@ -80,10 +75,10 @@ static void serve_one(struct server *s, struct msg *m, PVOID port_context)
     }
 }
 
-static NTSTATUS receive(struct server *s, struct msg *m, struct context_buffer *got, ULONG ms)
+static NTSTATUS receive(struct server *s, struct msg *m, struct alpc_context_buffer *got, ULONG ms)
 {
     SIZE_T length = sizeof *m;
-    *got = (struct context_buffer){{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
+    *got = (struct alpc_context_buffer){{ALPC_CONTEXT_ATTRIBUTE, 0}, {0}};
     return alpc_receive(s->conn, m, &length, &got->a, ms);
 }
 
@@ -91,7 +86,7 @@ static void serve(void *arg)
 {
     struct server *s = arg;
     struct msg m;
-    struct context_buffer got;
+    struct alpc_context_buffer got;
     while (!s->stop) {
         NTSTATUS status = receive(s, &m, &got, 50);
         if (status == STATUS_SUCCESS)

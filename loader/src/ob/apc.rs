@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use ntdll_shim::host::{Alert, AlertWord};
+use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
 
 use super::record::SLEEPERS;
@@ -100,14 +102,12 @@ fn with_current<T>(act: impl FnOnce(&Queue) -> T) -> T {
 }
 
 /// Takes a pending alert of the calling thread.
-#[must_use]
-pub fn take_alert() -> bool {
+fn take_alert() -> bool {
     with_current(Queue::take_alert)
 }
 
 /// Returns whether the calling thread has APCs or an alert.
-#[must_use]
-pub fn is_pending() -> bool {
+fn is_pending() -> bool {
     with_current(Queue::is_pending)
 }
 
@@ -117,19 +117,56 @@ pub fn next() -> Option<Apc> {
     with_current(Queue::pop)
 }
 
+impl AlertWord for Queue {
+    fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+}
+
+/// Announces that the calling thread waits alertably for a port. `None` when an APC is pending by now.
+#[must_use]
+pub fn watch_alerts() -> Option<Alert> {
+    let queue = announce()?;
+    Some(Alert {
+        word: queue,
+        expected: SLEEPERS,
+        look_ns: None,
+    })
+}
+
 /// Announces that the calling thread sleeps alertably. `None` when an APC is pending by now.
 #[must_use]
 pub fn watch() -> Option<Watch> {
+    let queue = announce()?;
+    Some(Watch {
+        word: WordRef::Other(queue),
+        expected: SLEEPERS,
+        deadline_ns: None,
+    })
+}
+
+/// Returns the calling thread's APCs if there are none: whoever queues one then wakes it.
+fn announce() -> Option<Arc<Queue>> {
     let queue = QUEUE.with_borrow(Arc::clone);
     match queue
         .word
         .compare_exchange(0, SLEEPERS, Ordering::AcqRel, Ordering::Acquire)
     {
-        Ok(_) | Err(SLEEPERS) => Some(Watch {
-            word: WordRef::Other(queue),
-            expected: SLEEPERS,
-            deadline_ns: None,
-        }),
+        Ok(_) | Err(SLEEPERS) => Some(queue),
         Err(_) => None,
     }
+}
+
+/// Returns how an alertable wait of the calling thread ends now, if it does: with `ALERTED`, which takes the alert, or
+/// with `USER_APC`.
+#[must_use]
+pub fn alerted() -> Option<NtStatus> {
+    if !is_pending() {
+        return None;
+    }
+    Some(if take_alert() {
+        NtStatus::ALERTED
+    } else {
+        NtStatus::USER_APC
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntdll_shim::engine::Port;
 use ntdll_shim::host::{
-    CompletionPacket, CompletionPort, ExportedObject, Host, MappedView, PORT_ALL_ACCESS,
+    Alert, CompletionPacket, CompletionPort, ExportedObject, Host, MappedView, PORT_ALL_ACCESS,
     Personality, Root, Section as PortSection, object_type_code,
 };
 use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
@@ -21,8 +21,8 @@ use super::sync::{Event, MODIFY_STATE};
 use super::table::{self, INHERIT, TABLE, lookup};
 use super::token::{self, Token};
 use super::waitable::{Taken, Waitable, Watch, Word, WordRef};
+use super::{apc, process, pseudo_entry, thread};
 use super::{impersonation, packed};
-use super::{process, pseudo_entry, thread};
 use crate::guest;
 use crate::vm::{SPACE, page};
 
@@ -228,6 +228,14 @@ impl Host for Standalone {
 
     fn is_thread_terminating(&self) -> bool {
         thread::with_current(|thread| thread.control.is_terminating.load(Ordering::Acquire))
+    }
+
+    fn watch_alerts(&self) -> Option<Alert> {
+        apc::watch_alerts()
+    }
+
+    fn alerted(&self) -> Option<NtStatus> {
+        apc::alerted()
     }
 
     fn interrupted(&self) {

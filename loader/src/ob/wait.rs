@@ -86,12 +86,8 @@ pub fn wait(
         if let Some(status) = status {
             return status;
         }
-        if is_alertable && apc::is_pending() {
-            return if apc::take_alert() {
-                NtStatus::ALERTED
-            } else {
-                NtStatus::USER_APC
-            };
+        if is_alertable && let Some(status) = apc::alerted() {
+            return status;
         }
         if deadline_ns.is_some_and(|deadline| deadline <= futex::now_ns()) {
             return if faces.is_empty() {

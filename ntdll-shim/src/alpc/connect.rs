@@ -22,8 +22,10 @@ use super::frame::{Receiving, Sending};
 use super::message::{Buffer, LPC_CONNECTION_REPLY, Message};
 use super::object::{self, Named};
 use super::port::PortAttributes;
-use super::transfer::SYNC_REQUEST;
-use crate::engine::{Connection, Incoming, NewPort, PendingConnect, Port, Queue, renewed, session};
+use super::transfer::{SYNC_REQUEST, WAIT_ALERTABLE};
+use crate::engine::{
+    self, Connection, Incoming, NewPort, PendingConnect, Port, Queue, renewed, session,
+};
 use crate::{guest, host, interrupt, names};
 
 pub(crate) fn nt_alpc_connect_port(
@@ -185,6 +187,7 @@ fn connect(
         .and_then(|segment| Ok((segment, session.inbox(fds.next())?)));
     let (segment, tickets) = parts.inspect_err(|_| abort(&pending))?;
     if waits {
+        let _alertable = engine::alertable(flags & WAIT_ALERTABLE != 0);
         wait(&segment, &pending, deadline)?;
     }
     let outcome = match waits {
@@ -253,6 +256,10 @@ fn wait(
     let _waiting = PendingConnect::new(segment, session()?);
     interrupt::assert_open();
     while !segment.is_connect_done() {
+        if let Some(status) = engine::alerted() {
+            abort(pending);
+            return Err(status);
+        }
         match segment.wait_connect(deadline) {
             Woken::Look => {}
             Woken::Deadline => {

@@ -27,6 +27,8 @@ use crate::{guest, host, interrupt};
 const RELEASE_MESSAGE: u32 = 0x1_0000;
 /// `ALPC_MSGFLG_SYNC_REQUEST`; of a connect, `ALPC_SYNC_CONNECTION`.
 pub(super) const SYNC_REQUEST: u32 = 0x2_0000;
+/// `ALPC_MSGFLG_WAIT_ALERTABLE`: user APCs and alerts end the wait; of a connect too (alpc §1.7).
+pub(super) const WAIT_ALERTABLE: u32 = 0x20_0000;
 /// Not for programs.
 const INTERNAL: u32 = 0x100_0000;
 /// Older flags, without effect (alpc#112).
@@ -65,6 +67,7 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
             buffer: Buffer::capture(receive_message, buffer_length)?,
             attributes: Receiving::capture(receive_message_attributes)?,
             deadline: guest::timeout(timeout)?,
+            is_alertable: flags & WAIT_ALERTABLE != 0,
         }),
     };
     // Steps 5 and 6.
@@ -276,12 +279,17 @@ struct Receive {
     buffer: Buffer,
     attributes: Receiving,
     deadline: Option<Deadline>,
+    is_alertable: bool,
 }
 
 impl Receive {
     /// Receives the next message of the port (alpc §2.5.4).
     fn next(&self, port: &Arc<Port>, data: &mut Data) -> Result<(), NtStatus> {
-        match engine::receive_within(port, self.deadline, self.buffer.room(), data)? {
+        let received = {
+            let _alertable = engine::alertable(self.is_alertable);
+            engine::receive_within(port, self.deadline, self.buffer.room(), data)?
+        };
+        match received {
             Received::Nothing => Err(NtStatus::TIMEOUT),
             Received::CheckRing => Err(NtStatus::ALPC_CHECK_COMPLETION_LIST),
             Received::TooLong(body_len) => self.too_long(body_len),
@@ -293,7 +301,11 @@ impl Receive {
     fn answer(&self, port: &Arc<Port>, sent: Sent, data: &mut Data) -> Result<(), NtStatus> {
         let id = sent.waiting.id;
         let forget = || sent.has_cookie.then(|| forget(port, id)).flatten();
-        match engine::wait(port, sent.waiting, self.deadline, data) {
+        let answer = {
+            let _alertable = engine::alertable(self.is_alertable);
+            engine::wait(port, sent.waiting, self.deadline, data)
+        };
+        match answer {
             Ok(incoming) => {
                 let cookie = forget().unwrap_or_default();
                 let incoming = Incoming {

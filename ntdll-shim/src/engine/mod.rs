@@ -15,10 +15,12 @@
 //! | `answer.rs` | replies, callbacks, reply-and-wait |
 //! | `converse.rs` | answers by message id, conversations without a waiting thread |
 //! | `notify.rs` | telling a program of messages nobody waits for |
+//! | `alert.rs` | user APCs that end a wait |
 //! | `cancel.rs` | cancelling a message at either end |
 //! | `receive.rs` | taking the next message of a queue |
 
 mod adopt;
+mod alert;
 mod answer;
 mod cancel;
 mod converse;
@@ -35,6 +37,7 @@ mod session;
 mod wait;
 
 pub use adopt::{adopt, adopt_by_lifetime};
+pub use alert::{Alertable, alertable, alerted};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
 pub use cancel::{Place, cancel, cookie_value, is_outstanding, remember_cancelled};
 pub use converse::{Found, Name, answer, call_back_found, find, received};

@@ -19,6 +19,7 @@ use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::{SERVER, Tno};
 
+use super::alert::alerted;
 use super::message::{Data, Incoming, LPC_CANCELED, LPC_DATAGRAM, read_data, read_record};
 use super::notify::MANY_KEPT;
 use super::port::{Connection, Port};
@@ -101,6 +102,8 @@ pub fn receive_within(
         }
         // Step 2.
         let ends = if let Some(status) = ended(port) {
+            Some(Err(status))
+        } else if let Some(status) = alerted() {
             Some(Err(status))
         } else if deadline.is_some_and(Deadline::has_passed) {
             Some(Ok(Received::Nothing))

@@ -16,6 +16,7 @@ use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::turn::Phase;
 
+use super::alert::alerted;
 use super::message::{Data, Incoming, read_data, read_record};
 use super::port::Port;
 use super::queue::Outstanding;
@@ -35,7 +36,8 @@ thread_local! {
 /// Waits for the answer and returns it (lpc §2.11). `port` is the port the request was made on.
 ///
 /// # Errors
-/// `LPC_REPLY_LOST` if the other side went away, `REQUEST_CANCELED`, `TIMEOUT`, `THREAD_IS_TERMINATING`.
+/// `LPC_REPLY_LOST` if the other side went away, `REQUEST_CANCELED`, `TIMEOUT`, `THREAD_IS_TERMINATING`; `USER_APC`, `ALERTED`
+/// in an alertable wait.
 pub fn wait(
     port: &Port,
     waiting: Waiting,
@@ -57,17 +59,28 @@ pub fn wait(
             spinner.spin(connection.peer_cpu.load(Relaxed), is_over, is_crowded)
         });
     }
+    // An APC that ends the wait is run in any case; an answer that was faster is dropped.
+    let mut ended_by = None;
     loop {
         match slot.turn().phase {
             Phase::Msg => {
                 let _guard = interrupt::enter();
-                return consume(port, &waiting, &slot, data);
+                let answer = consume(port, &waiting, &slot, data);
+                return ended_by.map_or(answer, Err);
             }
             Phase::Lost | Phase::Cancelled | Phase::Idle | Phase::Orphan => {
                 let _guard = interrupt::enter();
                 return Err(end(&slot));
             }
             Phase::Wait | Phase::Filling | Phase::Armed => {}
+        }
+        if ended_by.is_none() {
+            ended_by = alerted();
+        }
+        if let Some(status) = ended_by
+            && give_up(&waiting, &slot)
+        {
+            return Err(status);
         }
         match slot.sleep(deadline) {
             Woken::Look => {}
@@ -77,21 +90,22 @@ pub fn wait(
                     return Err(NtStatus::THREAD_IS_TERMINATING);
                 }
             }
-            Woken::Deadline => {
-                let _guard = interrupt::enter();
-                match slot.end_wait() {
-                    Ok(()) => {
-                        withdraw(&waiting, &slot);
-                        return Err(NtStatus::TIMEOUT);
-                    }
-                    Err(turn) if turn.phase == Phase::Filling && slot.abandon() => {
-                        // The replier frees the slot when it finds the wait abandoned.
-                        return Err(NtStatus::TIMEOUT);
-                    }
-                    Err(_) => {}
-                }
-            }
+            Woken::Deadline if give_up(&waiting, &slot) => return Err(NtStatus::TIMEOUT),
+            Woken::Deadline => {}
         }
+    }
+}
+
+/// Ends the wait without an answer; returns false if the answer was faster.
+fn give_up(waiting: &Waiting, slot: &Slot<'_>) -> bool {
+    let _guard = interrupt::enter();
+    match slot.end_wait() {
+        Ok(()) => {
+            withdraw(waiting, slot);
+            true
+        }
+        // The replier frees the slot when it finds the wait abandoned.
+        Err(turn) => turn.phase == Phase::Filling && slot.abandon(),
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::{ClientId, Handle, NtStatus, UserPtr, Width};
 use ntlpc_proto::process::Hello;
+pub use ntlpc_shm::alert::{Alert, AlertWord};
 
 use crate::engine::Port;
 
@@ -153,6 +154,18 @@ pub trait Host: Send + Sync {
 
     /// Runs after every other interruption of a wait by a signal; a host that suspends threads cooperatively does it here.
     fn interrupted(&self) {}
+
+    /// Returns the word that changes when a user APC or an alert comes for the calling thread; `None` if one is there, or if
+    /// the host can only be asked ([`Host::alerted`]).
+    fn watch_alerts(&self) -> Option<Alert> {
+        None
+    }
+
+    /// Returns `USER_APC` if the calling thread has APCs, which whoever entered the call runs at its end, or `ALERTED` for an
+    /// alert, which is over by that. Asked in alertable waits.
+    fn alerted(&self) -> Option<NtStatus> {
+        None
+    }
 
     /// Makes a handle with `PORT_ALL_ACCESS` that holds `port`; the last handle of a port in this process drops it.
     /// `lifetime` came with the port if `hello` asked for such descriptors; its last close anywhere is the port's end.

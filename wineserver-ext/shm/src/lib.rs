@@ -5,6 +5,7 @@
 //! | file | topic |
 //! |---|---|
 //! | `mem.rs`, `sys.rs` | the mapped bytes, futexes, memfds: the only `unsafe` of the crate |
+//! | `alert.rs` | a second word that ends a thread's sleeps |
 //! | `model.rs` | feature `model`: words and futexes whose interleavings tests explore |
 //! | `map.rs` | ready map: which slots of a lane, which sources of an inbox have something |
 //! | `slot.rs` | one message: state word, header, payload |
@@ -22,6 +23,7 @@
 //! clean up after.
 #![deny(unsafe_code)]
 
+pub mod alert;
 pub mod inbox;
 pub mod lane;
 pub mod map;

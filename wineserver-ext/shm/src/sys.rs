@@ -161,27 +161,21 @@ pub enum Woken {
     Deadline,
 }
 
-/// FUTEX_WAIT_BITSET with an absolute deadline; the word may be shared between processes.
+/// FUTEX_WAIT_BITSET with an absolute deadline; the word may be shared between processes. What the thread watches
+/// besides ([`crate::alert`]) ends it as a signal does.
 #[cfg(not(feature = "model"))]
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Woken {
-    let mut operation = libc::FUTEX_WAIT_BITSET;
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let mut timeout = std::ptr::null();
-    if let Some(deadline) = deadline {
-        let ns = match deadline {
-            Deadline::Monotonic(ns) => ns,
-            Deadline::Realtime(ns) => {
-                operation |= libc::FUTEX_CLOCK_REALTIME;
-                ns
-            }
-        };
-        time.tv_sec = i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX);
-        time.tv_nsec = (ns % 1_000_000_000) as i64;
-        timeout = &raw const time;
+    if let Some(alert) = crate::alert::watched() {
+        return wait_for_either((word, expected), &alert, deadline);
     }
+    let mut operation = libc::FUTEX_WAIT_BITSET;
+    if let Some(Deadline::Realtime(_)) = deadline {
+        operation |= libc::FUTEX_CLOCK_REALTIME;
+    }
+    let time = deadline.map(timespec);
+    let timeout = time
+        .as_ref()
+        .map_or(std::ptr::null(), |time| &raw const *time);
     // SAFETY: the word outlives the call; the timeout is NULL or points at `time`.
     let result = unsafe {
         libc::syscall(
@@ -200,6 +194,99 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -
     match io::Error::last_os_error().raw_os_error() {
         Some(libc::ETIMEDOUT) => Woken::Deadline,
         Some(libc::EINTR) => Woken::Signal,
+        _ => Woken::Look,
+    }
+}
+
+#[cfg(not(feature = "model"))]
+fn timespec(deadline: Deadline) -> libc::timespec {
+    let (Deadline::Monotonic(ns) | Deadline::Realtime(ns)) = deadline;
+    libc::timespec {
+        tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
+        tv_nsec: (ns % 1_000_000_000) as i64,
+    }
+}
+
+/// `struct futex_waitv` of `<linux/futex.h>`.
+#[cfg(not(feature = "model"))]
+#[repr(C)]
+struct WaitV {
+    expected: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+#[cfg(not(feature = "model"))]
+const _: () = assert!(std::mem::size_of::<WaitV>() == 24);
+
+/// FUTEX_WAITV on a word of shared memory and one of this process.
+#[cfg(not(feature = "model"))]
+fn wait_for_either(
+    (word, expected): (&AtomicU32, u32),
+    alert: &crate::alert::Alert,
+    deadline: Option<Deadline>,
+) -> Woken {
+    const SIZE_U32: u32 = 2;
+    /// How long a kernel before 5.16 sleeps before it looks at the other word.
+    const LOOK_NS: u64 = 1_000_000;
+    let other = alert.word.word();
+    let is_alerted = || other.load(std::sync::atomic::Ordering::Acquire) != alert.expected;
+    if is_alerted() {
+        return Woken::Signal;
+    }
+    let end = deadline;
+    let deadline = match (alert.look_ns, end) {
+        (Some(ns), Some(end)) => Some(end.within_ns(ns)),
+        (Some(ns), None) => Some(Deadline::after_ns(ns)),
+        (None, end) => end,
+    };
+    let words = [
+        WaitV {
+            expected: expected.into(),
+            address: word.as_ptr() as u64,
+            flags: SIZE_U32,
+            reserved: 0,
+        },
+        WaitV {
+            expected: alert.expected.into(),
+            address: other.as_ptr() as u64,
+            flags: SIZE_U32 | libc::FUTEX_PRIVATE_FLAG as u32,
+            reserved: 0,
+        },
+    ];
+    let clock = match deadline {
+        Some(Deadline::Realtime(_)) => libc::CLOCK_REALTIME,
+        _ => libc::CLOCK_MONOTONIC,
+    };
+    let time = deadline.map(timespec);
+    let timeout = time
+        .as_ref()
+        .map_or(std::ptr::null(), |time| &raw const *time);
+    // SAFETY: the array, both words and the time outlive the call; the timeout is NULL or points at `time`.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex_waitv,
+            words.as_ptr(),
+            words.len(),
+            0,
+            timeout,
+            clock,
+        )
+    };
+    if is_alerted() {
+        return Woken::Signal;
+    }
+    if result >= 0 {
+        return Woken::Look;
+    }
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) if end.is_some_and(Deadline::has_passed) => Woken::Deadline,
+        Some(libc::ETIMEDOUT | libc::EINTR) => Woken::Signal,
+        Some(libc::ENOSYS) => {
+            std::thread::sleep(std::time::Duration::from_nanos(LOOK_NS));
+            Woken::Signal
+        }
         _ => Woken::Look,
     }
 }

@@ -7,6 +7,7 @@
 
 use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr, for_each_call};
 
+use crate::dlls::kernel32::synchapi::run_apcs;
 use crate::export::{
     Arg, ArgCursor, ArgInfo, Boolean, Convention, EXPORTS, Entry, Export, Function, Ptr, Ret,
 };
@@ -24,7 +25,12 @@ macro_rules! slot {
 /// Hands a call to the engine.
 fn forward(id: CallId, slots: &[u64]) -> u64 {
     match ntdll_shim::call(id, ntdll_shim::Slots(slots)) {
-        Ok(bits) => bits,
+        Ok(bits) => {
+            if id.call().helper.is_none() && bits == u64::from(NtStatus::USER_APC.0) {
+                run_apcs();
+            }
+            bits
+        }
         Err(ntdll_shim::Fault(address)) => {
             // What the helper could not touch raises the exception here, in its caller.
             let byte = Ptr::<u8>::new(address.0);

@@ -6,7 +6,7 @@ use super::code::Test;
 use super::handles::{self, PLAIN, PORT};
 use super::page::page;
 use super::service::Service;
-use super::{exceptions, objects, threads, waits};
+use super::{apcs, exceptions, objects, threads, waits};
 
 /// A hooked call of PE ntdll.
 pub struct Hook {
@@ -60,6 +60,11 @@ pub const HOOKS: &[Hook] = &[
         stub: Stub::Tested(any_waitable),
     },
     Hook {
+        name: "NtQueueApcThread",
+        service: apcs::queue_apc_thread,
+        stub: Stub::Tested(threads_that_wait_alertably),
+    },
+    Hook {
         name: "NtSetInformationProcess",
         service: exceptions::set_information_process,
         stub: Stub::Tested(Vec::new),
@@ -100,6 +105,11 @@ fn maybe_waitable() -> Vec<Test> {
 /// There are waitable ports in the prefix.
 fn any_waitable() -> Vec<Test> {
     vec![Test::ServiceIf(address(&page().waitable_ports))]
+}
+
+/// Threads waited alertably for ports.
+fn threads_that_wait_alertably() -> Vec<Test> {
+    vec![Test::ServiceIf(address(&apcs::THREAD_COUNT))]
 }
 
 fn address(word: &AtomicU32) -> u64 {

@@ -10,10 +10,11 @@ use ntlpc_proto::Bytes;
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::service::ntdll;
-use super::{carriers, completion, handles, names, sections, senders, threads, tokens};
+use super::{apcs, carriers, completion, handles, names, sections, senders, threads, tokens};
 use crate::engine::Port;
 use crate::host::{
-    CompletionPort, Event, ExportedObject, Host, MappedView, OwnObject, Personality, Root, Section,
+    Alert, CompletionPort, Event, ExportedObject, Host, MappedView, OwnObject, Personality, Root,
+    Section,
 };
 
 /// Stock Wine, this library preloaded.
@@ -86,6 +87,14 @@ impl Host for Wine {
     /// Wine ends a thread by a signal, wherever it is; none comes back here.
     fn is_thread_terminating(&self) -> bool {
         false
+    }
+
+    fn watch_alerts(&self) -> Option<Alert> {
+        Some(apcs::watch())
+    }
+
+    fn alerted(&self) -> Option<NtStatus> {
+        apcs::alerted()
     }
 
     fn insert_port(

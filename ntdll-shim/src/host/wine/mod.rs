@@ -12,6 +12,7 @@
 //! | close, duplicate, query | `objects.rs` |
 //! | which calls are under way | `callers.rs` |
 //! | waits on waitable ports | `waits.rs`, `bridge.rs` |
+//! | APCs that end waits for ports | `apcs.rs` |
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
 //! | exception port | `exceptions.rs` |
@@ -28,6 +29,7 @@
     reason = "signals, machine code, Wine's functions; each block proves its conditions"
 )]
 
+mod apcs;
 mod bridge;
 mod callers;
 mod carriers;
