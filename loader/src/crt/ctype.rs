@@ -110,7 +110,8 @@ impl Guest for Table {
     }
 }
 
-fn table() -> Ptr<u16> {
+/// Returns the address of the class of byte 0.
+pub fn table() -> Ptr<u16> {
     _ctype.ptr().cast::<u16>().add(1)
 }
 
@@ -242,6 +243,21 @@ win_api! {
     /// Tells whether a character can start a C identifier.
     "msvcrt.dll|ucrtbase.dll" cdecl fn __iscsymf(code: i32) -> i32 {
         i32::from(of_narrow(code) & ALPHA != 0 || code == i32::from(b'_'))
+    }
+
+    /// Tells whether a wide character can be inside a C identifier.
+    "ucrtbase.dll" cdecl fn __iswcsym = "__iswcsym|_iswcsym_l" (code: u16) -> i32 {
+        i32::from(of_wide(u32::from(code)) & ALNUM != 0 || code == u16::from(b'_'))
+    }
+
+    /// Tells whether a wide character can start a C identifier.
+    "ucrtbase.dll" cdecl fn __iswcsymf = "__iswcsymf|_iswcsymf_l" (code: u16) -> i32 {
+        i32::from(of_wide(u32::from(code)) & ALPHA != 0 || code == u16::from(b'_'))
+    }
+
+    /// Tells whether a byte begins a character of two; neither code page has any.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn isleadbyte = "isleadbyte|_isleadbyte_l" (byte: i32) -> i32 {
+        0
     }
 
     /// Returns the lower case of a character.

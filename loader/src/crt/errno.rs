@@ -39,6 +39,7 @@ pub mod code {
     pub const EPIPE: i32 = 32;
     pub const EDOM: i32 = 33;
     pub const ERANGE: i32 = 34;
+    pub const EDEADLOCK: i32 = 36;
     pub const ENOTEMPTY: i32 = 41;
     pub const EILSEQ: i32 = 42;
     pub const STRUNCATE: i32 = 80;

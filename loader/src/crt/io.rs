@@ -143,6 +143,43 @@ fn length(number: i32) -> i64 {
         })
 }
 
+fn set_mask(mask: i32) -> i32 {
+    static MASK: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+    MASK.swap(mask & 0o600, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// `_locking`: a lock that is taken is tried for up to ten seconds unless the mode says otherwise.
+///
+/// Source: Microsoft Learn, "_locking".
+fn lock_bytes(descriptor: i32, mode: i32, count: i32) -> Result<(), i32> {
+    const UNLOCK: i32 = 0;
+    const LOCK: i32 = 1;
+    const LOCK_ONCE: i32 = 2;
+    const LOCK_READ: i32 = 3;
+    const LOCK_READ_ONCE: i32 = 4;
+    const TRIES: u32 = 10;
+    let entry = fd::get(descriptor)?;
+    let count = u32::try_from(count).map_err(|_| errno::invalid_parameter())?;
+    let tries = match mode {
+        LOCK | LOCK_READ => TRIES,
+        UNLOCK | LOCK_ONCE | LOCK_READ_ONCE => 1,
+        _ => return Err(errno::invalid_parameter()),
+    };
+    let start = os::seek(entry.handle, 0, Whence::Current).map_err(fd::win32)?;
+    for attempt in 1..=tries {
+        match os::lock(entry.handle, start, count, mode != UNLOCK) {
+            Ok(()) => return Ok(()),
+            Err(_) if attempt == tries => break,
+            Err(_) => std::thread::sleep(std::time::Duration::from_secs(1)),
+        }
+    }
+    Err(if tries > 1 {
+        code::EDEADLOCK
+    } else {
+        code::EACCES
+    })
+}
+
 win_api! {
     /// Closes a descriptor.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _close(number: i32) -> i32 {
@@ -289,7 +326,21 @@ win_api! {
 
     /// Sets the permission mask of new files; returns the one before.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _umask(mask: i32) -> i32 {
-        static MASK: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
-        MASK.swap(mask & 0o600, std::sync::atomic::Ordering::Relaxed)
+        set_mask(mask)
+    }
+
+    /// Sets the permission mask of new files and stores the one before.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _umask_s(mask: i32, before: Ptr<i32>) -> i32 {
+        if before.is_null() || mask & !0o600 != 0 {
+            before.write_if_some(0);
+            return errno::invalid_parameter();
+        }
+        before.write(set_mask(mask));
+        0
+    }
+
+    /// Locks or unlocks bytes of a file from the current position on.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _locking(descriptor: i32, mode: i32, count: i32) -> i32 {
+        status(lock_bytes(descriptor, mode, count))
     }
 }

@@ -77,8 +77,8 @@ pub fn single<I: Iterator<Item = char>>(code: u32, map: impl Fn(char) -> I) -> u
     }
 }
 
-/// Returns the code page number a locale name ends in, for names we can provide.
-fn parse(name: &str) -> Option<CodePage> {
+/// Returns the code page of the locale of this name; `None` if there is none.
+pub fn named_code_page(name: &str) -> Option<CodePage> {
     match name {
         "C" | "POSIX" => Some(CodePage::C),
         "" => Some(CodePage::Utf8),
@@ -101,11 +101,6 @@ fn parse(name: &str) -> Option<CodePage> {
     }
 }
 
-/// Tells whether there is a locale of this name.
-pub fn is_known(name: &str) -> bool {
-    parse(name).is_some()
-}
-
 /// Sets or asks for the locale; returns its name, or `None` if there is no such locale.
 fn set_locale(category: i32, name: Option<&str>) -> Option<&'static str> {
     if !(0..=LC_MAX).contains(&category) {
@@ -114,7 +109,7 @@ fn set_locale(category: i32, name: Option<&str>) -> Option<&'static str> {
     }
     let sets_ctype = category == 0 || category == LC_CTYPE;
     if let Some(name) = name {
-        let page = parse(name)?;
+        let page = named_code_page(name)?;
         if sets_ctype {
             IS_UTF8.store(page == CodePage::Utf8, Ordering::Relaxed);
         } else {
@@ -256,6 +251,22 @@ win_api! {
         names
     }
 
+    /// Address of the table of lead and trail bytes, of which neither code page has any.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn __p__mbctype() -> Ptr<[u8; 257]> {
+        _mbctype.ptr()
+    }
+
+    /// Address of the table of the other case of bytes that are letters beyond ASCII, of which there are none.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn __p__mbcasemap() -> Ptr<[u8; 257]> {
+        _mbcasemap.ptr()
+    }
+
+    /// Kinds of bytes: EOF, then the 256 bytes.
+    "msvcrt.dll" data _mbctype: [u8; 257] = [0; 257];
+
+    /// The other case of bytes.
+    "msvcrt.dll" data _mbcasemap: [u8; 257] = [0; 257];
+
     /// Returns `MB_CUR_MAX`.
     "msvcrt.dll|ucrtbase.dll" cdecl fn ___mb_cur_max_func = "___mb_cur_max_func|___mb_cur_max_l_func" () -> i32 {
         code_page().max_bytes().cast_signed()
@@ -321,13 +332,16 @@ mod tests {
 
     #[test]
     fn locale_names_select_c_or_utf8() {
-        assert_eq!(parse("C"), Some(CodePage::C));
-        assert_eq!(parse(""), Some(CodePage::Utf8));
-        assert_eq!(parse(".UTF-8"), Some(CodePage::Utf8));
-        assert_eq!(parse("de_DE.utf8"), Some(CodePage::Utf8));
-        assert_eq!(parse("English_United States"), Some(CodePage::Utf8));
-        assert_eq!(parse("de_DE.1252"), None);
-        assert_eq!(parse("!"), None);
+        assert_eq!(named_code_page("C"), Some(CodePage::C));
+        assert_eq!(named_code_page(""), Some(CodePage::Utf8));
+        assert_eq!(named_code_page(".UTF-8"), Some(CodePage::Utf8));
+        assert_eq!(named_code_page("de_DE.utf8"), Some(CodePage::Utf8));
+        assert_eq!(
+            named_code_page("English_United States"),
+            Some(CodePage::Utf8)
+        );
+        assert_eq!(named_code_page("de_DE.1252"), None);
+        assert_eq!(named_code_page("!"), None);
     }
 
     #[test]

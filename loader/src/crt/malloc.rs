@@ -194,6 +194,25 @@ win_api! {
         reallocate_aligned(block, size, alignment, offset)
     }
 
+    /// Changes the size of an aligned block of `count` elements and zeroes the new ones.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _aligned_recalloc(block: Ptr<u8>, count: usize, size: usize, alignment: usize) -> Ptr<u8> {
+        _aligned_offset_recalloc(block, count, size, alignment, 0)
+    }
+
+    /// Changes the size of an aligned block with an offset and zeroes the new elements.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _aligned_offset_recalloc(block: Ptr<u8>, count: usize, size: usize, alignment: usize, offset: usize) -> Ptr<u8> {
+        let Some(total) = count.checked_mul(size) else {
+            errno::set_errno(code::ENOMEM);
+            return Ptr::NULL;
+        };
+        let before = if block.is_null() { 0 } else { aligned_header(block).read().size };
+        let new = reallocate_aligned(block, total, alignment, offset);
+        if !new.is_null() && total > before {
+            mem::fill(new.address() + before as u64, 0, total - before);
+        }
+        new
+    }
+
     /// Returns the size of an aligned block.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _aligned_msize(block: Ptr<u8>, _alignment: usize, _offset: usize) -> usize {
         if block.is_null() {

@@ -4,6 +4,7 @@
 //! nor handles. [`mem`] touches guest memory, [`os`] the system; the other files declare the exports.
 
 pub mod command_line;
+mod conio;
 pub mod ctype;
 pub mod cxx;
 pub mod decimal;
@@ -37,6 +38,7 @@ pub mod stdlib;
 pub mod stream;
 pub mod strerror;
 pub mod string;
+pub mod system;
 pub mod temporary;
 pub mod text;
 pub mod time;

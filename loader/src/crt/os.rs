@@ -9,7 +9,8 @@ pub mod spawn;
 use ntlpc_abi::{Handle, NtStatus};
 
 use crate::dlls::kernel32::{
-    errhandlingapi, fileapi, handleapi, heapapi, namedpipeapi, processenv, processthreadsapi,
+    errhandlingapi, fileapi, filesystem, handleapi, heapapi, namedpipeapi, processenv,
+    processthreadsapi,
 };
 use crate::export::{Bool, Ptr};
 use crate::{exception, process};
@@ -249,6 +250,16 @@ pub fn environment() -> Vec<u16> {
     }
     processenv::FreeEnvironmentStringsW(strings.cast());
     block
+}
+
+/// Locks or unlocks a range for this handle alone, without waiting.
+pub fn lock(handle: Handle, start: i64, count: u32, is_locked: bool) -> Result<(), u32> {
+    let (low, high) = (start as u32, (start >> 32) as u32);
+    result(if is_locked {
+        filesystem::LockFile(handle, low, high, count, 0)
+    } else {
+        filesystem::UnlockFile(handle, low, high, count, 0)
+    })
 }
 
 /// Sets or removes a variable of the process environment.

@@ -5,6 +5,7 @@
 
 mod float;
 mod output;
+mod positional;
 mod spec;
 
 use super::decimal::Rounding;
@@ -39,6 +40,8 @@ pub struct Dialect {
     pub code_page: CodePage,
     /// Size of a guest pointer, 4 or 8.
     pub pointer_bytes: usize,
+    /// Whether a conversion may name its argument: `%2$d`.
+    pub positional: bool,
 }
 
 impl Dialect {
@@ -52,6 +55,16 @@ impl Dialect {
             c99: false,
             code_page,
             pointer_bytes,
+            positional: false,
+        }
+    }
+
+    /// Returns the dialect of the `_p` functions of the same runtime.
+    #[must_use]
+    pub fn with_positions(self) -> Self {
+        Self {
+            positional: true,
+            ..self
         }
     }
 
@@ -74,6 +87,7 @@ impl Dialect {
             c99: true,
             code_page,
             pointer_bytes,
+            positional: false,
         }
     }
 }
@@ -107,6 +121,18 @@ pub enum FormatError {
 
 /// Returns the text that `format` makes of `operands`.
 pub fn print<U: Unit, O: Operands>(
+    dialect: Dialect,
+    format: &[U],
+    operands: &mut O,
+) -> Result<Vec<U>, FormatError> {
+    match positional::Order::of(format) {
+        Some(order) if dialect.positional => positional::print(dialect, order?, operands),
+        _ => in_order(dialect, format, operands),
+    }
+}
+
+/// Prints with each conversion taking the next operands.
+fn in_order<U: Unit, O: Operands>(
     dialect: Dialect,
     format: &[U],
     operands: &mut O,

@@ -2,8 +2,10 @@
 
 mod character;
 mod file;
-mod print;
-mod scan;
+pub mod print;
+mod print_locale;
+pub mod scan;
+mod scan_locale;
 
 pub use super::stream::flush_all;
 

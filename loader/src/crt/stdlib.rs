@@ -4,6 +4,7 @@ mod arithmetic;
 mod from_text;
 mod multibyte;
 mod random;
+mod restartable;
 mod sort;
 mod split_path;
 mod to_text;

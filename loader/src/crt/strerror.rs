@@ -88,6 +88,34 @@ fn to_buffer<T: mem::Char>(buffer: Ptr<T>, size: usize, text: &[T]) -> i32 {
     0
 }
 
+/// Returns `text: message` and a line end, as `_strerror` gives it.
+fn line(text: &[u8]) -> Vec<u8> {
+    let mut line = described(text, errno());
+    line.push(b'\n');
+    line
+}
+
+fn wide_line(text: Ptr<u16>) -> Vec<u16> {
+    let mut line = text.non_null().map(mem::string).unwrap_or_default();
+    if !line.is_empty() {
+        line.extend(unit::ascii::<u16>(": "));
+    }
+    line.extend(unit::ascii::<u16>(message(errno())));
+    line.push(u16::from(b'\n'));
+    line
+}
+
+/// Returns guest copies of all messages; the last entry is that of unknown numbers.
+fn messages() -> [Ptr<u8>; 44] {
+    std::array::from_fn(|number| {
+        super::startup::permanent_string(message(number as i32).as_bytes())
+    })
+}
+
+fn table() -> Ptr<Ptr<u8>> {
+    _sys_errlist.ptr().cast()
+}
+
 win_api! {
     /// Returns the message of an error number.
     "msvcrt.dll|ucrtbase.dll" cdecl fn strerror(number: i32) -> Ptr<u8> {
@@ -111,11 +139,39 @@ win_api! {
 
     /// Returns a text, a colon and the message of `errno`.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _strerror(text: Ptr<u8>) -> Ptr<u8> {
-        let prefix = if text.is_null() { Vec::new() } else { mem::string(text) };
-        let mut line = described(&prefix, errno());
-        line.push(b'\n');
-        in_thread_buffer("strerror", &line)
+        in_thread_buffer("strerror", &line(&text.non_null().map(mem::string).unwrap_or_default()))
     }
+
+    /// Writes a text, a colon and the message of `errno`.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _strerror_s(buffer: Ptr<u8>, size: usize, text: Ptr<u8>) -> i32 {
+        to_buffer(buffer, size, &line(&text.non_null().map(mem::string).unwrap_or_default()))
+    }
+
+    /// Returns a text, a colon and the message of `errno`.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn __wcserror(text: Ptr<u16>) -> Ptr<u16> {
+        in_thread_buffer("wcserror", &wide_line(text))
+    }
+
+    /// Writes a text, a colon and the message of `errno`.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn __wcserror_s(buffer: Ptr<u16>, size: usize, text: Ptr<u16>) -> i32 {
+        to_buffer(buffer, size, &wide_line(text))
+    }
+
+    /// Returns the table of messages.
+    "ucrtbase.dll" cdecl fn __sys_errlist() -> Ptr<Ptr<u8>> {
+        table()
+    }
+
+    /// Returns the address of the number of messages.
+    "ucrtbase.dll" cdecl fn __sys_nerr() -> Ptr<i32> {
+        _sys_nerr.ptr()
+    }
+
+    /// The number of messages.
+    "msvcrt.dll" data _sys_nerr: i32 = MESSAGES.len() as i32;
+
+    /// The table of messages.
+    "msvcrt.dll" data _sys_errlist: [Ptr<u8>; 44] = messages();
 }
 
 #[cfg(test)]

@@ -9,3 +9,7 @@ mod format;
 mod names;
 mod print;
 mod zone;
+
+pub use calendar::Tm;
+pub use clock::now;
+pub use convert::local;

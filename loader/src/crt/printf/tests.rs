@@ -125,6 +125,32 @@ fn integers_take_flags_width_and_precision() {
 }
 
 #[test]
+fn conversions_name_their_arguments() {
+    let dialect = Dialect::msvcrt(CodePage::C, 8).with_positions();
+    let shown = |format, list| run(dialect, format, list);
+    assert_eq!(
+        shown(
+            "%2$s %1$d%% %1$04d %3$g",
+            vec![Arg::I(7), Arg::S("x"), Arg::D(1.5)]
+        ),
+        Ok("x 7% 0007 1.5".into())
+    );
+    assert_eq!(
+        shown(
+            "%3$*1$.*2$f|%4$I64d",
+            vec![Arg::I(8), Arg::I(2), Arg::D(3.25), Arg::L(5)]
+        ),
+        Ok("    3.25|5".into())
+    );
+    assert_eq!(shown("%d %%", vec![Arg::I(1)]), Ok("1 %".into()));
+    // A gap, two types for one argument, a conversion without a position.
+    assert_eq!(shown("%2$d", vec![]), Err(FormatError::Invalid));
+    assert_eq!(shown("%1$d %1$g", vec![]), Err(FormatError::Invalid));
+    assert_eq!(shown("%1$d %d", vec![]), Err(FormatError::Invalid));
+    assert_eq!(shown("%1$d %2$", vec![]), Err(FormatError::Invalid));
+}
+
+#[test]
 fn size_prefixes_follow_microsoft() {
     assert_eq!(
         old(

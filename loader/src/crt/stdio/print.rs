@@ -55,16 +55,16 @@ fn text_at<T: Char>(at: Ptr<T>, limit: usize) -> Vec<T> {
     }
 }
 
-fn old_dialect() -> Dialect {
+pub fn old_dialect() -> Dialect {
     Dialect::msvcrt(locale::code_page(), width().pointer())
 }
 
-fn new_dialect(options: u64) -> Dialect {
+pub fn new_dialect(options: u64) -> Dialect {
     Dialect::ucrt(options, locale::code_page(), width().pointer())
 }
 
 /// Formats; `None` after an error, which was reported.
-fn format<T: Char>(dialect: Dialect, format: Ptr<T>, arguments: VarArgs) -> Option<Vec<T>> {
+pub fn format<T: Char>(dialect: Dialect, format: Ptr<T>, arguments: VarArgs) -> Option<Vec<T>> {
     if format.is_null() {
         errno::invalid_parameter();
         return None;
@@ -86,7 +86,12 @@ fn length<T>(text: &[T]) -> i32 {
     i32::try_from(text.len()).unwrap_or(-1)
 }
 
-fn to_stream<T: Char>(file: Ptr<File>, dialect: Dialect, text: Ptr<T>, arguments: VarArgs) -> i32 {
+pub fn to_stream<T: Char>(
+    file: Ptr<File>,
+    dialect: Dialect,
+    text: Ptr<T>,
+    arguments: VarArgs,
+) -> i32 {
     if file.is_null() {
         errno::invalid_parameter();
         return -1;
@@ -104,13 +109,13 @@ fn to_stream<T: Char>(file: Ptr<File>, dialect: Dialect, text: Ptr<T>, arguments
     }
 }
 
-fn to_stdout<T: Char>(text: Ptr<T>, arguments: VarArgs) -> i32 {
+pub fn to_stdout<T: Char>(text: Ptr<T>, arguments: VarArgs) -> i32 {
     to_stream(stream::standard_file(1), old_dialect(), text, arguments)
 }
 
 /// How a buffer that is too small is treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Overflow {
+pub enum Overflow {
     /// `_snprintf`: as much as fits, without NUL, -1.
     Legacy,
     /// C99 `snprintf`: as much as fits with NUL, the full length.
@@ -119,7 +124,12 @@ enum Overflow {
     Terminated,
 }
 
-fn to_buffer<T: Char>(to: Ptr<T>, count: usize, text: Option<Vec<T>>, overflow: Overflow) -> i32 {
+pub fn to_buffer<T: Char>(
+    to: Ptr<T>,
+    count: usize,
+    text: Option<Vec<T>>,
+    overflow: Overflow,
+) -> i32 {
     let Some(text) = text else {
         if !to.is_null() && count > 0 && overflow != Overflow::Legacy {
             to.write(T::from_ascii(0));
@@ -156,7 +166,12 @@ fn to_buffer<T: Char>(to: Ptr<T>, count: usize, text: Option<Vec<T>>, overflow: 
 }
 
 /// The `_s` functions: the whole text or nothing, or what fits if `limit` allows cutting.
-fn to_checked_buffer<T: Char>(to: Ptr<T>, size: usize, limit: usize, text: Option<Vec<T>>) -> i32 {
+pub fn to_checked_buffer<T: Char>(
+    to: Ptr<T>,
+    size: usize,
+    limit: usize,
+    text: Option<Vec<T>>,
+) -> i32 {
     if to.is_null() || size == 0 {
         errno::invalid_parameter();
         return -1;
@@ -182,6 +197,22 @@ fn to_checked_buffer<T: Char>(to: Ptr<T>, size: usize, limit: usize, text: Optio
     -1
 }
 
+/// The `_p` functions: the whole text or none of it.
+pub fn positional_to_buffer<T: Char>(
+    to: Ptr<T>,
+    size: usize,
+    dialect: Dialect,
+    text: Ptr<T>,
+    arguments: VarArgs,
+) -> i32 {
+    to_checked_buffer(
+        to,
+        size,
+        WHOLE,
+        format(dialect.with_positions(), text, arguments),
+    )
+}
+
 /// `_CRT_INTERNAL_PRINTF_LEGACY_VSPRINTF_NULL_TERMINATION` and `…STANDARD_SNPRINTF_BEHAVIOR`.
 fn overflow_of(options: u64) -> Overflow {
     const LEGACY: u64 = 1;
@@ -194,9 +225,9 @@ fn overflow_of(options: u64) -> Overflow {
 }
 
 /// Count of functions without one.
-const UNLIMITED: usize = usize::MAX;
+pub const UNLIMITED: usize = usize::MAX;
 /// Limit of `_s` functions without a count: nothing is cut.
-const WHOLE: usize = usize::MAX - 1;
+pub const WHOLE: usize = usize::MAX - 1;
 
 twins! {
     /// Prints to standard output.
@@ -242,11 +273,11 @@ twins! {
         to_buffer(to, count, format(old_dialect(), text, arguments.args()), Overflow::Legacy)
     }
     /// Prints to a string of `count` characters, always with NUL.
-    "msvcrt.dll" fn _sprintf_c / _swprintf_c(to: Ptr<Char>, count: usize, text: Ptr<Char>, arguments: VarArgs) -> i32 {
+    "msvcrt.dll" fn _snprintf_c / _swprintf_c(to: Ptr<Char>, count: usize, text: Ptr<Char>, arguments: VarArgs) -> i32 {
         to_buffer(to, count, format(old_dialect(), text, arguments), Overflow::Terminated)
     }
     /// Prints to a string of `count` characters, always with NUL.
-    "msvcrt.dll" fn _vsprintf_c / _vswprintf_c(to: Ptr<Char>, count: usize, text: Ptr<Char>, arguments: VaList) -> i32 {
+    "msvcrt.dll" fn _vsnprintf_c / _vswprintf_c(to: Ptr<Char>, count: usize, text: Ptr<Char>, arguments: VaList) -> i32 {
         to_buffer(to, count, format(old_dialect(), text, arguments.args()), Overflow::Terminated)
     }
     /// Prints to a string if it fits.
@@ -281,6 +312,14 @@ twins! {
     /// Prints to a stream, checked.
     "ucrtbase.dll" fn __stdio_common_vfprintf_s / __stdio_common_vfwprintf_s(options: u64, file: Ptr<File>, text: Ptr<Char>, _locale: Ptr<u8>, arguments: VaList) -> i32 {
         to_stream(file, new_dialect(options), text, arguments.args())
+    }
+    /// Prints to a stream; conversions may name their arguments.
+    "ucrtbase.dll" fn __stdio_common_vfprintf_p / __stdio_common_vfwprintf_p(options: u64, file: Ptr<File>, text: Ptr<Char>, _locale: Ptr<u8>, arguments: VaList) -> i32 {
+        to_stream(file, new_dialect(options).with_positions(), text, arguments.args())
+    }
+    /// Prints to a string if it fits; conversions may name their arguments.
+    "ucrtbase.dll" fn __stdio_common_vsprintf_p / __stdio_common_vswprintf_p(options: u64, to: Ptr<Char>, size: usize, text: Ptr<Char>, _locale: Ptr<u8>, arguments: VaList) -> i32 {
+        positional_to_buffer(to, size, new_dialect(options), text, arguments.args())
     }
     /// Prints to a string.
     "ucrtbase.dll" fn __stdio_common_vsprintf / __stdio_common_vswprintf(options: u64, to: Ptr<Char>, count: usize, text: Ptr<Char>, _locale: Ptr<u8>, arguments: VaList) -> i32 {

@@ -75,15 +75,15 @@ impl Arguments {
     }
 }
 
-fn old_dialect(secure: bool) -> Dialect {
+pub fn old_dialect(secure: bool) -> Dialect {
     Dialect::msvcrt(secure, locale::code_page(), width().pointer())
 }
 
-fn new_dialect(options: u64) -> Dialect {
+pub fn new_dialect(options: u64) -> Dialect {
     Dialect::ucrt(options, locale::code_page(), width().pointer())
 }
 
-fn from_text<T: Char>(
+pub fn from_text<T: Char>(
     text: Ptr<T>,
     limit: usize,
     dialect: Dialect,
@@ -99,18 +99,10 @@ fn from_text<T: Char>(
     } else {
         mem::string_within(text, limit)
     };
-    let mut arguments = Arguments::new(arguments);
-    let count = scanf::scan(
-        dialect,
-        &mem::string(format),
-        &mut Text { units, at: 0 },
-        &mut arguments,
-    );
-    arguments.finish();
-    count
+    from_input(&mut Text { units, at: 0 }, dialect, format, arguments)
 }
 
-fn from_stream<T: Char>(
+pub fn from_stream<T: Char>(
     file: Ptr<File>,
     dialect: Dialect,
     format: Ptr<T>,
@@ -120,10 +112,11 @@ fn from_stream<T: Char>(
         errno::invalid_parameter();
         return EOF;
     }
-    let format = mem::string(format);
     let Some(shared) = stream::get(file) else {
         return EOF;
     };
+    // A format that cannot be read must fault before the stream is locked.
+    let format = mem::string(format);
     let mut arguments = Arguments::new(arguments);
     let count = scanf::scan(
         dialect,
@@ -131,6 +124,23 @@ fn from_stream<T: Char>(
         &mut FromStream(&mut shared.lock()),
         &mut arguments,
     );
+    arguments.finish();
+    count
+}
+
+/// Reads fields of any input, which must hold no lock.
+pub fn from_input<T: Char>(
+    input: &mut impl Input<T>,
+    dialect: Dialect,
+    format: Ptr<T>,
+    arguments: VarArgs,
+) -> i32 {
+    if format.is_null() {
+        errno::invalid_parameter();
+        return EOF;
+    }
+    let mut arguments = Arguments::new(arguments);
+    let count = scanf::scan(dialect, &mem::string(format), input, &mut arguments);
     arguments.finish();
     count
 }
@@ -172,6 +182,11 @@ twins! {
     /// Reads from at most `count` characters of a string.
     "msvcrt.dll" fn _snscanf / _snwscanf(text: Ptr<Char>, count: usize, format: Ptr<Char>, arguments: VarArgs) -> i32 {
         from_text(text, count, old_dialect(false), format, arguments)
+    }
+
+    /// Reads from at most `count` characters of a string; buffer sizes follow pointers.
+    "msvcrt.dll" fn _snscanf_s / _snwscanf_s(text: Ptr<Char>, count: usize, format: Ptr<Char>, arguments: VarArgs) -> i32 {
+        from_text(text, count, old_dialect(true), format, arguments)
     }
 
     /// Reads from a string.

@@ -73,67 +73,67 @@ fn single(value: f64) -> f32 {
 
 twins! {
     /// Reads an `int`.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn atoi / _wtoi(text: Ptr<Char>) -> i32 {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn atoi = "atoi|_atoi_l" / _wtoi = "_wtoi|_wtoi_l" (text: Ptr<Char>) -> i32 {
         low(signed(text, Ptr::NULL, 10, 32))
     }
 
     /// Reads a `long`.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn atol / _wtol(text: Ptr<Char>) -> i32 {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn atol = "atol|_atol_l" / _wtol = "_wtol|_wtol_l" (text: Ptr<Char>) -> i32 {
         low(signed(text, Ptr::NULL, 10, 32))
     }
 
     /// Reads a 64-bit integer.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _atoi64 / _wtoi64(text: Ptr<Char>) -> i64 {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _atoi64 = "_atoi64|_atoi64_l" / _wtoi64 = "_wtoi64|_wtoi64_l" (text: Ptr<Char>) -> i64 {
         signed(text, Ptr::NULL, 10, 64)
     }
 
     /// Reads a 64-bit integer.
-    "ucrtbase.dll" fn atoll / _wtoll(text: Ptr<Char>) -> i64 {
+    "ucrtbase.dll" fn atoll = "atoll|_atoll_l" / _wtoll = "_wtoll|_wtoll_l" (text: Ptr<Char>) -> i64 {
         signed(text, Ptr::NULL, 10, 64)
     }
 
     /// Reads a floating point number.
-    "msvcrt.dll|ucrtbase.dll" fn atof / _wtof(text: Ptr<Char>) -> f64 {
+    "msvcrt.dll|ucrtbase.dll" fn atof = "atof|_atof_l" / _wtof = "_wtof|_wtof_l" (text: Ptr<Char>) -> f64 {
         float(text, Ptr::NULL)
     }
 
     /// Reads a `long` in a base.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn strtol / wcstol(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i32 {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn strtol = "strtol|_strtol_l" / wcstol = "wcstol|_wcstol_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i32 {
         low(signed(text, end, base, 32))
     }
 
     /// Reads an `unsigned long` in a base.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn strtoul / wcstoul(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u32 {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn strtoul = "strtoul|_strtoul_l" / wcstoul = "wcstoul|_wcstoul_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u32 {
         low(unsigned(text, end, base, 32).cast_signed()).cast_unsigned()
     }
 
     /// Reads a signed 64-bit integer in a base.
-    "msvcrt.dll|ucrtbase.dll" fn _strtoi64 / _wcstoi64(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i64 {
+    "msvcrt.dll|ucrtbase.dll" fn _strtoi64 = "_strtoi64|_strtoi64_l" / _wcstoi64 = "_wcstoi64|_wcstoi64_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i64 {
         signed(text, end, base, 64)
     }
 
     /// Reads an unsigned 64-bit integer in a base.
-    "msvcrt.dll|ucrtbase.dll" fn _strtoui64 / _wcstoui64(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u64 {
+    "msvcrt.dll|ucrtbase.dll" fn _strtoui64 = "_strtoui64|_strtoui64_l" / _wcstoui64 = "_wcstoui64|_wcstoui64_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u64 {
         unsigned(text, end, base, 64)
     }
 
     /// Reads a `long long` in a base.
-    "ucrtbase.dll" fn strtoll / wcstoll(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i64 {
+    "ucrtbase.dll" fn strtoll = "strtoll|_strtoll_l" / wcstoll = "wcstoll|_wcstoll_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i64 {
         signed(text, end, base, 64)
     }
 
     /// Reads an `unsigned long long` in a base.
-    "ucrtbase.dll" fn strtoull / wcstoull(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u64 {
+    "ucrtbase.dll" fn strtoull = "strtoull|_strtoull_l" / wcstoull = "wcstoull|_wcstoull_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u64 {
         unsigned(text, end, base, 64)
     }
 
     /// Reads an `intmax_t` in a base.
-    "ucrtbase.dll" fn strtoimax / wcstoimax(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i64 {
+    "ucrtbase.dll" fn strtoimax = "strtoimax|_strtoimax_l" / wcstoimax = "wcstoimax|_wcstoimax_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> i64 {
         signed(text, end, base, 64)
     }
 
     /// Reads a `uintmax_t` in a base.
-    "ucrtbase.dll" fn strtoumax / wcstoumax(text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u64 {
+    "ucrtbase.dll" fn strtoumax = "strtoumax|_strtoumax_l" / wcstoumax = "wcstoumax|_wcstoumax_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>, base: i32) -> u64 {
         unsigned(text, end, base, 64)
     }
 
@@ -148,23 +148,29 @@ twins! {
     }
 
     /// Reads a `float`.
-    "ucrtbase.dll" fn strtof / wcstof(text: Ptr<Char>, end: Ptr<Ptr<Char>>) -> f32 {
+    "ucrtbase.dll" fn strtof = "strtof|_strtof_l" / wcstof = "wcstof|_wcstof_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>) -> f32 {
         single(float(text, end))
     }
 
     /// Reads a `long double`, which is a `double`.
-    "ucrtbase.dll" fn strtold / wcstold(text: Ptr<Char>, end: Ptr<Ptr<Char>>) -> f64 {
+    "ucrtbase.dll" fn strtold = "strtold|_strtold_l" / wcstold = "wcstold|_wcstold_l" (text: Ptr<Char>, end: Ptr<Ptr<Char>>) -> f64 {
         float(text, end)
     }
 }
 
 /// Reads a number from a string and reports range errors as `_atodbl` does.
-fn store_float(value: Ptr<f64>, text: Ptr<u8>) -> i32 {
+fn read_checked(text: Ptr<u8>) -> (f64, i32) {
+    let number = number::float(&mem::string(text), true);
+    (
+        number.value,
+        range_error(number.range, number.value.is_infinite()),
+    )
+}
+
+fn range_error(is_outside: bool, is_infinite: bool) -> i32 {
     const UNDERFLOW: i32 = 4;
     const OVERFLOW: i32 = 3;
-    let number = number::float(&mem::string(text), true);
-    value.write(number.value);
-    match (number.range, number.value.is_infinite()) {
+    match (is_outside, is_infinite) {
         (false, _) => 0,
         (true, true) => OVERFLOW,
         (true, false) => UNDERFLOW,
@@ -173,7 +179,21 @@ fn store_float(value: Ptr<f64>, text: Ptr<u8>) -> i32 {
 
 win_api! {
     /// Reads a `double`; the result tells overflow and underflow.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn _atodbl(value: Ptr<f64>, text: Ptr<u8>) -> i32 {
-        store_float(value, text)
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _atodbl = "_atodbl|_atodbl_l" (value: Ptr<f64>, text: Ptr<u8>) -> i32 {
+        let (number, outcome) = read_checked(text);
+        value.write(number);
+        outcome
+    }
+
+    /// Reads a `float`; the result tells overflow and underflow.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _atoflt = "_atoflt|_atoflt_l" (value: Ptr<f32>, text: Ptr<u8>) -> i32 {
+        let (number, outcome) = read_checked(text);
+        let narrow = single(number);
+        value.write(narrow);
+        if outcome != 0 {
+            return outcome;
+        }
+        let is_tiny = number != 0.0 && narrow.abs() < f32::MIN_POSITIVE;
+        range_error(is_tiny || narrow.is_infinite() && number.is_finite(), narrow.is_infinite())
     }
 }

@@ -126,6 +126,21 @@ fn array(
     })
 }
 
+/// Finds a key in an array by looking at one element after the other, and appends it if `appends`.
+fn linear(key: Ptr<u8>, array: Option<Array>, count: Ptr<u32>, appends: bool) -> Ptr<u8> {
+    let Some(array) = array else {
+        return Ptr::NULL;
+    };
+    let elements = count.read() as usize;
+    let found = array.find(key.address(), elements);
+    if found != 0 || !appends {
+        return Ptr::new(found);
+    }
+    mem::copy(array.at(elements), key.address(), array.size as usize);
+    count.write(count.read() + 1);
+    Ptr::new(array.at(elements))
+}
+
 win_api! {
     /// Sorts an array.
     "msvcrt.dll|ucrtbase.dll|ntdll.dll" cdecl fn qsort(base: Ptr<u8>, count: usize, size: usize, compare: Callback) {
@@ -155,21 +170,21 @@ win_api! {
 
     /// Finds a key in an array.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _lfind(key: Ptr<u8>, base: Ptr<u8>, count: Ptr<u32>, size: u32, compare: Callback) -> Ptr<u8> {
-        let elements = count.read() as usize;
-        let found = array(base, elements, size as usize, compare, None).map_or(0, |array| array.find(key.address(), elements));
-        Ptr::new(found)
+        linear(key, array(base, count.read() as usize, size as usize, compare, None), count, false)
+    }
+
+    /// Finds a key in an array; the comparator gets a context first.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _lfind_s(key: Ptr<u8>, base: Ptr<u8>, count: Ptr<u32>, size: usize, compare: Callback, context: Ptr<u8>) -> Ptr<u8> {
+        linear(key, array(base, count.read() as usize, size, compare, Some(context.address())), count, false)
     }
 
     /// Finds a key in an array, or appends it.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _lsearch(key: Ptr<u8>, base: Ptr<u8>, count: Ptr<u32>, size: u32, compare: Callback) -> Ptr<u8> {
-        let elements = count.read() as usize;
-        let Some(array) = array(base, elements, size as usize, compare, None) else { return Ptr::NULL };
-        let found = array.find(key.address(), elements);
-        if found != 0 {
-            return Ptr::new(found);
-        }
-        mem::copy(array.at(elements), key.address(), size as usize);
-        count.write(count.read() + 1);
-        Ptr::new(array.at(elements))
+        linear(key, array(base, count.read() as usize, size as usize, compare, None), count, true)
+    }
+
+    /// Finds a key in an array, or appends it; the comparator gets a context first.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _lsearch_s(key: Ptr<u8>, base: Ptr<u8>, count: Ptr<u32>, size: usize, compare: Callback, context: Ptr<u8>) -> Ptr<u8> {
+        linear(key, array(base, count.read() as usize, size, compare, Some(context.address())), count, true)
     }
 }

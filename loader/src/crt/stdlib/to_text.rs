@@ -114,35 +114,73 @@ twins! {
 const MAX_DIGITS: usize = 340;
 
 /// Writes digits to the thread's buffer and their point and sign to the caller.
-fn convert(value: f64, number: &Digits, point: Ptr<i32>, sign: Ptr<i32>) -> Ptr<u8> {
+fn describe(value: f64, number: &Digits, point: Ptr<i32>, sign: Ptr<i32>) {
     point.write(if value == 0.0 { 0 } else { number.exponent + 1 });
     sign.write(i32::from(value.is_sign_negative()));
+}
+
+fn convert(value: f64, number: &Digits, point: Ptr<i32>, sign: Ptr<i32>) -> Ptr<u8> {
+    describe(value, number, point, sign);
     let buffer = errno::thread_field::<u8>("digits");
     mem::write_string(buffer, &number.digits);
     buffer
+}
+
+/// Stores the digits of a number in a caller's buffer.
+fn convert_checked(
+    to: Ptr<u8>,
+    size: usize,
+    value: f64,
+    number: &Digits,
+    point: Ptr<i32>,
+    sign: Ptr<i32>,
+) -> i32 {
+    if to.is_null() || size == 0 || point.is_null() || sign.is_null() {
+        return errno::invalid_parameter();
+    }
+    describe(value, number, point, sign);
+    store_checked(to, size, &number.digits)
 }
 
 fn count(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0).min(MAX_DIGITS)
 }
 
+fn significant(value: f64, digits: i32) -> Digits {
+    let mut number = decimal::significant(value.abs(), count(digits).max(1), Rounding::HalfUp);
+    number.digits.truncate(count(digits));
+    number
+}
+
+fn fraction(value: f64, places: i32) -> Digits {
+    let mut number = decimal::fraction(value.abs(), count(places), Rounding::HalfUp);
+    while number.digits.len() > 1 && number.digits[0] == b'0' {
+        number.digits.remove(0);
+        number.exponent -= 1;
+    }
+    number.digits.truncate(MAX_DIGITS);
+    number
+}
+
 win_api! {
     /// Returns `digits` significant digits of a number.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _ecvt(value: f64, digits: i32, point: Ptr<i32>, sign: Ptr<i32>) -> Ptr<u8> {
-        let mut number = decimal::significant(value.abs(), count(digits).max(1), Rounding::HalfUp);
-        number.digits.truncate(count(digits));
-        convert(value, &number, point, sign)
+        convert(value, &significant(value, digits), point, sign)
+    }
+
+    /// Writes `digits` significant digits of a number if they fit.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _ecvt_s(to: Ptr<u8>, size: usize, value: f64, digits: i32, point: Ptr<i32>, sign: Ptr<i32>) -> i32 {
+        convert_checked(to, size, value, &significant(value, digits), point, sign)
     }
 
     /// Returns the digits of a number up to `places` after the point.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _fcvt(value: f64, places: i32, point: Ptr<i32>, sign: Ptr<i32>) -> Ptr<u8> {
-        let mut number = decimal::fraction(value.abs(), count(places), Rounding::HalfUp);
-        while number.digits.len() > 1 && number.digits[0] == b'0' {
-            number.digits.remove(0);
-            number.exponent -= 1;
-        }
-        number.digits.truncate(MAX_DIGITS);
-        convert(value, &number, point, sign)
+        convert(value, &fraction(value, places), point, sign)
+    }
+
+    /// Writes the digits of a number up to `places` after the point if they fit.
+    "msvcrt.dll|ucrtbase.dll" cdecl fn _fcvt_s(to: Ptr<u8>, size: usize, value: f64, places: i32, point: Ptr<i32>, sign: Ptr<i32>) -> i32 {
+        convert_checked(to, size, value, &fraction(value, places), point, sign)
     }
 
     /// Writes a number with `digits` significant digits, in the shorter of two forms.

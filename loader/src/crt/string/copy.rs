@@ -4,7 +4,6 @@ use super::{lower, map_in_place, upper};
 use crate::crt::errno::{self, code};
 use crate::crt::mem::{self, Char};
 use crate::crt::twins::twins;
-use crate::crt::unit::Unit;
 use crate::export::{Guest, Ptr};
 use crate::heap;
 
@@ -45,6 +44,13 @@ fn append_checked<T: Char>(
     }
     to.write(T::from_ascii(0));
     errno::invalid(code::ERANGE)
+}
+
+/// Overwrites the first `count` characters of a string.
+fn overwrite<T: Char>(text: Ptr<T>, unit: i32, count: usize) {
+    for index in 0..mem::length_within(text, count) {
+        text.add(index).write(T::from_low(unit.cast_unsigned()));
+    }
 }
 
 fn duplicate<T: Char>(text: Ptr<T>) -> Ptr<T> {
@@ -166,19 +172,19 @@ twins! {
     }
 
     /// Turns a string to lower case.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strlwr / _wcslwr(text: Ptr<Char>) -> Ptr<Char> {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strlwr = "_strlwr|_strlwr_l" / _wcslwr = "_wcslwr|_wcslwr_l" (text: Ptr<Char>) -> Ptr<Char> {
         map_in_place(text, lower::<Char>);
         text
     }
 
     /// Turns a string to upper case.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strupr / _wcsupr(text: Ptr<Char>) -> Ptr<Char> {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strupr = "_strupr|_strupr_l" / _wcsupr = "_wcsupr|_wcsupr_l" (text: Ptr<Char>) -> Ptr<Char> {
         map_in_place(text, upper::<Char>);
         text
     }
 
     /// Turns a string of a checked buffer to lower case.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strlwr_s / _wcslwr_s(text: Ptr<Char>, size: usize) -> i32 {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strlwr_s = "_strlwr_s|_strlwr_s_l" / _wcslwr_s = "_wcslwr_s|_wcslwr_s_l" (text: Ptr<Char>, size: usize) -> i32 {
         if let Err(number) = check_buffer(text, size) {
             return number;
         }
@@ -187,7 +193,7 @@ twins! {
     }
 
     /// Turns a string of a checked buffer to upper case.
-    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strupr_s / _wcsupr_s(text: Ptr<Char>, size: usize) -> i32 {
+    "msvcrt.dll|ucrtbase.dll|ntdll.dll" fn _strupr_s = "_strupr_s|_strupr_s_l" / _wcsupr_s = "_wcsupr_s|_wcsupr_s_l" (text: Ptr<Char>, size: usize) -> i32 {
         if let Err(number) = check_buffer(text, size) {
             return number;
         }
@@ -205,15 +211,31 @@ twins! {
 
     /// Overwrites every character of a string.
     "msvcrt.dll|ucrtbase.dll" fn _strset / _wcsset(text: Ptr<Char>, unit: i32) -> Ptr<Char> {
-        map_in_place(text, |_| unit.cast_unsigned());
+        overwrite(text, unit, usize::MAX);
         text
+    }
+
+    /// Overwrites every character of the string in a buffer.
+    "msvcrt.dll|ucrtbase.dll" fn _strset_s / _wcsset_s(text: Ptr<Char>, size: usize, unit: i32) -> i32 {
+        if let Err(number) = check_buffer(text, size) {
+            return number;
+        }
+        overwrite(text, unit, usize::MAX);
+        0
+    }
+
+    /// Overwrites the first `count` characters of the string in a buffer.
+    "msvcrt.dll|ucrtbase.dll" fn _strnset_s / _wcsnset_s(text: Ptr<Char>, size: usize, unit: i32, count: usize) -> i32 {
+        if let Err(number) = check_buffer(text, size) {
+            return number;
+        }
+        overwrite(text, unit, count);
+        0
     }
 
     /// Overwrites the first `count` characters of a string.
     "msvcrt.dll|ucrtbase.dll" fn _strnset / _wcsnset(text: Ptr<Char>, unit: i32, count: usize) -> Ptr<Char> {
-        for index in 0..mem::length_within(text, count) {
-            text.add(index).write(Char::from_low(unit.cast_unsigned()));
-        }
+        overwrite(text, unit, count);
         text
     }
 }

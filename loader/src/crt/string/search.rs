@@ -81,12 +81,12 @@ twins! {
     }
 
     /// Compares two strings by the collation of the locale, which is that of their codes.
-    "msvcrt.dll|ucrtbase.dll" fn strcoll / wcscoll(left: Ptr<Char>, right: Ptr<Char>) -> i32 {
+    "msvcrt.dll|ucrtbase.dll" fn strcoll = "strcoll|_strcoll_l" / wcscoll = "wcscoll|_wcscoll_l" (left: Ptr<Char>, right: Ptr<Char>) -> i32 {
         compare(left, right, usize::MAX, same)
     }
 
     /// Compares at most `limit` characters by the collation of the locale.
-    "msvcrt.dll|ucrtbase.dll" fn _strncoll / _wcsncoll(left: Ptr<Char>, right: Ptr<Char>, limit: usize) -> i32 {
+    "msvcrt.dll|ucrtbase.dll" fn _strncoll = "_strncoll|_strncoll_l" / _wcsncoll = "_wcsncoll|_wcsncoll_l" (left: Ptr<Char>, right: Ptr<Char>, limit: usize) -> i32 {
         compare(left, right, limit, same)
     }
 
@@ -96,7 +96,7 @@ twins! {
     }
 
     /// Compares two strings without regard to case.
-    "msvcrt.dll|ucrtbase.dll" fn _stricoll / _wcsicoll(left: Ptr<Char>, right: Ptr<Char>) -> i32 {
+    "msvcrt.dll|ucrtbase.dll" fn _stricoll = "_stricoll|_stricoll_l" / _wcsicoll = "_wcsicoll|_wcsicoll_l" (left: Ptr<Char>, right: Ptr<Char>) -> i32 {
         compare_folded(left, right, usize::MAX)
     }
 
@@ -111,7 +111,7 @@ twins! {
     }
 
     /// Compares at most `limit` characters without regard to case.
-    "msvcrt.dll|ucrtbase.dll" fn _strnicoll / _wcsnicoll(left: Ptr<Char>, right: Ptr<Char>, limit: usize) -> i32 {
+    "msvcrt.dll|ucrtbase.dll" fn _strnicoll = "_strnicoll|_strnicoll_l" / _wcsnicoll = "_wcsnicoll|_wcsnicoll_l" (left: Ptr<Char>, right: Ptr<Char>, limit: usize) -> i32 {
         compare_folded(left, right, limit)
     }
 
@@ -121,7 +121,7 @@ twins! {
     }
 
     /// Makes a string whose comparison is the collation of the locale; returns its length.
-    "msvcrt.dll|ucrtbase.dll" fn strxfrm / wcsxfrm(to: Ptr<Char>, from: Ptr<Char>, size: usize) -> usize {
+    "msvcrt.dll|ucrtbase.dll" fn strxfrm = "strxfrm|_strxfrm_l" / wcsxfrm = "wcsxfrm|_wcsxfrm_l" (to: Ptr<Char>, from: Ptr<Char>, size: usize) -> usize {
         let text = mem::string(from);
         if text.len() < size {
             mem::write_string(to, &text);
