@@ -126,6 +126,12 @@ typedef struct {
     ULONG AttributeFlags;
 } ALPC_PORT_COMPLETION_LIST_INFORMATION;
 
+/* Class 12. */
+typedef struct {
+    ULONG SessionId;
+    ULONG ProcessId;
+} ALPC_SERVER_SESSION_INFORMATION;
+
 /* alpc §1.6, class 0 */
 typedef struct {
     ULONG Flags;

@@ -150,6 +150,9 @@ impl State {
             Port::QueryBlocked(request) => {
                 encode::<port::QueryBlocked>(self.query_blocked(request))
             }
+            Port::QueryServer(request) => {
+                encode::<port::QueryServer>(self.query_server(caller, request))
+            }
             Port::PostCanceled(request) => {
                 encode::<port::PostCanceled>(self.post_canceled(caller, request))
             }

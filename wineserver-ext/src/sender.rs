@@ -2,7 +2,10 @@
 
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::Bytes;
-use ntlpc_proto::port::{PortKind, QueryBlocked, QueryBlockedReply, QuerySender, QuerySenderReply};
+use ntlpc_proto::port::{
+    PortKind, QueryBlocked, QueryBlockedReply, QuerySender, QuerySenderReply, QueryServer,
+    QueryServerReply,
+};
 use ntlpc_shm::Tno;
 use ntlpc_shm::segment::{Direction, Segment};
 use ntlpc_shm::turn::Phase;
@@ -12,6 +15,7 @@ use crate::connection::Connection;
 use crate::namespace::ObjectId;
 use crate::port::{Role, Source};
 use crate::process::ProcessNo;
+use crate::security::Token;
 use crate::state::State;
 
 impl State {
@@ -33,17 +37,36 @@ impl State {
                 PROCESS_TOKENS + u64::from(thread.process),
             ),
         };
-        // The caller knows itself by the name its host gave it.
+        answer(QuerySenderReply {
+            user: self.user_for(caller, token)?,
+            token_id: number,
+            authentication_id: token.authentication_id(),
+        })
+    }
+
+    /// Returns the user of a token for a process, which knows itself by the name its host gave it.
+    fn user_for(&self, caller: ProcessNo, token: &Token) -> Result<Bytes, NtStatus> {
         let own = &self.process(caller)?.token;
-        let user = if own.user() == token.user() {
+        Ok(Bytes(if own.user() == token.user() {
             own.user_of_host()
         } else {
             token.user().to_bytes()
-        };
-        answer(QuerySenderReply {
-            user: Bytes(user),
-            token_id: number,
-            authentication_id: token.authentication_id(),
+        }))
+    }
+
+    /// Answers who the server of a connection is.
+    pub fn query_server(&self, caller: ProcessNo, request: QueryServer) -> Outcome<QueryServer> {
+        let gone = NtStatus::PORT_DISCONNECTED;
+        let port = self.held_port(caller, request.port)?;
+        if port.kind != PortKind::Client {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        let connection = port.connection().and_then(|id| self.connections.get(&id));
+        let server = connection.ok_or(gone)?.server_process.ok_or(gone)?;
+        let server = self.process(server)?;
+        answer(QueryServerReply {
+            user: self.user_for(caller, &server.token)?,
+            pid: server.nt_pid,
         })
     }
 

@@ -403,6 +403,13 @@ layout! {
         /// The name, behind this structure.
         "ConnectionPortName.Buffer" name: UserPtr = (0x0C, 0x18),
     }
+    /// `ALPC_SERVER_SESSION_INFORMATION` (alpc §1.6, class 12).
+    "ALPC_SERVER_SESSION_INFORMATION" AlpcServerSessionInformation (0x08, 0x08) {
+        /// Session of the server.
+        "SessionId" session: u32 = (0x00, 0x00),
+        /// Its process id.
+        "ProcessId" process: u32 = (0x04, 0x04),
+    }
     /// `ALPC_PORT_MESSAGE_ZONE_INFORMATION` (alpc §1.6, class 5).
     "ALPC_PORT_MESSAGE_ZONE_INFORMATION" AlpcMessageZone (0x08, 0x10) {
         /// Start.

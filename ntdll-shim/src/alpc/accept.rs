@@ -107,6 +107,12 @@ pub(crate) fn nt_alpc_accept_connect_port(
         queue,
         connection: Some(connection),
     });
+    server
+        .resources
+        .set_limits(match port_attributes.is_null() {
+            true => port.resources.limits(),
+            false => attributes.limits(),
+        });
     server.context.store(port_context, Ordering::Relaxed);
     let handle = host
         .insert_port(server, fds.next(), named.is_inheritable)

@@ -218,6 +218,7 @@ fn connect(
         tickets,
         connection: Some(connection),
     });
+    port.resources.set_limits(attributes.limits());
     let lifetime = fds.next();
     // Step 5.
     if let (Some(outcome), Some(buffer)) = (&outcome, &buffer) {

@@ -54,6 +54,7 @@ pub(crate) fn nt_alpc_create_port(
         tickets: inbox,
         connection: None,
     });
+    port.resources.set_limits(attributes.limits());
     let handle = host.insert_port(port, fds.next(), named.is_inheritable)?;
     guest::write_word(port_handle, handle.0).inspect_err(|_| host.close(handle))
 }

@@ -1,17 +1,21 @@
 //! NtAlpcQueryInformation, NtAlpcSetInformation, NtQueryPortInformationProcess (alpc §1.6, §2.8).
+//!
+//! The handle comes first, then the class, then the length, then the buffer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ntlpc_abi::layout::{
-    AlpcBasicInformation, AlpcMessageZone, AlpcPortAttributes, AlpcServerInformation, Layout, Word,
+    AlpcBasicInformation, AlpcMessageZone, AlpcPortAttributes, AlpcServerInformation,
+    AlpcServerSessionInformation, Layout, Word,
 };
 use ntlpc_abi::{Handle, NtStatus, UserPtr, Width};
-use ntlpc_proto::port::QueryBlocked;
-use ntlpc_shm::segment::EndAttributes;
+use ntlpc_proto::port::{PortKind, QueryBlocked, QueryServer, QueryServerReply};
+use ntlpc_shm::segment::Connecting;
 
 use super::message::width;
-use super::notification;
+use super::port::PortAttributes;
+use super::{notification, references};
 use crate::engine::{Port, session};
 use crate::host::PORT_ALL_ACCESS;
 use crate::{guest, host};
@@ -20,6 +24,7 @@ use crate::{guest, host};
 const BASIC: u32 = 0;
 const PORT: u32 = 1;
 const ASSOCIATE_COMPLETION_PORT: u32 = 2;
+const CONNECTED_SID: u32 = 3;
 const SERVER: u32 = 4;
 const MESSAGE_ZONE: u32 = 5;
 const REGISTER_COMPLETION_LIST: u32 = 6;
@@ -27,6 +32,11 @@ const UNREGISTER_COMPLETION_LIST: u32 = 7;
 const ADJUST_CONCURRENCY_COUNT: u32 = 8;
 const REGISTER_CALLBACK: u32 = 9;
 const COMPLETION_LIST_RUNDOWN: u32 = 10;
+const WAIT_FOR_PORT_REFERENCES: u32 = 11;
+const SERVER_SESSION: u32 = 12;
+
+/// Session of every process: there is one, and tokens say the same.
+const SESSION: u32 = 1;
 
 /// `ALPC_PORTFLG_LPC_MODE`: a classic call made the port.
 const LPC_MODE: u32 = 0x1000;
@@ -42,6 +52,11 @@ pub(crate) fn nt_alpc_query_information(
         // This class is about a thread; a port may be named and is not looked at.
         SERVER => query_server(port_handle, buffer, length, return_length),
         BASIC => query_basic(&*port(port_handle)?, buffer, length, return_length),
+        CONNECTED_SID => query_connected_sid(&*port(port_handle)?, buffer, length),
+        WAIT_FOR_PORT_REFERENCES => {
+            references::wait_for_port_references(&*port(port_handle)?, buffer, length)
+        }
+        SERVER_SESSION => query_session(&*port(port_handle)?, buffer, length, return_length),
         _ => {
             port(port_handle)?;
             Err(NtStatus::INVALID_INFO_CLASS)
@@ -64,6 +79,7 @@ pub(crate) fn nt_alpc_set_information(
         UNREGISTER_COMPLETION_LIST => notification::unregister_completion_list(&port, length),
         ADJUST_CONCURRENCY_COUNT => notification::adjust_concurrency_count(&port, buffer, length),
         COMPLETION_LIST_RUNDOWN => notification::run_down_completion_list(&port, length),
+        // Callback objects are the kernel's (phnt `ALPC_REGISTER_CALLBACK`; alpc#305).
         REGISTER_CALLBACK => Err(NtStatus::ACCESS_DENIED),
         _ => Err(NtStatus::INVALID_INFO_CLASS),
     }
@@ -104,6 +120,57 @@ fn query_basic(
         context: Word(port.context()),
     };
     guest::write(buffer, width(), &basic)
+}
+
+/// Tells whether the server of a client's connection is a user (class 3).
+fn query_connected_sid(port: &Port, buffer: UserPtr, length: u32) -> Result<(), NtStatus> {
+    /// The fixed part of a SID, and a sub-authority (public `winnt.h`).
+    const FIXED: u32 = 8;
+    const SUB_AUTHORITY: u32 = 4;
+    if length < FIXED {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    let mut head = [0; 2];
+    host::current().read(buffer, &mut head)?;
+    if length < FIXED + u32::from(head[1]) * SUB_AUTHORITY {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    let wanted = guest::sid(buffer)?;
+    if server(port)?.user.0 != wanted {
+        return Err(NtStatus::SERVER_SID_MISMATCH);
+    }
+    Ok(())
+}
+
+/// Tells which process the server of a client's connection is (class 12).
+fn query_session(
+    port: &Port,
+    buffer: UserPtr,
+    length: u32,
+    return_length: UserPtr,
+) -> Result<(), NtStatus> {
+    let size = AlpcServerSessionInformation::size(width());
+    write_return_length(return_length, size)?;
+    if (length as usize) < size {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    let information = AlpcServerSessionInformation {
+        session: SESSION,
+        process: server(port)?.pid,
+    };
+    guest::write(buffer, width(), &information)
+}
+
+/// Asks who the server of a client's connection is.
+fn server(port: &Port) -> Result<QueryServerReply, NtStatus> {
+    if port.kind != PortKind::Client {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let segment = &port.connection()?.segment;
+    if segment.connecting() != Connecting::Accepted || segment.is_closed() {
+        return Err(NtStatus::PORT_DISCONNECTED);
+    }
+    Ok(session()?.call(&QueryServer { port: port.id }, &[])?.0)
 }
 
 /// Tells what a thread that waits for an answer waits for (alpc#300–302).
@@ -171,11 +238,12 @@ fn set_port(port: &Port, buffer: UserPtr, length: u32) -> Result<(), NtStatus> {
     if !fits {
         return Err(NtStatus::INFO_LENGTH_MISMATCH);
     }
-    let attributes: AlpcPortAttributes = guest::read(buffer, width())?;
-    port.set_attributes(EndAttributes {
-        flags: attributes.flags,
-        object_types: attributes.dup_object_types,
-    });
+    if buffer.is_null() {
+        return Err(NtStatus::ACCESS_VIOLATION);
+    }
+    let attributes = PortAttributes::capture(buffer)?;
+    port.set_attributes(attributes.for_peer());
+    port.resources.set_limits(attributes.limits());
     Ok(())
 }
 
@@ -190,6 +258,10 @@ fn set_message_zone(buffer: UserPtr, length: u32) -> Result<(), NtStatus> {
     }
     let zone: AlpcMessageZone = guest::read(buffer, width())?;
     if !zone.buffer.is_null() || zone.size != 0 {
+        log::warn!(
+            "AlpcMessageZoneInformation: a zone of {:#x} bytes is refused",
+            zone.size
+        );
         return Err(NtStatus::NOT_SUPPORTED);
     }
     Ok(())

@@ -12,6 +12,7 @@ use crate::{guest, host};
 /// Classes.
 const SID: u32 = 0;
 const TOKEN_MODIFIED_ID: u32 = 1;
+const DIRECT_STATUS: u32 = 2;
 const HANDLE_INFORMATION: u32 = 3;
 
 pub(crate) fn nt_alpc_query_information_message(
@@ -33,6 +34,7 @@ pub(crate) fn nt_alpc_query_information_message(
             let sender = sender(&port, &engine::received(&port, name)?)?;
             sender.token_id.to_le_bytes().to_vec()
         }
+        DIRECT_STATUS => return direct_status(&port, name.id),
         HANDLE_INFORMATION => {
             let message = engine::received(&port, name)?;
             return handle_attribute::query(&message, buffer, length, return_length);
@@ -46,6 +48,16 @@ pub(crate) fn nt_alpc_query_information_message(
         return Err(NtStatus::BUFFER_TOO_SMALL);
     }
     host::current().write(buffer, &answer)
+}
+
+/// Tells how it stands with a message this port sent with a DIRECT attribute; the status is the answer (alpc §1.6).
+fn direct_status(port: &Port, id: u32) -> Result<(), NtStatus> {
+    match port.resources.is_direct_over(id) {
+        Some(_) if engine::is_cancelled(port, id) => Err(NtStatus::REQUEST_CANCELED),
+        Some(true) => Ok(()),
+        Some(false) => Err(NtStatus::PENDING),
+        None => Err(NtStatus::MESSAGE_NOT_FOUND),
+    }
 }
 
 /// Asks the server who sent a message that was received on `port`.

@@ -8,6 +8,7 @@
 //! | `frame.rs` | message attributes on their way: a row for each, to capture and to deliver |
 //! | `cancel.rs` | NtAlpcCancelMessage |
 //! | `information.rs`, `message_information.rs` | what can be asked and set |
+//! | `references.rs` | calls that are counted, and waiting for them |
 //! | `section.rs`, `view.rs` | port sections, views and the VIEW attribute |
 //! | `reserve.rs` | resource reserves |
 //! | `security.rs` | security contexts and the SECURITY attribute |
@@ -38,6 +39,7 @@ mod notification;
 mod object;
 mod other_attributes;
 mod port;
+mod references;
 mod reserve;
 mod section;
 mod security;

@@ -6,6 +6,7 @@ use ntlpc_proto::port::{AlpcPort, Qos};
 use ntlpc_shm::segment::EndAttributes;
 
 use super::message::width;
+use crate::engine::SectionLimits;
 use crate::guest;
 
 /// `ALPC_PORTFLG_ALLOW_LPC_REQUESTS`: the port accepts new messages of its peer.
@@ -73,6 +74,15 @@ impl PortAttributes {
         AlpcPort {
             flags: self.0.flags,
             object_types: self.0.dup_object_types,
+        }
+    }
+
+    /// Returns the limits of the port's own sections and views.
+    pub fn limits(&self) -> SectionLimits {
+        SectionLimits {
+            section: self.0.max_section.0,
+            view: self.0.max_view.0,
+            total: self.0.max_total_section.0,
         }
     }
 

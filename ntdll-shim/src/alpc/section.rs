@@ -28,6 +28,7 @@ pub(crate) fn nt_alpc_create_port_section(
     }
     let is_secure = flags & SECURE != 0;
     let port = host::port(port_handle, PORT_ALL_ACCESS)?;
+    port.resources.check_section(size)?;
     let memory = if section == Handle::NULL {
         of_paging_file(size)?
     } else if is_secure {
@@ -36,9 +37,12 @@ pub(crate) fn nt_alpc_create_port_section(
         of_section(section, size)?
     };
     let actual = memory.size;
+    if size == 0 {
+        port.resources.check_section(actual)?;
+    }
     let number = port
         .resources
-        .add_section(PortSection { memory, is_secure });
+        .add_section(PortSection { memory, is_secure })?;
     let written = guest::write_word(alpc_section, number)
         .and_then(|()| guest::write_word(actual_size, actual));
     if written.is_err() {

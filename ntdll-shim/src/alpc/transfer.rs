@@ -18,6 +18,7 @@ use ntlpc_shm::sys::Deadline;
 use super::frame::{self, Answered, Receiving, Sending};
 use super::message::{Buffer, LPC_CANCELED, LPC_DATAGRAM, LPC_REPLY, LPC_REQUEST, Message};
 use super::port::{ALLOW_LPC_REQUESTS, WAITABLE_PORT};
+use super::references::Reference;
 use crate::engine::{
     self, Cookie, Data, Found, Incoming, Port, RESERVE_BIT, Received, Waiting, me, session,
 };
@@ -29,6 +30,8 @@ const RELEASE_MESSAGE: u32 = 0x1_0000;
 pub(super) const SYNC_REQUEST: u32 = 0x2_0000;
 /// `ALPC_MSGFLG_WAIT_ALERTABLE`: user APCs and alerts end the wait; of a connect too (alpc §1.7).
 pub(super) const WAIT_ALERTABLE: u32 = 0x20_0000;
+/// `ALPC_MSGFLG_TRACK_PORT_REFERENCES`.
+const TRACK_PORT_REFERENCES: u32 = 0x4_0000;
 /// Not for programs.
 const INTERNAL: u32 = 0x100_0000;
 /// Older flags, without effect (alpc#112).
@@ -72,6 +75,7 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
     };
     // Steps 5 and 6.
     let port = host::port(port_handle, 0)?;
+    let _reference = (flags & TRACK_PORT_REFERENCES != 0).then(|| Reference::new(&port));
     if message.is_none() && receive.is_none() {
         return Err(NtStatus::INVALID_PARAMETER);
     }

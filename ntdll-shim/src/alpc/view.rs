@@ -60,6 +60,11 @@ pub(crate) fn nt_alpc_create_section_view(
     }
     let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     let section = port.resources.section(wanted.section.0)?;
+    let size = match wanted.size.0 {
+        0 => section.memory.size,
+        size => size,
+    };
+    port.resources.check_view(size)?;
     let mapped = host::current().map_view(&section.memory, 0, wanted.size.0, None)?;
     let view = PortView {
         section_id: wanted.section.0,

@@ -109,8 +109,11 @@ pub(super) fn deliver(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
     let Some((item, is_secured, size)) = delivery.entry.and_then(decode) else {
         return Ok(false);
     };
-    let mapped = item
-        .take(true)
+    let mapped = delivery
+        .port
+        .resources
+        .check_view(size)
+        .and_then(|()| item.take(true))
         .and_then(|(_, _, fds)| fds.into_iter().next().ok_or(NtStatus::INVALID_PARAMETER))
         .and_then(|memory| section(memory, is_secured, size))
         .and_then(|section| host::current().map_view(&section, 0, size, None));

@@ -31,6 +31,13 @@ pub fn is_outstanding(port: &Port, id: u32) -> bool {
     state.outstanding.of(id).next().is_some()
 }
 
+/// Returns whether message `id` was cancelled.
+#[must_use]
+pub fn is_cancelled(port: &Port, id: u32) -> bool {
+    let _guard = interrupt::enter();
+    port.queue.state.lock().is_cancelled(id)
+}
+
 /// Remembers that message `id` was cancelled.
 pub fn remember_cancelled(port: &Port, id: u32) {
     let _guard = interrupt::enter();

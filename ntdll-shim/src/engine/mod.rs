@@ -39,7 +39,7 @@ mod wait;
 pub use adopt::{adopt, adopt_by_lifetime};
 pub use alert::{Alertable, alertable, alerted};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
-pub use cancel::{Place, cancel, cookie_value, is_outstanding, remember_cancelled};
+pub use cancel::{Place, cancel, cookie_value, is_cancelled, is_outstanding, remember_cancelled};
 pub use converse::{Found, Name, answer, call_back_found, find, received};
 pub use loss::PendingConnect;
 pub use message::{Data, Incoming, Outgoing, with_buffer};
@@ -48,7 +48,7 @@ pub use port::{Connection, NewPort, Port};
 pub use queue::{Cookie, Outstanding, Peer, Queue};
 pub use receive::{Received, keep, receive, receive_within};
 pub use resources::{
-    PortSection, PortView, RESERVE_BIT, Reserve, Resources, SecurityContext, Sent,
+    PortSection, PortView, RESERVE_BIT, Reserve, Resources, SectionLimits, SecurityContext, Sent,
 };
 pub use send::{Waiting, ask, request, request_remembered, send};
 pub use session::{

@@ -116,6 +116,8 @@ pub struct Port {
     pub context: AtomicU64,
     /// Messages received on it.
     pub sequence: AtomicU32,
+    /// Calls under way that count (alpc §1.7 TRACK_PORT_REFERENCES).
+    pub references: AtomicU32,
     /// Attributes of a receiving ALPC port.
     attributes: Mutex<EndAttributes>,
     /// Queue that receives on this port look at.
@@ -149,6 +151,7 @@ impl Port {
             is_waitable: (is_listening || new.is_alpc && new.kind == PortKind::Client)
                 && new.queue.inbox.is_waitable(),
             sequence: AtomicU32::new(0),
+            references: AtomicU32::new(0),
             attributes: Mutex::new(new.attributes),
             is_alpc: new.is_alpc,
             connection_port: new.connection_port,

@@ -1,6 +1,6 @@
 //! What an ALPC port owns under numbers of its own: sections, views, reserves, security contexts (alpc §2.10–2.13).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -18,6 +18,21 @@ pub struct PortSection {
     pub memory: Section,
     /// Whether what was sent in it can no longer be changed.
     pub is_secure: bool,
+}
+
+/// How much memory a port allows itself (alpc §1.3), in bytes; 0 for any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SectionLimits {
+    /// `MaxSectionSize`: largest section.
+    pub section: u64,
+    /// `MaxViewSize`: largest view, made or received.
+    pub view: u64,
+    /// `MaxTotalSectionSize`: all sections.
+    pub total: u64,
+}
+
+fn exceeds(size: u64, limit: u64) -> bool {
+    limit != 0 && size > limit
 }
 
 /// A view of a port section in the process that made it; unmapped with its last holder.
@@ -62,8 +77,12 @@ pub const RESERVE_BIT: u32 = 0x8000_0000;
 /// Numbers of sections and contexts look like handles: steps of four, and not 0.
 const NUMBER_STEP: u64 = 4;
 
+/// How many ended messages with events are remembered.
+const MANY_DIRECT: usize = 256;
+
 #[derive(Debug, Default)]
 struct Table {
+    limits: SectionLimits,
     sections: HashMap<u64, Arc<PortSection>>,
     /// By address.
     views: HashMap<u64, Arc<PortView>>,
@@ -71,6 +90,8 @@ struct Table {
     reserves: HashMap<u32, Reserve>,
     /// Reserves in use and views that go with their message, by message id.
     sent: HashMap<u32, Sent>,
+    /// Ids of messages with events that are over, oldest first.
+    direct: VecDeque<u32>,
 }
 
 /// What a message on its way holds of its sender's port.
@@ -107,11 +128,54 @@ impl Resources {
         self.last_number.fetch_add(NUMBER_STEP, Ordering::Relaxed) + NUMBER_STEP
     }
 
+    /// Sets the limits of what is made from now on.
+    pub fn set_limits(&self, limits: SectionLimits) {
+        self.with(|table| table.limits = limits);
+    }
+
+    /// Returns the limits.
+    #[must_use]
+    pub fn limits(&self) -> SectionLimits {
+        self.with(|table| table.limits)
+    }
+
+    /// Checks the size of a section that is to be made.
+    ///
+    /// # Errors
+    /// `SECTION_TOO_BIG`.
+    pub fn check_section(&self, size: u64) -> Result<(), NtStatus> {
+        if exceeds(size, self.with(|table| table.limits.section)) {
+            return Err(NtStatus::SECTION_TOO_BIG);
+        }
+        Ok(())
+    }
+
+    /// Checks the size of a view that is to be mapped.
+    ///
+    /// # Errors
+    /// `INVALID_VIEW_SIZE`.
+    pub fn check_view(&self, size: u64) -> Result<(), NtStatus> {
+        if exceeds(size, self.with(|table| table.limits.view)) {
+            return Err(NtStatus::INVALID_VIEW_SIZE);
+        }
+        Ok(())
+    }
+
     /// Adds a section; returns its number.
-    pub fn add_section(&self, section: PortSection) -> u64 {
+    ///
+    /// # Errors
+    /// `QUOTA_EXCEEDED` if all sections of the port would be larger than it allows.
+    pub fn add_section(&self, section: PortSection) -> Result<u64, NtStatus> {
         let number = self.next_number();
-        self.with(|table| table.sections.insert(number, Arc::new(section)));
-        number
+        self.with(|table| {
+            let others = table.sections.values().map(|other| other.memory.size);
+            let total = others.fold(section.memory.size, u64::saturating_add);
+            if exceeds(total, table.limits.total) {
+                return Err(NtStatus::QUOTA_EXCEEDED);
+            }
+            table.sections.insert(number, Arc::new(section));
+            Ok(number)
+        })
     }
 
     /// Returns a section.
@@ -253,6 +317,19 @@ impl Resources {
         });
     }
 
+    /// Returns whether message `id` of this port, sent with an event, is over; `None` if it is not such a message.
+    #[must_use]
+    pub fn is_direct_over(&self, id: u32) -> Option<bool> {
+        self.with(|table| {
+            let is_on_its_way = table
+                .sent
+                .get(&id)
+                .is_some_and(|sent| !sent.events.is_empty());
+            let is_over = || table.direct.contains(&id).then_some(true);
+            is_on_its_way.then_some(false).or_else(is_over)
+        })
+    }
+
     /// Message `id` of this port is over: answered for good, withdrawn, cancelled or lost. Returns what it held, of which the
     /// caller ends the bundles.
     pub fn message_over(&self, id: u32) -> Option<Sent> {
@@ -265,6 +342,12 @@ impl Resources {
                 reserve.is_in_use = false;
             }
             let view = table.views.remove(&sent.released_view);
+            if !sent.events.is_empty() {
+                if table.direct.len() >= MANY_DIRECT {
+                    table.direct.pop_front();
+                }
+                table.direct.push_back(id);
+            }
             Some((sent, view))
         })?;
         drop(view);

@@ -16,7 +16,7 @@ use crate::wire::{Malformed, Reader, Wire};
 /// First four bytes of every frame: `NTLC`.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"NTLC");
 /// Version of the declarations. Grows with every change an older peer would misread.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Size of the header in bytes.
 pub const HEADER_BYTES: usize = 12;
 /// Largest frame in bytes, header included.

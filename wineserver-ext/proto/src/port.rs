@@ -451,4 +451,15 @@ requests! {
         /// Name of the connection port.
         name: Name,
     };
+
+    /// Answers who the server of a client's connection is (alpc §2.8 ConnectedSID, ServerSessionInformation).
+    24 QueryServer {
+        /// The client communication port.
+        port: u64,
+    } => QueryServerReply {
+        /// User SID of the server's process.
+        user: Bytes,
+        /// Its NT process id.
+        pid: u32,
+    };
 }
