@@ -45,14 +45,8 @@ pub(crate) fn exec<A: AsRef<OsStr>>(
     arguments: &[A],
 ) -> Result<Infallible, WineError> {
     let wine = find_wine().ok_or(WineError::NoWine)?;
-    if is_i386(Path::new(program)) {
-        if !runs_i386(&wine) {
-            return Err(WineError::No32Bit(wine));
-        }
-        log::warn!(
-            "{}: the library extends 64-bit programs; this one gets Wine's own port calls",
-            Path::new(program).display()
-        );
+    if is_i386(Path::new(program)) && !runs_i386(&wine) {
+        return Err(WineError::No32Bit(wine));
     }
     let here = executable_directory();
     let library = find_library(&here)?;

@@ -11,17 +11,61 @@ const NAME_COUNT: usize = 24;
 const FUNCTIONS: usize = 28;
 const NAMES: usize = 32;
 const ORDINALS: usize = 36;
-/// Offset of `Characteristics.PE32+` magic in the optional header, and of what follows it.
+/// Offset of the optional header in the NT headers, and of what follows its start in both widths.
 const OPTIONAL: usize = 24;
-const MAGIC_PE32_PLUS: u16 = 0x20b;
 const SIZE_OF_IMAGE: usize = OPTIONAL + 56;
-const DIRECTORY: usize = OPTIONAL + 112;
 /// More exports than any ntdll has; bounds the work on a damaged image.
 const MOST: usize = 1 << 15;
 
-/// What the headers of a PE32+ image say.
+/// Machine of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// x86-64: a PE32+ image.
+    X64,
+    /// i386: a PE32 image.
+    X86,
+}
+
+impl Machine {
+    /// `Machine` of the file header.
+    fn code(self) -> u16 {
+        match self {
+            Machine::X64 => 0x8664,
+            Machine::X86 => 0x14c,
+        }
+    }
+
+    /// `Magic` of the optional header.
+    fn magic(self) -> u16 {
+        match self {
+            Machine::X64 => 0x20b,
+            Machine::X86 => 0x10b,
+        }
+    }
+
+    /// Offset of the data directories.
+    fn directories(self) -> usize {
+        OPTIONAL
+            + match self {
+                Machine::X64 => 112,
+                Machine::X86 => 96,
+            }
+    }
+
+    /// Where memory ends that any program may use.
+    pub fn end_of_memory(self) -> usize {
+        match self {
+            Machine::X64 => 0x7fff_fffe_0000,
+            Machine::X86 => 0x7ffe_0000,
+        }
+    }
+}
+
+/// What the headers of an image say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers {
+    /// Whose image it is.
+    pub machine: Machine,
     /// `SizeOfImage`.
     pub image_size: u32,
     /// Where the export directory lies.
@@ -33,20 +77,23 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Reads the first page of an x86-64 image.
-    pub fn parse(page: &[u8]) -> Option<Headers> {
+    /// Reads the first page of an image for `machine`.
+    pub fn parse(page: &[u8], machine: Machine) -> Option<Headers> {
         if !page.starts_with(b"MZ") {
             return None;
         }
         let pe = u32_at(page, 0x3c)? as usize;
-        let is_x64 = page.get(pe..pe.checked_add(6)?)? == b"PE\0\0\x64\x86"
-            && u16_at(page, pe + OPTIONAL)? == MAGIC_PE32_PLUS;
-        is_x64.then_some(())?;
+        let is_expected = page.get(pe..pe.checked_add(4)?)? == b"PE\0\0"
+            && u16_at(page, pe + 4)? == machine.code()
+            && u16_at(page, pe + OPTIONAL)? == machine.magic();
+        is_expected.then_some(())?;
+        let directory = pe + machine.directories();
         Some(Headers {
+            machine,
             image_size: u32_at(page, pe + SIZE_OF_IMAGE)?,
-            export_rva: u32_at(page, pe + DIRECTORY)?,
-            export_size: u32_at(page, pe + DIRECTORY + 4)?,
-            directory_entry: u32::try_from(pe + DIRECTORY).ok()?,
+            export_rva: u32_at(page, directory)?,
+            export_size: u32_at(page, directory + 4)?,
+            directory_entry: u32::try_from(directory).ok()?,
         })
     }
 }
@@ -401,6 +448,6 @@ mod tests {
         let mut outside = good;
         put_u32(&mut outside, NAMES, 0x10);
         assert!(Exports::parse(&outside, OLD).is_none());
-        assert!(Headers::parse(b"MZ").is_none());
+        assert!(Headers::parse(b"MZ", Machine::X64).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! The host trait over Wine.
 
 use std::arch::asm;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
 use ntlpc_proto::Bytes;
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
-use super::service::ntdll;
+use super::service::{guest, ntdll};
 use super::{apcs, carriers, completion, handles, names, sections, senders, threads, tokens};
 use crate::engine::Port;
 use crate::host::{
@@ -22,26 +23,33 @@ use crate::host::{
 pub struct Wine;
 
 /// Where the server may place views of this process: far above Wine's PE images and heaps, far below the libraries.
-const ARENA_BASE: u64 = 0x3000_0000_0000;
-const ARENA_SIZE: u64 = 0x0100_0000_0000;
+const ARENA: Range<u64> = 0x3000_0000_0000..0x3100_0000_0000;
+/// The same for a 32-bit program: between the heaps, which grow from below, and the DLLs.
+const ARENA_32: Range<u64> = 0x5000_0000..0x6000_0000;
 
 impl Host for Wine {
     fn personality(&self) -> Personality {
+        // A 32-bit program finds itself on 64-bit Windows: the headers of classic ports are wide, all else is narrow.
         Personality {
             port: Width::X64,
-            guest: Width::X64,
+            guest: if guest().is_wow64 {
+                Width::X86
+            } else {
+                Width::X64
+            },
         }
     }
 
     fn hello(&self) -> Hello {
+        let arena = if guest().is_wow64 { ARENA_32 } else { ARENA };
         Hello {
             host: HostKind::Wine,
             width: GuestWidth::X64,
             nt_pid: self.client_id().process,
             create_time: create_time_of_process(),
             wants_lifetime_fds: true,
-            arena_base: ARENA_BASE,
-            arena_size: ARENA_SIZE,
+            arena_base: arena.start,
+            arena_size: arena.end - arena.start,
             image: image_name(),
             token: Bytes(tokens::process_token()),
         }

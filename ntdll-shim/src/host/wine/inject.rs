@@ -1,12 +1,13 @@
 //! Puts the calls into PE ntdll: thunks and a longer export directory in a block above the image, hooks in place.
 
 use super::code::{self, JUMP, SYSCALL_THUNK, Target};
-use super::exports::{Exports, Headers};
+use super::exports::{Exports, Machine};
 use super::hooks::{self, Stub};
-use super::maps::{self, MappedImage};
+use super::maps::{self, Images};
+use super::memory::{Block, Image, Memory};
 use super::ntdll::{Abi, Absent, Ntdll};
-use super::service;
-use super::{names, pool, pool_code};
+use super::service::{self, Guest};
+use super::{names, pool, pool_code, wow64};
 use log::debug;
 use ntlpc_abi::CallId;
 use std::fmt;
@@ -27,17 +28,13 @@ fn inject() -> Result<Done, Refusal> {
         return Err(Refusal::Native);
     }
     let ntdll = Ntdll::find()?;
-    let mapped = MappedImage::find("x86_64-windows/ntdll.dll").ok_or(Refusal::NoImage)?;
+    let images = Images::find();
+    let mapped = images.native.ok_or(Refusal::NoImage)?;
     let image = Image(&mapped);
     let base = mapped.base;
-    let headers = Headers::parse(image.bytes(0, PAGE)?).ok_or(Refusal::Headers)?;
-    let directory = image.bytes(headers.export_rva as usize, headers.export_size as usize)?;
-    let exports = Exports::parse(directory, headers.export_rva).ok_or(Refusal::Exports)?;
-    if exports.dll_name() != Some(b"ntdll.dll") {
-        return Err(Refusal::Exports);
-    }
+    let (headers, exports) = image.exports(Machine::X64)?;
     let dispatcher = exports
-        .find("__wine_unix_call_dispatcher")
+        .find(wow64::DISPATCHER)
         .ok_or(Refusal::NoDispatcher)?;
     if choice == Choice::Auto
         && CallId::ALL
@@ -52,54 +49,56 @@ fn inject() -> Result<Done, Refusal> {
         dispatcher_variable: base as u64 + u64::from(dispatcher),
     };
     let mut plan = Plan::new(&image, &exports, target);
-    let longer = exports
-        .extend(plan.exported.drain(..))
-        .ok_or(Refusal::Exports)?;
-    let added = longer.added();
-    let code_length = plan.code.len().next_multiple_of(PAGE);
     let memory = Memory { ntdll: &ntdll };
-    let block = memory.allocate_above(
-        base + headers.image_size as usize,
+    let names = plan.exported.len();
+    let exported = plan.exported.drain(..);
+    let block = Block::new(
+        &memory,
         base,
-        code_length + longer.size(),
+        (&headers, &exports),
+        plan.code.len(),
+        exported,
     )?;
-    let block_rva = u32::try_from(block - base).map_err(|_| Refusal::NoMemory(0))?;
-    let directory_rva = block_rva + code_length as u32;
-
-    plan.place_pool(block as u64);
-    memory.fill(block, plan.code.len(), PAGE_EXECUTE_READ, |code| {
-        code.copy_from_slice(&plan.code);
-    })?;
-    memory.fill(block + code_length, longer.size(), PAGE_READONLY, |bytes| {
-        longer.write(bytes, directory_rva, block_rva);
-    })?;
-    let mut entry = [0; 8];
-    entry[..4].copy_from_slice(&directory_rva.to_le_bytes());
-    entry[4..].copy_from_slice(&(longer.size() as u32).to_le_bytes());
-    let (call_names, degraded) = (plan.call_names, plan.degraded.len());
+    plan.place_pool(block.address as u64);
+    block.fill(&memory, &plan.code)?;
+    // A 32-bit program gets its calls in the ntdll it uses; that of 64-bit code has the hooks, which both lead through.
+    let wow64 = images
+        .wow64
+        .map(|image| wow64::extend(&memory, &image))
+        .transpose()?;
 
     names::furnish(&ntdll);
-    service::start(ntdll, (block + plan.thread) as u64);
-    let hooked = memory.patch(&plan.hooks(base, block));
-    if memory.patch(&[(base + headers.directory_entry as usize, entry)]) == 0 {
-        return Err(Refusal::NoMemory(0));
+    let guest = match &wow64 {
+        Some(extension) => Guest {
+            is_wow64: true,
+            thread_thunk: extension.thread_thunk,
+        },
+        None => Guest {
+            is_wow64: false,
+            thread_thunk: (block.address + plan.thread) as u64,
+        },
+    };
+    service::start(ntdll, guest);
+    let hooked = memory.patch(&plan.hooks(base, block.address));
+    block.publish(&memory)?;
+    if let Some(extension) = &wow64 {
+        extension.block.publish(&memory)?;
     }
     Ok(Done {
         version: version(),
         path: mapped.path,
         abi: ntdll.abi,
-        added,
-        replaced: call_names - added,
+        added: block.added,
+        replaced: names - block.added,
         hooked,
-        degraded,
+        degraded: plan.degraded.len(),
+        added32: wow64.map(|extension| extension.block.added),
     })
 }
 
 /// The code of the block and what it stands for.
 struct Plan {
     code: Vec<u8>,
-    /// Names of port calls among the exported ones, which come first.
-    call_names: usize,
     /// Exported name and offset in the block.
     exported: Vec<(String, usize)>,
     /// RVA of a thunk in the image and offset in the block of the stub that takes its place.
@@ -124,7 +123,6 @@ impl Plan {
     fn new(image: &Image<'_>, exports: &Exports<'_>, target: Target) -> Plan {
         let mut plan = Plan {
             code: Vec::new(),
-            call_names: 0,
             exported: Vec::new(),
             hooked: Vec::new(),
             thread: 0,
@@ -139,7 +137,6 @@ impl Plan {
             });
             plan.exported.extend(call.names().map(|name| (name, at)));
         }
-        plan.call_names = plan.exported.len();
         for (hook, index) in hooks::HOOKS.iter().zip(CallId::ALL.len()..) {
             let Some(rva) = exports.find(hook.name) else {
                 continue;
@@ -229,117 +226,6 @@ impl Plan {
     }
 }
 
-/// The mapped PE image.
-struct Image<'a>(&'a MappedImage);
-
-impl Image<'_> {
-    /// Returns bytes of the image, if all of them are mapped and readable.
-    fn bytes(&self, rva: usize, length: usize) -> Result<&[u8], Refusal> {
-        let start = self.0.base + rva;
-        if !self.0.is_readable(start..start + length) {
-            return Err(Refusal::Unreadable);
-        }
-        // SAFETY: the range was just listed as readable. The process has one thread, and the parts read (headers,
-        // exports, code) are written by nobody but this module, which holds no such slice then.
-        Ok(unsafe { std::slice::from_raw_parts(start as *const u8, length) })
-    }
-}
-
-/// Wine's virtual memory calls.
-struct Memory<'a> {
-    ntdll: &'a Ntdll,
-}
-
-impl Memory<'_> {
-    /// Allocates writable memory above `from`, in reach of a 32-bit RVA and of a 32-bit jump from `base`.
-    fn allocate_above(&self, from: usize, base: usize, length: usize) -> Result<usize, Refusal> {
-        let mut last = 0;
-        for address in (from.next_multiple_of(GRANULARITY)..base + REACH).step_by(1 << 20) {
-            let (mut start, mut size) = (address, length);
-            // SAFETY: process, base address, zero bits, size, type, protection; both pointers are to locals.
-            last = unsafe {
-                self.ntdll.call(
-                    self.ntdll.NtAllocateVirtualMemory,
-                    [
-                        CURRENT_PROCESS,
-                        &raw mut start as u64,
-                        0,
-                        &raw mut size as u64,
-                        MEM_COMMIT_RESERVE,
-                        u64::from(PAGE_READWRITE),
-                    ],
-                )
-            };
-            if last == 0 {
-                return Ok(start);
-            }
-        }
-        Err(Refusal::NoMemory(last))
-    }
-
-    /// Sets the protection of the pages of a range and returns the one its first page had.
-    fn protect(&self, address: usize, length: usize, protection: u32) -> Result<u32, Refusal> {
-        let (mut start, mut size, mut previous) = (address, length, 0_u32);
-        // SAFETY: process, base address, size, protection, old protection; the pointers are to locals.
-        let status = unsafe {
-            self.ntdll.call(
-                self.ntdll.NtProtectVirtualMemory,
-                [
-                    CURRENT_PROCESS,
-                    &raw mut start as u64,
-                    &raw mut size as u64,
-                    u64::from(protection),
-                    &raw mut previous as u64,
-                ],
-            )
-        };
-        if status == 0 {
-            Ok(previous)
-        } else {
-            Err(Refusal::NoMemory(status))
-        }
-    }
-
-    /// Lets `write` fill fresh memory and gives it its final protection.
-    fn fill(
-        &self,
-        address: usize,
-        length: usize,
-        protection: u32,
-        write: impl FnOnce(&mut [u8]),
-    ) -> Result<(), Refusal> {
-        // SAFETY: the caller passes part of a block that `allocate_above` made writable and nobody else knows yet.
-        write(unsafe { std::slice::from_raw_parts_mut(address as *mut u8, length) });
-        self.protect(address, length, protection).map(drop)
-    }
-
-    /// Writes into the image, keeping its protection; returns how many of the patches are there. Those on adjacent pages
-    /// share the changes of protection.
-    fn patch<const N: usize>(&self, patches: &[(usize, [u8; N])]) -> usize {
-        let mut sorted: Vec<_> = patches.iter().collect();
-        sorted.sort_unstable_by_key(|(address, _)| *address);
-        let page = |address: usize| address / PAGE;
-        let runs = sorted.chunk_by(|a, b| page(b.0) - page(a.0 + N - 1) <= 1);
-        runs.filter(|run| self.patch_run(run).is_ok())
-            .map(<[_]>::len)
-            .sum()
-    }
-
-    fn patch_run<const N: usize>(&self, run: &[&(usize, [u8; N])]) -> Result<(), Refusal> {
-        let (Some((start, _)), Some((last, _))) = (run.first(), run.last()) else {
-            return Ok(());
-        };
-        let length = last + N - start;
-        let previous = self.protect(*start, length, PAGE_READWRITE)?;
-        for (address, bytes) in run {
-            // SAFETY: 1. The pages were just made writable. 2. There is one thread and it runs none of this image's
-            // code. 3. No slice of these bytes is alive.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), *address as *mut u8, N) };
-        }
-        self.protect(*start, length, previous).map(drop)
-    }
-}
-
 /// Value of `LPC_HOST_CALLS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
@@ -368,6 +254,8 @@ struct Done {
     replaced: usize,
     hooked: usize,
     degraded: usize,
+    /// Of the ntdll of 32-bit code, in a process that runs such.
+    added32: Option<usize>,
 }
 
 impl fmt::Display for Done {
@@ -382,13 +270,17 @@ impl fmt::Display for Done {
             self.replaced,
             self.hooked,
             self.degraded
-        )
+        )?;
+        match self.added32 {
+            Some(added) => write!(f, "; for its 32-bit code {added} exports added"),
+            None => Ok(()),
+        }
     }
 }
 
 /// Why nothing was done.
 #[derive(Debug)]
-enum Refusal {
+pub enum Refusal {
     UnknownChoice,
     Native,
     Complete,
@@ -446,12 +338,4 @@ fn version() -> Option<String> {
     Some(String::from_utf8_lossy(text).into_owned())
 }
 
-const PAGE: usize = 0x1000;
-const GRANULARITY: usize = 0x1_0000;
-const REACH: usize = 0x7000_0000;
 const INT3: u8 = 0xcc;
-const CURRENT_PROCESS: u64 = u64::MAX;
-const MEM_COMMIT_RESERVE: u64 = 0x3000;
-const PAGE_READONLY: u32 = 0x02;
-const PAGE_READWRITE: u32 = 0x04;
-const PAGE_EXECUTE_READ: u32 = 0x20;

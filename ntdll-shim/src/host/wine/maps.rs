@@ -16,39 +16,62 @@ pub struct MappedImage {
     readable: Vec<Range<usize>>,
 }
 
-impl MappedImage {
-    /// Finds the image of the first file whose path ends with `tail`.
-    pub fn find(tail: &str) -> Option<MappedImage> {
-        MappedImage::read(BufReader::new(maps()?), tail)
+/// The images of ntdll in this process.
+#[derive(Debug, Default)]
+pub struct Images {
+    /// That of 64-bit code.
+    pub native: Option<MappedImage>,
+    /// That of 32-bit code, which lies below the other; only where a 32-bit program runs in a 64-bit Wine process.
+    pub wow64: Option<MappedImage>,
+}
+
+impl Images {
+    /// Finds them.
+    pub fn find() -> Images {
+        maps()
+            .map(|file| Images::read(BufReader::new(file)))
+            .unwrap_or_default()
     }
 
     /// Reads no further than needed: the kernel makes the list line by line, and a process has hundreds.
-    fn read(lines: impl BufRead, tail: &str) -> Option<MappedImage> {
-        let mut found: Option<MappedImage> = None;
+    fn read(lines: impl BufRead) -> Images {
+        let mut images = Images::default();
         let mut end = 0;
-        for line in lines.lines() {
-            let line = line.ok()?;
-            let mapping = Mapping::parse(&line)?;
-            let Some(image) = &mut found else {
-                if mapping.file_offset == 0 && Path::new(mapping.path).ends_with(tail) {
-                    end = mapping.range.end;
-                    found = Some(MappedImage {
-                        base: mapping.range.start,
-                        path: PathBuf::from(mapping.path),
-                        readable: mapping.readable().into_iter().collect(),
-                    });
-                }
+        let mut is_native = false;
+        for line in lines.lines().map_while(Result::ok) {
+            let Some(mapping) = Mapping::parse(&line) else {
                 continue;
             };
-            if mapping.range.start != end {
+            let is_start =
+                |tail| mapping.file_offset == 0 && Path::new(mapping.path).ends_with(tail);
+            let place = if is_start("x86_64-windows/ntdll.dll") && images.native.is_none() {
+                is_native = true;
+                &mut images.native
+            } else if is_start("i386-windows/ntdll.dll") && images.wow64.is_none() {
+                is_native = false;
+                &mut images.wow64
+            } else if mapping.range.start == end && is_native {
+                &mut images.native
+            } else if mapping.range.start == end {
+                &mut images.wow64
+            } else if images.native.is_some() {
                 break;
-            }
+            } else {
+                continue;
+            };
             end = mapping.range.end;
+            let image = place.get_or_insert_with(|| MappedImage {
+                base: mapping.range.start,
+                path: PathBuf::from(mapping.path),
+                readable: Vec::new(),
+            });
             image.readable.extend(mapping.readable());
         }
-        found
+        images
     }
+}
 
+impl MappedImage {
     /// Returns whether every byte of the range may be read.
     pub fn is_readable(&self, range: Range<usize>) -> bool {
         let mut at = range.start;
@@ -118,6 +141,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "\
+7bc00000-7bc01000 r--p 00000000 fe:00 4709      /opt/my wine/i386-windows/ntdll.dll
+7bc01000-7bc6a000 r-xp 00001000 fe:00 4709      /opt/my wine/i386-windows/ntdll.dll
 160000000-160001000 r--p 00000000 fe:00 4712    /opt/my wine/x86_64-windows/start.exe
 170000000-170001000 r--p 00000000 fe:00 4711    /opt/my wine/x86_64-windows/ntdll.dll
 170001000-170069000 r-xp 00001000 fe:00 4711    /opt/my wine/x86_64-windows/ntdll.dll
@@ -127,20 +152,26 @@ mod tests {
 ";
 
     #[test]
-    fn image_is_found_by_the_tail_of_its_path() {
-        let image = |tail| MappedImage::read(TEXT.as_bytes(), tail);
-        let found = image("x86_64-windows/ntdll.dll").expect("listed");
+    fn images_are_found_by_the_tails_of_their_paths() {
+        let found = Images::read(TEXT.as_bytes());
+        assert_eq!(found.wow64.map(|image| image.base), Some(0x7bc0_0000));
+        let found = found.native.expect("listed");
         assert_eq!(found.base, 0x1_7000_0000);
         assert_eq!(
             found.path,
             Path::new("/opt/my wine/x86_64-windows/ntdll.dll")
         );
-        assert!(image("i386-windows/ntdll.dll").is_none());
+        let of_64_bit_program: String = TEXT
+            .lines()
+            .skip(2)
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert!(Images::read(of_64_bit_program.as_bytes()).wow64.is_none());
     }
 
     #[test]
     fn readable_range_must_have_no_gap_and_no_unreadable_page() {
-        let found = MappedImage::read(TEXT.as_bytes(), "ntdll.dll").expect("listed");
+        let found = Images::read(TEXT.as_bytes()).native.expect("listed");
         assert!(found.is_readable(0x1_7000_0ff0..0x1_7006_9000));
         assert!(
             !found.is_readable(0x1_7006_8000..0x1_7006_9001),

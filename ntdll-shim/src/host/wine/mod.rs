@@ -16,6 +16,7 @@
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
 //! | exception port | `exceptions.rs` |
+//! | 32-bit programs | `wow64.rs` |
 //! | ports in Wine's thread pool | `pool.rs`, `pool_code.rs` |
 //! | handles in messages, completion ports | `carriers.rs`, `completion.rs` |
 //! | what the Wine processes of a prefix tell each other | `page.rs` |
@@ -42,6 +43,7 @@ mod hooks;
 mod host;
 mod inject;
 mod maps;
+mod memory;
 mod names;
 mod ntdll;
 mod objects;
@@ -55,6 +57,7 @@ mod service;
 mod threads;
 mod tokens;
 mod waits;
+mod wow64;
 
 /// Returns whether this is a process of Wine.
 pub(super) fn is_here() -> bool {

@@ -11,7 +11,7 @@ use ntlpc_abi::{Handle, NtStatus};
 
 use super::handles::{descriptor, granted_access};
 use super::names::is_of_type;
-use super::service::ntdll;
+use super::service::{guest, ntdll};
 use crate::host::{MappedView, Section};
 
 /// Returns the file behind a section handle that grants `access`.
@@ -44,6 +44,7 @@ pub fn map_view(
     let file = Owned::of_descriptor(section)?;
     let mapping = Owned::section_of(&file)?;
     let (mut base, mut offset, mut size) = (at.unwrap_or(0), offset, size);
+    let zero_bits = if guest().is_wow64 { BITS_OF_32 } else { 0 };
     let ntdll = ntdll();
     // SAFETY: section, process, base, zero bits, commit size, offset, size, ViewUnmap, no type, protection; the pointers
     // are to locals.
@@ -54,7 +55,7 @@ pub fn map_view(
                 mapping.0,
                 CURRENT_PROCESS,
                 &raw mut base as u64,
-                0,
+                zero_bits,
                 0,
                 &raw mut offset as u64,
                 &raw mut size as u64,
@@ -163,4 +164,6 @@ const SECTION_ALL_ACCESS: u64 = 0xF_001F;
 const PAGE_READONLY: u64 = 0x02;
 const PAGE_READWRITE: u64 = 0x04;
 const SEC_COMMIT: u64 = 0x0800_0000;
+/// As `ZeroBits`: a mask of the bits an address may have (phnt `ntmmapi.h`).
+const BITS_OF_32: u64 = 0x7fff_ffff;
 const VIEW_UNMAP: u64 = 2;

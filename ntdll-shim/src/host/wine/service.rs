@@ -2,7 +2,6 @@
 //! stack; narrow arguments carry garbage in their upper bits.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ntlpc_abi::{CallId, for_each_call};
 
@@ -47,13 +46,30 @@ pub static TABLE: [Service; pool::FIRST + pool::SERVICES.len()] = {
 };
 
 static NTDLL: OnceLock<Ntdll> = OnceLock::new();
-static THREAD_THUNK: AtomicU64 = AtomicU64::new(0);
+static GUEST: OnceLock<Guest> = OnceLock::new();
+
+/// What runs in this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest {
+    /// Whether it is a 32-bit program, whose threads start in 32-bit code.
+    pub is_wow64: bool,
+    /// Start address of threads of ours: the thunk that leads to their body.
+    pub thread_thunk: u64,
+}
 
 /// Makes Wine's functions known to the services and Wine the host, before any of them can be called.
-pub fn start(ntdll: Ntdll, thread_thunk: u64) {
+pub fn start(ntdll: Ntdll, guest: Guest) {
     let _ = NTDLL.set(ntdll);
-    THREAD_THUNK.store(thread_thunk, Ordering::Relaxed);
+    let _ = GUEST.set(guest);
     host::install(Box::new(Wine));
+}
+
+/// What runs in this process.
+///
+/// # Panics
+/// If called before [`start`], which precedes every thunk.
+pub fn guest() -> Guest {
+    *GUEST.get().expect("services run after the injection")
 }
 
 /// Wine's functions.
@@ -62,11 +78,6 @@ pub fn start(ntdll: Ntdll, thread_thunk: u64) {
 /// If called before [`start`], which precedes every thunk.
 pub fn ntdll() -> &'static Ntdll {
     NTDLL.get().expect("services run after the injection")
-}
-
-/// Address of the thunk that leads to [`threads::run`]: the start address of threads of ours.
-pub fn thread_thunk() -> u64 {
-    THREAD_THUNK.load(Ordering::Relaxed)
 }
 
 unsafe extern "sysv64" fn port_call<const INDEX: usize>(arguments: *mut u64) -> u32 {

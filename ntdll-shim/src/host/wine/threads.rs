@@ -1,25 +1,38 @@
 //! Threads of ours, and the end of any thread.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ntlpc_abi::{ClientId, NtStatus};
+use parking_lot::Mutex;
 
 use super::callers;
-use super::service::{ntdll, thread_thunk};
+use super::service::{guest, ntdll};
 use crate::engine::{self, existing_session};
 use crate::{host, interrupt};
 
 /// Body of a thread of ours.
 type Body = Box<dyn FnOnce() + Send>;
 
+/// Bodies whose threads have not yet begun, by the number the thread is given: an argument of 32 bits in both widths.
+static BODIES: Mutex<BTreeMap<u32, Body>> = Mutex::new(BTreeMap::new());
+
 /// Runs `body` on a new thread of Wine's: only such a thread may call Wine.
 pub fn start(body: Body) -> Result<(), NtStatus> {
-    let argument = Box::into_raw(Box::new(body));
-    start_at(thread_thunk(), argument as u64).inspect_err(|_| {
-        // SAFETY: the pointer made above, which no thread got.
-        drop(unsafe { Box::from_raw(argument) });
-    })
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    {
+        let _guard = interrupt::enter();
+        BODIES.lock().insert(number, body);
+    }
+    start_at(guest().thread_thunk, number.into()).inspect_err(|_| drop(take_body(number)))
+}
+
+fn take_body(number: u32) -> Option<Body> {
+    let _guard = interrupt::enter();
+    BODIES.lock().remove(&number)
 }
 
 /// Starts a thread at code of ours, made without notice to the DLLs.
@@ -57,11 +70,17 @@ pub fn start_at(address: u64, argument: u64) -> Result<(), NtStatus> {
 
 /// What the thunk of [`start`] leads to.
 pub unsafe extern "sysv64" fn run(arguments: *mut u64) -> u32 {
-    // SAFETY: the first argument is what `start` gave this thread, and this thread alone.
-    let body = unsafe { Box::from_raw(*arguments as *mut Body) };
-    body();
-    engine::thread_exit();
+    // SAFETY: the first argument is what the thread was started with.
+    run_body(unsafe { *arguments });
     0
+}
+
+/// Runs the body `start` had for this thread.
+pub fn run_body(number: u64) {
+    if let Some(body) = take_body(number as u32) {
+        body();
+    }
+    engine::thread_exit();
 }
 
 /// `NtTerminateThread(Handle, Status)`.
