@@ -95,6 +95,34 @@ TEST(pipes_lead_to_programs)
     CHECK_EQ(status, 5, SETUP);
 }
 
+/* Writes to one descriptor and looks whether another one is there. */
+ROLE(descriptors)
+{
+    int open = atoi(role_arg(0)), closed = atoi(role_arg(1));
+    if (_write(open, "x\n", 2) != 2)
+        return 1;
+    return _write(closed, "y", 1) == -1 && errno == EBADF ? 66 : 2;
+}
+
+TEST(descriptors_are_left_to_programs)
+{
+    int text[2], hidden[2];
+    char open[16], closed[16], read[8] = "";
+    find_program();
+    REQUIRE(_pipe(text, 256, _O_TEXT) == 0 && _pipe(hidden, 256, _O_BINARY | _O_NOINHERIT) == 0, SETUP);
+    snprintf(open, sizeof open, "%d", text[1]);
+    snprintf(closed, sizeof closed, "%d", hidden[1]);
+    CHECK_EQ(_spawnl(_P_WAIT, program, quoted, "--role", "descriptors", "test", open, closed, NULL), 66, SETUP);
+    /* It was in text mode there too. */
+    _setmode(text[0], _O_BINARY);
+    CHECK_EQ(_read(text[0], read, sizeof read), 3, SETUP);
+    CHECK(memcmp(read, "x\r\n", 3) == 0, SETUP);
+    for (int i = 0; i < 2; i++) {
+        _close(text[i]);
+        _close(hidden[i]);
+    }
+}
+
 static volatile LONG started;
 
 static void __cdecl run(void *argument)

@@ -4,6 +4,7 @@ use ntlpc_abi::Handle;
 use parking_lot::Mutex;
 
 use super::errno::{self, code};
+use super::inherit;
 use super::os::{self, FileKind, Whence};
 
 /// Most descriptors of a process.
@@ -39,30 +40,42 @@ pub struct Fd {
     pub no_inherit: bool,
 }
 
-/// The table; `None` until the standard descriptors were taken over.
+/// The table; `None` until the initial descriptors were taken over.
 static TABLE: Mutex<Option<Vec<Option<Fd>>>> = Mutex::new(None);
 
 fn with_table<T>(act: impl FnOnce(&mut Vec<Option<Fd>>) -> T) -> T {
     let mut table = TABLE.lock();
-    act(table.get_or_insert_with(standard))
+    act(table.get_or_insert_with(initial))
 }
 
-/// Makes the descriptors 0, 1 and 2 of the process's standard handles.
-fn standard() -> Vec<Option<Fd>> {
-    (0..3_usize)
-        .map(|index| {
-            let handle = os::standard_handle(index)?;
-            let kind = os::file_kind(handle);
-            Some(Fd {
-                handle,
-                kind,
-                mode: Mode::Text,
-                append: false,
-                at_end: false,
-                no_inherit: false,
-            })
-        })
-        .collect()
+/// Makes the descriptors that the process begins with: those its creator left it, else 0, 1 and 2 of the standard handles.
+fn initial() -> Vec<Option<Fd>> {
+    let mut table = inherit::inherited();
+    table.resize(table.len().clamp(3, MAX_FDS), None);
+    for (index, entry) in table.iter_mut().enumerate().take(3) {
+        if entry.is_none() {
+            *entry = standard(index);
+        }
+    }
+    table
+}
+
+/// Makes a descriptor of a standard handle of the process.
+fn standard(index: usize) -> Option<Fd> {
+    let handle = os::standard_handle(index)?;
+    Some(Fd {
+        handle,
+        kind: os::file_kind(handle),
+        mode: Mode::Text,
+        append: false,
+        at_end: false,
+        no_inherit: false,
+    })
+}
+
+/// Returns a copy of the table.
+pub fn all() -> Vec<Option<Fd>> {
+    with_table(|table| table.clone())
 }
 
 /// Returns a descriptor, or `EBADF`.

@@ -3,6 +3,7 @@
 //! The engines (`printf`, `scanf`, `number`, `text`, `decimal`, `command_line`) are pure: they know neither guest memory
 //! nor handles. [`mem`] touches guest memory, [`os`] the system; the other files declare the exports.
 
+pub mod command;
 pub mod command_line;
 mod conio;
 pub mod ctype;
@@ -15,6 +16,7 @@ pub mod exit;
 pub mod fcntl;
 pub mod fd;
 pub mod find;
+pub mod inherit;
 pub mod io;
 pub mod locale;
 mod locale_object;

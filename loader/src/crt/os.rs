@@ -97,6 +97,12 @@ pub fn file_kind(handle: Handle) -> FileKind {
     }
 }
 
+/// Returns whether a handle is one of a file, pipe or device.
+pub fn is_file(handle: Handle) -> bool {
+    const UNKNOWN: u32 = 0;
+    fileapi::GetFileType(handle) != UNKNOWN
+}
+
 /// Reads; 0 at the end of a file or when all writers of a pipe are gone.
 pub fn read(handle: Handle, buffer: &mut [u8]) -> Result<usize, u32> {
     const HANDLE_EOF: u32 = 38;

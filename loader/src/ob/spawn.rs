@@ -1,7 +1,7 @@
 //! `CreateProcess`: a new `lpcrun` with handles, standard handles and a shared page passed on.
 //!
 //! What the child needs beyond arguments and environment lies in a memfd whose number is in [`VARIABLE`]: the standard
-//! handles, the number of its page, of the pipe that holds it back when created suspended, and the inherited handles,
+//! handles, what its C runtime gets from the parent's, the number of its page, of the pipe that holds it back when created suspended, and the inherited handles,
 //! each with its value and the numbers of its descriptors. Only the descriptors of that list survive `exec`.
 #![allow(
     unsafe_code,
@@ -43,6 +43,8 @@ pub struct NewProcess {
     pub directory: Option<PathBuf>,
     /// Standard handles, values in the child.
     pub standard: [Handle; 3],
+    /// `STARTUPINFO.lpReserved2`: what the parent's C runtime tells that of the child.
+    pub runtime_data: Vec<u8>,
     /// Handles to pass on; each keeps its value.
     pub handles: Vec<(Handle, Entry)>,
     /// Whether the child waits for `ResumeThread` before its first instruction.
@@ -73,6 +75,8 @@ pub fn spawn(new: &NewProcess) -> Result<(Arc<Process>, Arc<Thread>), NtStatus> 
     new.standard
         .iter()
         .for_each(|handle| block.extend(handle.0.to_le_bytes()));
+    block.extend((new.runtime_data.len() as u32).to_le_bytes());
+    block.extend(&new.runtime_data);
     push_fd(&mut block, &mut fds, Some(page));
     let (read_end, write_end) = gate.unzip();
     push_fd(&mut block, &mut fds, read_end);
@@ -176,6 +180,15 @@ pub fn startup_handles() -> Option<[Handle; 3]> {
     STANDARD.get().copied()
 }
 
+/// What the creator's C runtime passed.
+static RUNTIME_DATA: OnceLock<Vec<u8>> = OnceLock::new();
+
+/// Returns what the C runtime of the creator passed to that of this process; empty if it passed nothing.
+#[must_use]
+pub fn runtime_data() -> &'static [u8] {
+    RUNTIME_DATA.get().map_or(&[], Vec::as_slice)
+}
+
 /// Takes over what the creator of this process passed on. Called once, before any other thread runs.
 pub fn adopt_startup() {
     let Some(number) = std::env::var(VARIABLE)
@@ -237,6 +250,10 @@ fn read_block(block: &[u8]) -> Option<()> {
         Handle(cursor.u64()?),
     ];
     let _ = STANDARD.set(standard);
+    let length = cursor.u32()? as usize;
+    let (runtime_data, rest) = cursor.0.split_at_checked(length)?;
+    let _ = RUNTIME_DATA.set(runtime_data.to_vec());
+    cursor.0 = rest;
     super::process::adopt(own(cursor.fd()?)?);
     if let Some(gate) = own(cursor.fd()?) {
         let _ = GATE.set(gate);

@@ -118,6 +118,21 @@ pub struct Startup<'a> {
     pub directory: &'a str,
     /// Environment block.
     pub environment: &'a [u16],
+    /// What the creator's C runtime passed; at most 65535 bytes.
+    pub runtime_data: &'a [u8],
+}
+
+/// `RuntimeData`: bytes in the place of a string.
+fn runtime_data(bytes: &[u8]) -> UnicodeString {
+    if bytes.is_empty() {
+        return UnicodeString::empty();
+    }
+    let length = bytes.len() as u16;
+    UnicodeString {
+        length,
+        maximum_length: length,
+        buffer: strings::allocate_bytes(bytes).cast(),
+    }
 }
 
 /// Fills PEB and parameters in.
@@ -188,7 +203,7 @@ pub fn fill(base: u64, headers: &Headers, startup: &Startup<'_>) {
         window_title: allocate_unicode(startup.image_path),
         desktop_info: allocate_unicode("WinSta0\\Default"),
         shell_info: UnicodeString::empty(),
-        runtime_data: UnicodeString::empty(),
+        runtime_data: runtime_data(startup.runtime_data),
         drive_directories: [[0; 3]; 32],
         environment_size: startup.environment.len() * 2,
         environment_version: 0,

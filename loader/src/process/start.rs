@@ -72,6 +72,7 @@ pub fn run(program: &Program) -> ! {
             command_line: program.command_line.as_deref().unwrap_or(&joined),
             directory: &path::to_windows(&directory),
             environment: &environment::block(std::env::vars_os()),
+            runtime_data: crate::ob::spawn::runtime_data(),
         },
     );
     let (entry, stack_reserve) = (

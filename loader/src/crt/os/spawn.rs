@@ -3,6 +3,7 @@
 use ntlpc_abi::{Handle, UserPtr};
 
 use super::{address, result};
+use crate::crt::malloc;
 use crate::dlls::kernel32::create_process::CreateProcessW;
 use crate::dlls::kernel32::namedpipeapi::CreatePipe;
 use crate::dlls::kernel32::processenv::{StartupInfo, USE_STANDARD_HANDLES};
@@ -21,6 +22,8 @@ pub struct Process<'a> {
     pub environment: Option<&'a [u16]>,
     /// Standard input, output and error.
     pub standard: [Handle; 3],
+    /// What the child's runtime reads ([`inherit`](crate::crt::inherit)).
+    pub runtime_data: &'a [u8],
     /// `CREATE_*` and `DETACHED_PROCESS`.
     pub flags: u32,
 }
@@ -33,6 +36,11 @@ pub fn start(process: &Process<'_>) -> Result<Handle, u32> {
     let command_line = terminated(process.command_line);
     let environment = process.environment.map(terminated);
     let [standard_input, standard_output, standard_error] = process.standard;
+    // The structure holds its address, so on i386 it must lie low.
+    let runtime_data = malloc::malloc(process.runtime_data.len());
+    if !runtime_data.is_null() {
+        runtime_data.write_bytes(process.runtime_data);
+    }
     let mut startup_place = [0_u64; 16];
     let startup = Ptr::<StartupInfo>::new(address(&mut startup_place));
     startup.write(StartupInfo {
@@ -41,6 +49,12 @@ pub fn start(process: &Process<'_>) -> Result<Handle, u32> {
         standard_input,
         standard_output,
         standard_error,
+        reserved2_size: if runtime_data.is_null() {
+            0
+        } else {
+            process.runtime_data.len() as u16
+        },
+        reserved2: runtime_data.user(),
         ..startup.read()
     });
     let mut information_place = [0_u64; 3];
@@ -48,7 +62,7 @@ pub fn start(process: &Process<'_>) -> Result<Handle, u32> {
     let environment_at = environment
         .as_ref()
         .map_or(0, |block| block.as_ptr() as u64);
-    result(CreateProcessW(
+    let done = result(CreateProcessW(
         Ptr::new(image.as_ptr() as u64),
         Ptr::new(command_line.as_ptr() as u64),
         Ptr::NULL,
@@ -59,7 +73,9 @@ pub fn start(process: &Process<'_>) -> Result<Handle, u32> {
         Ptr::NULL,
         startup,
         information,
-    ))?;
+    ));
+    malloc::free(runtime_data);
+    done?;
     let made = information.read();
     super::close(made.thread)?;
     Ok(made.process)

@@ -191,6 +191,7 @@ fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
         environment: environment::to_unix(&block),
         directory,
         standard,
+        runtime_data: Ptr::<u8>::new(startup.reserved2.0).read_bytes(startup.reserved2_size.into()),
         handles,
         is_suspended: request.flags & CREATE_SUSPENDED != 0,
     };

@@ -206,8 +206,8 @@ fn startup_info(to: Ptr<StartupInfo>) {
             0
         },
         show_window: 0,
-        reserved2_size: 0,
-        reserved2: UserPtr::NULL,
+        reserved2_size: parameters.runtime_data.length,
+        reserved2: parameters.runtime_data.buffer.user(),
         standard_input: parameters.standard_input,
         standard_output: parameters.standard_output,
         standard_error: parameters.standard_error,
