@@ -1,4 +1,4 @@
-//! The hook: `sigaction`, interposed by `LD_PRELOAD`.
+//! The hooks: `sigaction` and `pthread_exit`, interposed by `LD_PRELOAD`.
 //!
 //! Wine installs its handlers of SIGQUIT (end this thread) and SIGUSR1 (suspend this thread) once, before the first PE
 //! instruction and while the process has one thread. The second of them is the moment to [`inject`].
@@ -6,12 +6,17 @@
 //! SIGSEGV and SIGBUS: where Wine would leave our frames for a fault in a guarded copy ([`crate::capture`]), the copy
 //! fails instead; faults that Wine cures (write watches, pages not yet committed) stay Wine's.
 //!
-//! In any other process the function is the C library's own.
+//! Wine 10 ends a thread by `pthread_exit` from the handler of SIGQUIT, whatever the thread was doing, and the C library unwinds the
+//! stack from there. That must not come to frames of ours: at an instruction that is no call the unwinder finds no entry for
+//! it and aborts the process. So an exit of Wine's looks like the outermost frame.
+//!
+//! In any other process the functions are the C library's own.
 
 use super::{inject, ntdll};
 use crate::{capture, interrupt};
 use libc::{c_int, c_void, sigaction as SigAction, siginfo_t, ucontext_t};
-use std::arch::global_asm;
+use std::arch::{global_asm, naked_asm};
+use std::ffi::CStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -176,6 +181,62 @@ unsafe fn runs_64_bit_code_of_this_thread(context: *mut c_void) -> bool {
         std::arch::asm!("mov {0:x}, fs", out(reg) fs, options(nomem, nostack, preserves_flags))
     };
     code_segment == CODE_64 && fs == 0
+}
+
+/// `pthread_exit(3)`; its caller is the end of the stack if it is Wine.
+///
+/// # Safety
+/// As for the C library's function.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_exit(value: *mut c_void) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        "push rdi",
+        ".cfi_adjust_cfa_offset 8",
+        "mov rdi, [rsp + 8]",
+        "call {exit}",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "test rdx, rdx",
+        "jnz 2f",
+        "jmp rax",
+        "2:",
+        ".cfi_undefined rip",
+        "and rsp, -16",
+        "call rax",
+        "ud2",
+        ".cfi_endproc",
+        exit = sym exit_for,
+    )
+}
+
+/// Where [`pthread_exit`] goes on.
+#[repr(C)]
+struct Exit {
+    /// The C library's `pthread_exit`.
+    real: *mut c_void,
+    /// Not zero if Wine called.
+    is_wines: usize,
+}
+
+/// Tells how to go on for the caller at `return_address`.
+unsafe extern "C" fn exit_for(return_address: *const c_void) -> Exit {
+    // SAFETY: the name is a C string.
+    let real = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_exit".as_ptr()) };
+    // SAFETY: plain data, for which zeros are valid.
+    let mut caller: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: any address may be asked for; the answer is a local.
+    let is_known = unsafe { libc::dladdr(return_address, &raw mut caller) } != 0;
+    let is_wines = is_known && {
+        // SAFETY: dladdr filled in the name of the object, which is loaded.
+        let name = unsafe { CStr::from_ptr(caller.dli_fname) };
+        name.to_bytes().ends_with(b"/ntdll.so")
+    };
+    Exit {
+        real,
+        is_wines: is_wines.into(),
+    }
 }
 
 /// Sends `signal` to the calling thread.
