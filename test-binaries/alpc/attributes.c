@@ -40,6 +40,44 @@ TEST(security_context_of_a_message)
     alpc_pair_close(&p);
 }
 
+/* alpc §2.13: what was sent with a revoked context makes nobody anything any more. */
+TEST(revoked_context)
+{
+    struct alpc_pair p;
+    struct msg m, second;
+    struct alpc_buffer got;
+    HANDLE token;
+    SECURITY_QUALITY_OF_SERVICE qos = qos_default();
+    ALPC_SECURITY_ATTR security = {.QoS = &qos}, other = {.QoS = &qos};
+    NEED_ALPC;
+    REQUIRE(alpc_pair_open(&p, 0, NULL), SETUP);
+    REQUIRE_STATUS(NtAlpcCreateSecurityContext(p.cli, 0, &security), STATUS_SUCCESS, SETUP);
+    REQUIRE_STATUS(NtAlpcCreateSecurityContext(p.cli, 0, &other), STATUS_SUCCESS, SETUP);
+    msg_init(&m, 4);
+    second = m;
+    REQUIRE_STATUS(alpc_send_with(p.cli, 0, &m, ALPC_SECURITY_ATTRIBUTE, &security, sizeof security), STATUS_SUCCESS,
+                   SETUP);
+    REQUIRE_STATUS(alpc_send_with(p.cli, 0, &second, ALPC_SECURITY_ATTRIBUTE, &other, sizeof other), STATUS_SUCCESS,
+                   SETUP);
+    REQUIRE_STATUS(alpc_receive_with(p.conn, &m, &got, ALPC_SECURITY_ATTRIBUTE), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtAlpcImpersonateClientOfPort(p.srv, &m.h, NULL), STATUS_SUCCESS, alpc(278));
+    CHECK(OpenThreadToken(GetCurrentThread(), TOKEN_QUERY, TRUE, &token), alpc(278));
+    CloseHandle(token);
+    RevertToSelf();
+    CHECK_STATUS(NtAlpcRevokeSecurityContext(p.cli, 0, security.ContextHandle), STATUS_SUCCESS, alpc(265));
+    CHECK_STATUS(NtAlpcImpersonateClientOfPort(p.srv, &m.h, NULL), STATUS_CANNOT_IMPERSONATE, SETUP);
+    CHECK(!OpenThreadToken(GetCurrentThread(), TOKEN_QUERY, TRUE, &token), SETUP);
+    /* Another message of another context is as it was. */
+    REQUIRE_STATUS(alpc_receive_with(p.conn, &second, &got, ALPC_SECURITY_ATTRIBUTE), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtAlpcImpersonateClientOfPort(p.srv, &second.h, NULL), STATUS_SUCCESS, SETUP);
+    RevertToSelf();
+    msg_init(&m, 4);
+    CHECK_STATUS(alpc_send_with(p.cli, 0, &m, ALPC_SECURITY_ATTRIBUTE, &security, sizeof security),
+                 STATUS_ACCESS_DENIED, SETUP);
+    CHECK_STATUS(NtAlpcDeleteSecurityContext(p.cli, 0, security.ContextHandle), STATUS_SUCCESS, alpc(265));
+    alpc_pair_close(&p);
+}
+
 TEST(direct_event_and_ticket)
 {
     struct alpc_pair p;

@@ -232,3 +232,32 @@ TEST(handles_of_answered_messages_are_let_go)
     CHECK(!exists(name), alpc(229));
     alpc_pair_close(&p);
 }
+
+/* The client closes its port, or the server does, before the message is received: the object is nobody's but ours. */
+TEST(handles_of_lost_messages_are_let_go)
+{
+    static const WCHAR name[] = L"Local\\lpctest-lost";
+    struct alpc_pair p;
+    struct msg m;
+    DWORD before = 0, after;
+    NEED_ALPC;
+    for (int i = 0; i < 8; i++) {
+        HANDLE event = CreateEventW(NULL, TRUE, FALSE, name);
+        ALPC_HANDLE_ATTR handle = {.Flags = SAME_ACCESS, .Handle = event};
+        REQUIRE(alpc_pair_open(&p, i & 1 ? MULTIHANDLE : 0, NULL), SETUP);
+        msg_init(&m, 4);
+        CHECK_STATUS(alpc_send_with(p.cli, i & 2 ? 0 : ALPC_MSGFLG_RELEASE_MESSAGE, &m, ALPC_HANDLE_ATTRIBUTE, &handle,
+                                    sizeof handle),
+                     STATUS_SUCCESS, SETUP);
+        HANDLE *first = i & 4 ? &p.srv : &p.cli;
+        CHECK_STATUS(NtClose(*first), STATUS_SUCCESS, SETUP);
+        *first = NULL;
+        alpc_pair_close(&p);
+        CloseHandle(event);
+        CHECK(!exists(name), SETUP);
+        if (i == 0)
+            GetProcessHandleCount(GetCurrentProcess(), &before);
+    }
+    GetProcessHandleCount(GetCurrentProcess(), &after);
+    CHECK_EQ(after, before, SETUP);
+}

@@ -148,6 +148,7 @@ impl State {
         connection.server_view = server_view;
         let server_port = self.names.allocate_id();
         let holder = self.new_holder(caller, server_port, &mut out)?;
+        self.bind_bundles(caller, &request.bundles, id);
         let connection = self.connections.get_mut(&id).ok_or(gone)?;
         connection.phase = Phase::Accepted;
         connection.acceptor = request.tno;

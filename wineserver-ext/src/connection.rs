@@ -96,6 +96,8 @@ pub struct Connection {
     pub is_client_gone: bool,
     /// Thread that accepted.
     pub acceptor: Tno,
+    /// Record of the request's attributes.
+    pub request_attributes: Bytes,
     /// What an ALPC accept says besides the information.
     pub answer: AlpcMessage,
 }
@@ -155,6 +157,7 @@ impl Connection {
                 data: &info,
                 id: Some(self.message_id),
                 body_len,
+                has_attributes: !self.answer.attributes.0.is_empty(),
             };
             self.post_to_client(&notice);
         }
@@ -234,6 +237,7 @@ impl State {
             data: &info,
             id: None,
             body_len: u16::try_from(request.message.body_len).unwrap_or(u16::MAX),
+            has_attributes: !request.message.attributes.0.is_empty(),
         };
         let message_id = receiving
             .system
@@ -270,8 +274,10 @@ impl State {
             is_client_gone: false,
             acceptor: 0,
             answer: AlpcMessage::default(),
+            request_attributes: request.message.attributes,
         };
         self.connections.insert(connection_id, connection);
+        self.bind_bundles(caller, &request.bundles, connection_id);
         let end = NewEnd {
             id: client_port,
             kind: PortKind::Client,
@@ -416,6 +422,7 @@ impl State {
             data: &[],
             id: Some(connection.message_id),
             body_len: 0,
+            has_attributes: false,
         };
         connection.post_to_client(&notice);
         connection.segment.close();

@@ -40,6 +40,7 @@ impl State {
             data: &data,
             id: None,
             body_len: 0,
+            has_attributes: false,
         };
         let Some(entry) = self.ports.get(&port) else {
             return;
@@ -95,7 +96,9 @@ impl State {
             .connections
             .values()
             .filter(|connection| {
+                // An asynchronous connect is not its thread's (alpc §2.3).
                 connection.client_thread == tno
+                    && (connection.waits || !connection.is_alpc)
                     && matches!(connection.phase, Phase::Pending | Phase::Accepted)
             })
             .filter_map(|connection| connection.client_port)
@@ -209,6 +212,7 @@ impl State {
             self.close_exception_port(number, &exception, closer);
         }
         self.run_down_objects(number);
+        self.drop_attachments_of(number);
         self.processes.remove(&number);
     }
 

@@ -66,6 +66,7 @@ impl State {
             data: &[],
             id: Some(request.id),
             body_len: 0,
+            has_attributes: false,
         };
         if request.is_clients {
             connection.post_to_client(&notice);

@@ -117,6 +117,10 @@ impl State {
             Attachment::Take(request) => {
                 encode::<attachment::Take>(self.take_attached(caller, request))
             }
+            Attachment::RevokeTokens(request) => {
+                encode::<attachment::RevokeTokens>(self.revoke_tokens(caller, request))
+            }
+            Attachment::Reclaim(_) => encode::<attachment::Reclaim>(self.reclaim(caller)),
             Attachment::Detach(request) => {
                 encode::<attachment::Detach>(self.detach(caller, request))
             }
@@ -149,6 +153,9 @@ impl State {
             }
             Port::QueryBlocked(request) => {
                 encode::<port::QueryBlocked>(self.query_blocked(request))
+            }
+            Port::QueryHandshake(request) => {
+                encode::<port::QueryHandshake>(self.query_handshake(caller, &request))
             }
             Port::QueryServer(request) => {
                 encode::<port::QueryServer>(self.query_server(caller, request))

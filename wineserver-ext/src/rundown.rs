@@ -185,6 +185,8 @@ impl State {
             return;
         };
         connection.client_port = None;
+        let client = connection.client_process;
+        self.drop_bundles_of_client(connection_id, client);
         self.end_client(connection_id, process, closer);
         let Some(connection) = self.connections.get(&connection_id) else {
             return;
@@ -226,6 +228,7 @@ impl State {
                 data: &created.unwrap_or_default().to_le_bytes(),
                 id: None,
                 body_len: 0,
+                has_attributes: false,
             };
             self.post(port, &notice);
         }

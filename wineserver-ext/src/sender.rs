@@ -3,15 +3,15 @@
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::Bytes;
 use ntlpc_proto::port::{
-    PortKind, QueryBlocked, QueryBlockedReply, QuerySender, QuerySenderReply, QueryServer,
-    QueryServerReply,
+    PortKind, QueryBlocked, QueryBlockedReply, QueryHandshake, QueryHandshakeReply, QuerySender,
+    QuerySenderReply, QueryServer, QueryServerReply,
 };
 use ntlpc_shm::Tno;
 use ntlpc_shm::segment::{Direction, Segment};
 use ntlpc_shm::turn::Phase;
 
 use crate::answer::{Outcome, answer};
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::namespace::ObjectId;
 use crate::port::{Role, Source};
 use crate::process::ProcessNo;
@@ -52,6 +52,41 @@ impl State {
         } else {
             token.user().to_bytes()
         }))
+    }
+
+    /// Answers what goes with a connection request or with its answer.
+    pub fn query_handshake(
+        &self,
+        caller: ProcessNo,
+        request: &QueryHandshake,
+    ) -> Outcome<QueryHandshake> {
+        let unknown = NtStatus::MESSAGE_NOT_FOUND;
+        let port = self.held_port(caller, request.port)?;
+        let is_client = port.kind == PortKind::Client;
+        let connection = match port.connection() {
+            Some(id) => self.connections.get(&id),
+            None => self.connections.values().find(|connection| {
+                connection.port == request.port
+                    && connection.message_id == request.message_id
+                    && connection.phase == connection::Phase::Pending
+            }),
+        };
+        let connection = connection
+            .filter(|connection| connection.message_id == request.message_id)
+            .filter(|_| is_client || port.connection().is_none())
+            .ok_or(unknown)?;
+        answer(QueryHandshakeReply {
+            attributes: match is_client {
+                true => connection.answer.attributes.clone(),
+                false => connection.request_attributes.clone(),
+            },
+            source: connection.source,
+            tno: match is_client {
+                true => connection.acceptor,
+                false => connection.client_thread,
+            },
+            waits: !is_client && connection.waits,
+        })
     }
 
     /// Answers who the server of a connection is.

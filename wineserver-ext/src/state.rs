@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use ntlpc_abi::NtStatus;
+use ntlpc_proto::Bytes;
 use ntlpc_shm::Tno;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
@@ -33,6 +34,8 @@ pub struct State {
     pub(crate) connections: HashMap<ConnectionId, Connection>,
     pub(crate) lifetimes: HashMap<u32, Lifetime>,
     pub(crate) bundles: HashMap<u64, Bundle>,
+    /// What ended bundles left, by who attached it.
+    pub(crate) orphans: HashMap<ProcessNo, Vec<Bytes>>,
     pub(crate) next_bundle: u64,
     /// Number of the token a thread took on last.
     pub(crate) next_token: u64,
@@ -77,6 +80,7 @@ impl State {
             connections: HashMap::new(),
             lifetimes: HashMap::new(),
             bundles: HashMap::new(),
+            orphans: HashMap::new(),
             next_bundle: 0,
             next_token: 0,
             dying: Vec::new(),

@@ -101,6 +101,7 @@ fn token_is_what_its_sender_may_claim() {
         ..Qos::default()
     };
     let (attached, _) = client.ok(&AttachToken {
+        context: 1,
         port,
         qos,
         ..AttachToken::default()

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use std::sync::Arc;
+
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use ntlpc_proto::Bytes;
 use ntlpc_proto::port::{Accept, AcceptFailed, AcceptReply, AlpcMessage, PortKind};
 use ntlpc_shm::segment::Direction;
 
+use super::frame::{self, Sending};
 use super::message::Message;
 use super::object;
 use super::port::PortAttributes;
@@ -22,7 +25,7 @@ pub(crate) fn nt_alpc_accept_connect_port(
     port_attributes: UserPtr,
     port_context: u64,
     connection_request: UserPtr,
-    _connection_message_attributes: UserPtr,
+    connection_message_attributes: UserPtr,
     accept: bool,
 ) -> Result<(), NtStatus> {
     let host = host::current();
@@ -53,6 +56,10 @@ pub(crate) fn nt_alpc_accept_connect_port(
         false => attributes.for_server(),
     };
     let name = message.name();
+    let mut sending = match accept {
+        true => Sending::capture_handshake(&port.resources, true, connection_message_attributes)?,
+        false => Sending::default(),
+    };
     let request = Accept {
         tno: me()?.tno,
         pid: name.client_id.process,
@@ -65,8 +72,9 @@ pub(crate) fn nt_alpc_accept_connect_port(
         alpc: alpc.clone(),
         message: AlpcMessage {
             body_len: u32::from(message.body_len()),
-            ..AlpcMessage::default()
+            attributes: Bytes(sending.record().to_vec()),
         },
+        bundles: std::mem::take(&mut sending.bundles),
         ..Accept::default()
     };
     let session = session()?;
@@ -74,6 +82,9 @@ pub(crate) fn nt_alpc_accept_connect_port(
     if !accept {
         return Ok(());
     }
+    sending.commit(name.id).inspect_err(|_| fail(&reply))?;
+    // What was sent with the answer is over with its delivery, which nobody tells of.
+    frame::datagram_sent(&port, name.id);
     let mut fds = fds.into_iter();
     let segment = session.segment(fds.next()).inspect_err(|_| fail(&reply))?;
     if reply.client_view.is_some() {
@@ -106,6 +117,7 @@ pub(crate) fn nt_alpc_accept_connect_port(
         tickets: queue.inbox.clone(),
         queue,
         connection: Some(connection),
+        resources: Arc::default(),
     });
     server
         .resources

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::Bytes;
-use ntlpc_proto::attachment::{Attach, AttachToken, Detach, Take};
+use ntlpc_proto::attachment::{Attach, AttachToken, Detach, Reclaim, RevokeTokens, Take};
 
 use super::frame::Sending;
-use crate::engine::{Port, SecurityContext, Sent, session};
+use crate::engine::{Resources, SecurityContext, Sent, session};
 use crate::host;
 
 /// An item of a bundle, as a record names it: bundle and number.
@@ -59,17 +59,19 @@ impl Item {
 /// A bundle being filled for a message; it ends with this value unless the message is sent.
 #[derive(Debug)]
 pub(super) struct Bundle {
-    port: Arc<Port>,
+    port: u64,
     source: u32,
+    resources: Arc<Resources>,
     number: u64,
 }
 
 impl Bundle {
     /// Begins a bundle for the other end of the connection the message goes by.
-    pub fn new(port: &Arc<Port>, sending: &Sending) -> Bundle {
+    pub fn new(sending: &Sending) -> Bundle {
         Bundle {
-            port: Arc::clone(port),
+            port: sending.port(),
             source: sending.source(),
+            resources: Arc::clone(sending.resources()),
             number: 0,
         }
     }
@@ -77,13 +79,14 @@ impl Bundle {
     /// Adds a description and its descriptors.
     pub fn add(&mut self, description: Vec<u8>, fds: &[OwnedFd]) -> Result<Item, NtStatus> {
         let request = Attach {
-            port: self.port.id,
+            port: self.port,
             source: self.source,
             bundle: self.number,
             description: Bytes(description),
         };
         let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         let (reply, _) = session()?.call(&request, &fds)?;
+        forget_left(reply.left);
         self.number = reply.bundle;
         Ok(Item {
             bundle: reply.bundle,
@@ -94,11 +97,12 @@ impl Bundle {
     /// Adds the token of a security context.
     pub fn add_token(&mut self, context: &SecurityContext) -> Result<Item, NtStatus> {
         let request = AttachToken {
-            port: self.port.id,
+            port: self.port,
             source: self.source,
             bundle: self.number,
             token: Bytes(context.token.to_vec()),
             qos: context.qos.clone(),
+            context: context.serial,
         };
         let (reply, _) = session()?.call(&request, &[])?;
         self.number = reply.bundle;
@@ -115,13 +119,14 @@ impl Bundle {
             return;
         }
         sending.undo_with(move || end(number, own_process()));
-        let port = Arc::clone(&self.port);
+        sending.bundles.push(number);
+        let resources = Arc::clone(&self.resources);
         sending.when_sent(move |id| {
             let sent = Sent {
                 bundles: vec![number],
                 ..Sent::default()
             };
-            port.resources.message_sent(id, sent);
+            resources.message_sent(id, sent);
             Ok(())
         });
     }
@@ -137,6 +142,29 @@ impl Drop for Bundle {
 
 fn own_process() -> u32 {
     host::current().client_id().process
+}
+
+/// Lets go of what this process attached to messages that ended without it (a port that had attachments goes away).
+pub(crate) fn reclaim() {
+    if let Ok((reply, _)) = session().and_then(|session| session.call(&Reclaim {}, &[])) {
+        forget_left(reply.left);
+    }
+}
+
+fn forget_left(left: Vec<Bytes>) {
+    for description in left {
+        host::current().forget_export(own_process(), &description.0);
+    }
+}
+
+/// Makes the tokens of a context that are on their way tokens of nobody.
+pub(super) fn revoke(context: &SecurityContext) {
+    let request = RevokeTokens {
+        context: context.serial,
+    };
+    if let Err(status) = session().and_then(|session| session.call(&request, &[])) {
+        log::debug!("tokens on their way are not revoked: {status}");
+    }
 }
 
 /// Ends a bundle, if it has not ended, and lets go of what process `sender` exported in it.

@@ -18,13 +18,13 @@ use ntlpc_proto::{Bytes, Name};
 use ntlpc_shm::segment::{Direction, Segment};
 use ntlpc_shm::sys::{Deadline, Woken};
 
-use super::frame::{Receiving, Sending};
+use super::frame::{self, Receiving, Sending};
 use super::message::{Buffer, LPC_CONNECTION_REPLY, Message};
 use super::object::{self, Named};
 use super::port::PortAttributes;
 use super::transfer::{SYNC_REQUEST, WAIT_ALERTABLE};
 use crate::engine::{
-    self, Connection, Incoming, NewPort, PendingConnect, Port, Queue, renewed, session,
+    self, Connection, Incoming, NewPort, PendingConnect, Port, Queue, Resources, renewed, session,
 };
 use crate::{guest, host, interrupt, names};
 
@@ -151,6 +151,8 @@ fn connect(
         }),
         None => Ok(()),
     };
+    let resources = Arc::<Resources>::default();
+    let mut sending = Sending::capture_handshake(&resources, false, exchange.out)?;
     // Step 2.
     let mut name = Name(target.named.name);
     let root = names::resolve(target.named.root, &mut name)?;
@@ -164,7 +166,7 @@ fn connect(
         alpc: attributes.for_server(),
         message: AlpcMessage {
             body_len: message.map_or(0, |message| u32::from(message.body_len())),
-            ..AlpcMessage::default()
+            attributes: Bytes(sending.record().to_vec()),
         },
         qos: attributes.qos(),
         token: Bytes(host.effective_token()),
@@ -173,10 +175,8 @@ fn connect(
         view: None,
         view_status: message_status.err().unwrap_or(NtStatus::SUCCESS),
         info: Bytes(info),
+        bundles: std::mem::take(&mut sending.bundles),
     };
-    if !exchange.out.is_null() {
-        check_attributes(exchange.out)?;
-    }
     let session = session()?;
     let (pending, fds) = session
         .call(&request, &[])
@@ -217,8 +217,12 @@ fn connect(
         queue: Queue::of_client_port(pending.port, &connection, true, pending.server_process),
         tickets,
         connection: Some(connection),
+        resources,
     });
     port.resources.set_limits(attributes.limits());
+    sending
+        .commit(pending.message_id)
+        .inspect_err(|_| abort(&pending))?;
     let lifetime = fds.next();
     // Step 5.
     if let (Some(outcome), Some(buffer)) = (&outcome, &buffer) {
@@ -240,11 +244,6 @@ fn finish(
     let host = host::current();
     let handle = host.insert_port(port, lifetime, is_inheritable)?;
     guest::write_word(port_handle, handle.0).inspect_err(|_| host.close(handle))
-}
-
-/// Attributes other than a cookie do not travel with a connection request yet.
-fn check_attributes(at: UserPtr) -> Result<(), NtStatus> {
-    Sending::check_context_only(at)
 }
 
 /// Waits until the request is decided (step 4).
@@ -317,6 +316,7 @@ fn answer(
         record: outcome.message.attributes.0.clone(),
         ..Incoming::default()
     };
+    frame::message_over(port, pending.message_id);
     // The answer counts as received (alpc#109).
     port.sequence
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);

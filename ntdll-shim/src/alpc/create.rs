@@ -1,5 +1,7 @@
 //! NtAlpcCreatePort (alpc §2.1).
 
+use std::sync::Arc;
+
 use ntlpc_abi::{NtStatus, UserPtr, limits};
 use ntlpc_proto::port::{CreatePort, PortKind};
 use ntlpc_proto::{Bytes, Name};
@@ -53,6 +55,7 @@ pub(crate) fn nt_alpc_create_port(
         queue,
         tickets: inbox,
         connection: None,
+        resources: Arc::default(),
     });
     port.resources.set_limits(attributes.limits());
     let handle = host.insert_port(port, fds.next(), named.is_inheritable)?;

@@ -13,8 +13,8 @@ use ntlpc_shm::segment::EndAttributes;
 use super::attachment::{self, Item};
 use super::message::{LPC_CONNECTION_REQUEST, width};
 use super::other_attributes::{capture_direct, capture_work_on_behalf, deliver_work_on_behalf};
-use super::{handle_attribute, message_information, security, view_attribute};
-use crate::engine::{Incoming, Port};
+use super::{handle_attribute, handshake, message_information, security, view_attribute};
+use crate::engine::{Incoming, Port, Resources};
 use crate::{guest, host};
 
 /// What is to be done with the id of a message that was sent.
@@ -25,6 +25,12 @@ type WhenSent = Box<dyn FnOnce(u32) -> Result<(), NtStatus>>;
 pub(super) struct Sending {
     /// The sender's cookie for the conversation; 0 for none.
     pub message_context: u64,
+    /// Bundles at the server that go with the message.
+    pub bundles: Vec<u64>,
+    /// Whether it is the answer to a connection request.
+    pub is_accept: bool,
+    port: Option<Arc<Port>>,
+    resources: Arc<Resources>,
     answered: Option<Answered>,
     needs_release: bool,
     record: Vec<u8>,
@@ -56,31 +62,59 @@ impl Sending {
         if at.is_null() {
             return Ok(sending);
         }
+        sending.port = Some(Arc::clone(port));
+        sending.resources = Arc::clone(&port.resources);
+        sending.capture_kinds(at)?;
+        Ok(sending)
+    }
+
+    /// Captures the attributes at `at` for a connection request or its answer, whose port, which is to have `resources`, is
+    /// not there yet.
+    pub fn capture_handshake(
+        resources: &Arc<Resources>,
+        is_accept: bool,
+        at: UserPtr,
+    ) -> Result<Sending, NtStatus> {
+        let mut sending = Sending::default();
+        sending.is_accept = is_accept;
+        sending.resources = Arc::clone(resources);
+        if !at.is_null() {
+            sending.capture_kinds(at)?;
+        }
+        Ok(sending)
+    }
+
+    fn capture_kinds(&mut self, at: UserPtr) -> Result<(), NtStatus> {
         let header: AlpcMessageAttributes = guest::read(at, width())?;
         if header.valid & !header.allocated != 0 {
             return Err(NtStatus::INVALID_PARAMETER);
         }
         for kind in KINDS.iter().filter(|kind| header.valid & kind.bit != 0) {
             if let Some(offset) = attributes::offset(width(), header.allocated, kind.bit) {
-                (kind.capture)(port, at.offset(offset), &mut sending)?;
+                (kind.capture)(at.offset(offset), self)?;
             }
         }
-        Ok(sending)
-    }
-
-    /// Checks that the attributes at `at` are such as a connection request carries: a cookie, which means nothing there.
-    pub fn check_context_only(at: UserPtr) -> Result<(), NtStatus> {
-        let header: AlpcMessageAttributes = guest::read(at, width())?;
-        let known = KINDS.iter().fold(0, |bits, kind| bits | kind.bit);
-        match header.valid & known & !(attributes::CONTEXT | attributes::TOKEN) {
-            0 => Ok(()),
-            _ => Err(NtStatus::NOT_SUPPORTED),
-        }
+        Ok(())
     }
 
     /// Returns the message this one answers.
     pub fn answered(&self) -> Option<Answered> {
         self.answered
+    }
+
+    /// Returns the server's number of the port it is sent on; 0 for one that is not there yet.
+    pub fn port(&self) -> u64 {
+        self.port.as_ref().map_or(0, |port| port.id)
+    }
+
+    /// Returns the port it is sent on, if that is there.
+    pub fn sender(&self) -> Option<&Arc<Port>> {
+        self.port.as_ref()
+    }
+
+    /// Returns what the sending port owns.
+    pub fn resources(&self) -> &Arc<Resources> {
+        &self.resources
     }
 
     /// Returns the source number of the connection the message goes by, for who sends on a connection port; else 0.
@@ -89,9 +123,9 @@ impl Sending {
     }
 
     /// Returns what the receiving end says of itself.
-    pub fn peer_attributes(&self, port: &Port) -> EndAttributes {
+    pub fn peer_attributes(&self) -> EndAttributes {
         let of_port = || {
-            let connection = port.existing_connection()?;
+            let connection = self.port.as_ref()?.existing_connection()?;
             Some(connection.segment.attributes(connection.outgoing))
         };
         match self.answered {
@@ -178,8 +212,15 @@ impl Receiving {
 
     /// Writes what came with a message: the allocated attributes it has.
     pub fn deliver(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
+        let handshake = handshake::record(port, incoming).map(|record| Incoming {
+            record,
+            ..incoming.clone()
+        });
+        let incoming = handshake.as_ref().unwrap_or(incoming);
         let delivered = self.deliver_kinds(port, incoming);
-        if !incoming.wants_answer() && !incoming.record.is_empty() {
+        // What comes with a connection request stays until that is answered.
+        let is_kept = incoming.wants_answer() || incoming.message_type == LPC_CONNECTION_REQUEST;
+        if !is_kept && !incoming.record.is_empty() {
             received_over(&incoming.record, incoming.client_id.process);
         }
         delivered
@@ -283,7 +324,7 @@ const BUNDLED: [u32; 3] = [attributes::SECURITY, attributes::VIEW, attributes::H
 struct Kind {
     bit: u32,
     /// Takes a valid attribute out of a send's buffer.
-    capture: fn(&Arc<Port>, UserPtr, &mut Sending) -> Result<(), NtStatus>,
+    capture: fn(UserPtr, &mut Sending) -> Result<(), NtStatus>,
     /// Writes an allocated attribute of a received message; returns whether it has one.
     deliver: fn(&Delivery<'_>) -> Result<bool, NtStatus>,
 }
@@ -327,7 +368,7 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-fn ignore(_: &Arc<Port>, _: UserPtr, _: &mut Sending) -> Result<(), NtStatus> {
+fn ignore(_: UserPtr, _: &mut Sending) -> Result<(), NtStatus> {
     Ok(())
 }
 
@@ -353,7 +394,7 @@ fn deliver_token(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
 }
 
 /// Takes the sender's cookie; the kernel knows the rest (alpc §2.5.8).
-fn capture_context(_: &Arc<Port>, at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
+fn capture_context(at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
     let context: AlpcContextAttr = guest::read(at, width())?;
     sending.message_context = context.message_context.0;
     Ok(())

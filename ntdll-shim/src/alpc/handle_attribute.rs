@@ -3,17 +3,16 @@
 //! A receiver that takes several handles (`ALLOW_MULTIHANDLE_ATTRIBUTE`) is told how many there are and asks for each by
 //! its number; another gets the one handle in the attribute.
 
-use std::sync::Arc;
-
 use ntlpc_abi::layout::{AlpcHandleAttr, AlpcHandleAttr32, AlpcMessageHandleInformation, Layout};
 use ntlpc_abi::{Handle, NtStatus, UserPtr, attributes};
 use ntlpc_shm::segment::EndAttributes;
 
 use super::attachment::{Bundle, Item};
 use super::frame::{self, Delivery, Sending};
-use super::message::width;
+use super::handshake::Asked;
+use super::message::{LPC_CONNECTION_REPLY, width};
 use super::port::{ALLOW_DUP_OBJECT, ALLOW_MULTIHANDLE_ATTRIBUTE};
-use crate::engine::{Outstanding, Port, session};
+use crate::engine::session;
 use crate::guest;
 use crate::host;
 
@@ -33,11 +32,7 @@ const MOST_INDIRECT: u32 = 512;
 /// Bytes of one handle in an entry of the record: item, type, access.
 const HANDLE_LEN: usize = Item::LEN + 8;
 
-pub(super) fn capture(
-    port: &Arc<Port>,
-    at: UserPtr,
-    sending: &mut Sending,
-) -> Result<(), NtStatus> {
+pub(super) fn capture(at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
     let attribute: AlpcHandleAttr = guest::read(at, width())?;
     if attribute.flags & !KNOWN != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
@@ -54,8 +49,8 @@ pub(super) fn capture(
     } else {
         read_array(UserPtr(attribute.handle.0), attribute.object_type)?
     };
-    let peer = sending.peer_attributes(port);
-    let mut bundle = Bundle::new(port, sending);
+    let peer = sending.peer_attributes();
+    let mut bundle = Bundle::new(sending);
     let mut entry = Vec::with_capacity(wanted.len() * HANDLE_LEN);
     for handle in &wanted {
         entry.extend(export(handle, peer, &mut bundle)?);
@@ -143,8 +138,10 @@ pub(super) fn deliver(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
         return Ok(false);
     };
     let count = entry.len() / HANDLE_LEN;
+    let is_answer = delivery.incoming.message_type == LPC_CONNECTION_REPLY;
     let takes_many = delivery.receiver().flags & ALLOW_MULTIHANDLE_ATTRIBUTE != 0;
-    let attribute = if takes_many || count != 1 {
+    // Nothing is asked of the answer to a connect: it is over.
+    let attribute = if takes_many && !is_answer || count != 1 {
         AlpcHandleAttr {
             flags: INDIRECT,
             handle: Handle::NULL,
@@ -174,7 +171,7 @@ pub(super) fn deliver(delivery: &Delivery<'_>) -> Result<bool, NtStatus> {
 
 /// Class 3 of NtAlpcQueryInformationMessage: a new handle to an object of a message (alpc#222–224).
 pub(super) fn query(
-    message: &Outstanding,
+    message: &Asked,
     buffer: UserPtr,
     length: u32,
     return_length: UserPtr,
@@ -188,8 +185,7 @@ pub(super) fn query(
     }
     let asked: AlpcMessageHandleInformation = guest::read(buffer, width())?;
     guest::probe_write(buffer, size)?;
-    let record = message.record();
-    let found = frame::entry(&record, attributes::HANDLE)
+    let found = frame::entry(&message.record, attributes::HANDLE)
         .and_then(|entry| carried(entry, asked.index as usize));
     let found = found.ok_or(NtStatus::INVALID_HANDLE)?;
     let sender = session()?.thread(message.sender);

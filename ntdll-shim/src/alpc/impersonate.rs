@@ -7,6 +7,7 @@ use ntlpc_proto::port::{Impersonate, Target};
 use ntlpc_proto::process::Token;
 use ntlpc_proto::wire::{Reader, Wire};
 
+use super::handshake;
 use super::message::Message;
 use super::security;
 use crate::engine::{self, me, session};
@@ -25,12 +26,13 @@ pub(crate) fn nt_alpc_impersonate_client_of_port(
     let host = host::current();
     let name = Message::capture(message)?.name();
     let port = host::port(port_handle, PORT_ALL_ACCESS)?;
-    let received = engine::received(&port, name).map_err(|_| NtStatus::ACCESS_DENIED)?;
-    if let Some(token) = security::token_of(&received)? {
+    let asked = handshake::asked(&port, name).map_err(|_| NtStatus::ACCESS_DENIED)?;
+    if let Some(token) = security::token_of(&asked)? {
         let token = Bytes(token);
         check_level(&token, flags)?;
         return host.impersonate(&token.0);
     }
+    let received = engine::received(&port, name).map_err(|_| NtStatus::ACCESS_DENIED)?;
     let sender = session()?
         .thread(received.sender)
         .ok_or(NtStatus::ACCESS_DENIED)?;

@@ -4,8 +4,9 @@ use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use ntlpc_proto::port::{QuerySender, QuerySenderReply};
 
 use super::handle_attribute;
+use super::handshake::{self, Asked};
 use super::message::Message;
-use crate::engine::{self, Outstanding, Port, session};
+use crate::engine::{self, Port, session};
 use crate::host::PORT_ALL_ACCESS;
 use crate::{guest, host};
 
@@ -29,14 +30,14 @@ pub(crate) fn nt_alpc_query_information_message(
     }
     let port = host::port(port_handle, PORT_ALL_ACCESS)?;
     let answer = match class {
-        SID => sender(&port, &engine::received(&port, name)?)?.user.0,
+        SID => sender(&port, &handshake::asked(&port, name)?)?.user.0,
         TOKEN_MODIFIED_ID => {
-            let sender = sender(&port, &engine::received(&port, name)?)?;
+            let sender = sender(&port, &handshake::asked(&port, name)?)?;
             sender.token_id.to_le_bytes().to_vec()
         }
         DIRECT_STATUS => return direct_status(&port, name.id),
         HANDLE_INFORMATION => {
-            let message = engine::received(&port, name)?;
+            let message = handshake::asked(&port, name)?;
             return handle_attribute::query(&message, buffer, length, return_length);
         }
         _ => return Err(NtStatus::INVALID_INFO_CLASS),
@@ -61,8 +62,8 @@ fn direct_status(port: &Port, id: u32) -> Result<(), NtStatus> {
 }
 
 /// Asks the server who sent a message that was received on `port`.
-pub(super) fn sender(port: &Port, message: &Outstanding) -> Result<QuerySenderReply, NtStatus> {
-    query(port, message.connection.source, message.sender)
+pub(super) fn sender(port: &Port, message: &Asked) -> Result<QuerySenderReply, NtStatus> {
+    query(port, message.source, message.sender)
 }
 
 /// Asks the server about a thread at the other end of a connection of `port`.

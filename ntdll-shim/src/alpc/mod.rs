@@ -5,6 +5,7 @@
 //! | `create.rs`, `connect.rs`, `accept.rs`, `disconnect.rs` | ports and connections |
 //! | `port.rs`, `object.rs` | what is said of a port and of its name |
 //! | `transfer.rs`, `message.rs` | NtAlpcSendWaitReceivePort and the header of its messages |
+//! | `handshake.rs` | attributes of connection requests and their answers |
 //! | `frame.rs` | message attributes on their way: a row for each, to capture and to deliver |
 //! | `cancel.rs` | NtAlpcCancelMessage |
 //! | `information.rs`, `message_information.rs` | what can be asked and set |
@@ -29,6 +30,7 @@ mod create;
 mod disconnect;
 mod frame;
 mod handle_attribute;
+mod handshake;
 mod impersonate;
 mod information;
 mod list;
@@ -50,6 +52,7 @@ mod view;
 mod view_attribute;
 
 pub(crate) use accept::nt_alpc_accept_connect_port;
+pub(crate) use attachment::reclaim;
 pub(crate) use attributes::{
     alpc_get_header_size, alpc_get_message_attribute, alpc_initialize_message_attribute,
     alpc_max_allowed_message_length,

@@ -5,35 +5,27 @@ use std::sync::Arc;
 use ntlpc_abi::{Handle, NtStatus, UserPtr, attributes};
 
 use super::frame::{Delivery, Sending};
-use crate::engine::{Port, Sent};
+use crate::engine::Sent;
 use crate::{guest, host};
 
 /// Takes the event that is set when the message is over (alpc#232).
-pub(super) fn capture_direct(
-    port: &Arc<Port>,
-    at: UserPtr,
-    sending: &mut Sending,
-) -> Result<(), NtStatus> {
+pub(super) fn capture_direct(at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
     let event = Handle(guest::read_word(at)?);
     let event = host::current().event(event)?;
-    let port = Arc::clone(port);
+    let resources = Arc::clone(sending.resources());
     sending.when_sent(move |id| {
         let sent = Sent {
             events: vec![event],
             ..Sent::default()
         };
-        port.resources.message_sent(id, sent);
+        resources.message_sent(id, sent);
         Ok(())
     });
     Ok(())
 }
 
 /// Takes the ticket of the thread the sender works for.
-pub(super) fn capture_work_on_behalf(
-    _: &Arc<Port>,
-    at: UserPtr,
-    sending: &mut Sending,
-) -> Result<(), NtStatus> {
+pub(super) fn capture_work_on_behalf(at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
     let mut ticket = [0; size_of::<u64>()];
     host::current().read(at, &mut ticket)?;
     sending.push(attributes::WORK_ON_BEHALF, &ticket);

@@ -6,10 +6,11 @@ use ntlpc_abi::layout::{AlpcSecurityAttr, SecurityQos};
 use ntlpc_abi::{Handle, NtStatus, UserPtr, attributes};
 use ntlpc_proto::port::Qos;
 
-use super::attachment::{Bundle, Item};
+use super::attachment::{self, Bundle, Item};
 use super::frame::{self, Delivery, Sending};
+use super::handshake::Asked;
 use super::message::width;
-use crate::engine::{Outstanding, Port, SecurityContext};
+use crate::engine::SecurityContext;
 use crate::guest;
 use crate::host::{self, PORT_ALL_ACCESS};
 
@@ -73,16 +74,13 @@ fn capture_context(qos: Qos) -> SecurityContext {
     SecurityContext {
         token: host::current().effective_token().into(),
         qos,
+        serial: SecurityContext::next_serial(),
         is_revoked: false,
     }
 }
 
 /// Takes the context a message is sent with, or makes one (alpc#215).
-pub(super) fn capture(
-    port: &Arc<Port>,
-    at: UserPtr,
-    sending: &mut Sending,
-) -> Result<(), NtStatus> {
+pub(super) fn capture(at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
     let attribute: AlpcSecurityAttr = guest::read(at, width())?;
     if attribute.flags & !(DELETE_EXISTING | CREATE_HANDLE) != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
@@ -91,23 +89,28 @@ pub(super) fn capture(
     if is_new && attribute.flags & DELETE_EXISTING != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
+    if sending.is_accept && !is_new {
+        // An acceptor may give the buffer back that it received (alpc#103): that context is the client's.
+        return Ok(());
+    }
+    let resources = Arc::clone(sending.resources());
     let context = if is_new {
         capture_context(capture_qos(attribute.qos)?)
     } else {
-        port.resources.context(attribute.context.0)?
+        resources.context(attribute.context.0)?
     };
     if context.is_revoked {
         return Err(NtStatus::ACCESS_DENIED);
     }
-    let mut bundle = Bundle::new(port, sending);
+    let mut bundle = Bundle::new(sending);
     let item = bundle.add_token(&context)?;
     bundle.give_to(sending);
     let number = if is_new {
-        let number = port.resources.add_context(context);
-        let owner = Arc::clone(port);
+        let number = resources.add_context(context);
+        let owner = Arc::clone(&resources);
         sending.undo_with(move || {
             // A program that deleted it meanwhile has done our work.
-            let _ = owner.resources.remove_context(number);
+            let _ = owner.remove_context(number);
         });
         let made = AlpcSecurityAttr {
             context: Handle(number),
@@ -119,8 +122,7 @@ pub(super) fn capture(
         attribute.context.0
     };
     if attribute.flags & DELETE_EXISTING != 0 {
-        let port = Arc::clone(port);
-        sending.when_sent(move |_| port.resources.remove_context(number));
+        sending.when_sent(move |_| resources.remove_context(number));
     }
     let mut entry = item.encode().to_vec();
     entry.extend(number.to_le_bytes());
@@ -151,9 +153,8 @@ fn decode(entry: &[u8]) -> Option<(Item, u64)> {
 ///
 /// # Errors
 /// What the server answers: the message is over.
-pub(super) fn token_of(message: &Outstanding) -> Result<Option<Vec<u8>>, NtStatus> {
-    let record = message.record();
-    let entry = frame::entry(&record, attributes::SECURITY);
+pub(super) fn token_of(message: &Asked) -> Result<Option<Vec<u8>>, NtStatus> {
+    let entry = frame::entry(&message.record, attributes::SECURITY);
     let Some((item, _)) = entry.and_then(decode) else {
         return Ok(None);
     };
@@ -187,5 +188,6 @@ pub(crate) fn nt_alpc_revoke_security_context(
         return Err(NtStatus::INVALID_PARAMETER);
     }
     let port = host::port(port_handle, PORT_ALL_ACCESS)?;
-    port.resources.revoke_context(context_handle.0)
+    attachment::revoke(&port.resources.revoke_context(context_handle.0)?);
+    Ok(())
 }

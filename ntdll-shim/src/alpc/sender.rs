@@ -4,9 +4,10 @@
 
 use ntlpc_abi::{ClientId, Handle, NtStatus, UserPtr};
 
+use super::handshake;
 use super::message::Message;
 use super::object;
-use crate::engine::{self, session};
+use crate::engine::session;
 use crate::host::PORT_ALL_ACCESS;
 use crate::{guest, host};
 
@@ -74,7 +75,7 @@ impl Request {
     /// Returns who sent the message, and whether that thread waits for the answer.
     fn sender(&self, port_handle: Handle) -> Result<(ClientId, bool), NtStatus> {
         let port = host::port(port_handle, PORT_ALL_ACCESS)?;
-        let received = engine::received(&port, self.message.name())?;
+        let received = handshake::asked(&port, self.message.name())?;
         let thread = session()?
             .thread(received.sender)
             .ok_or(NtStatus::INVALID_CID)?;
@@ -82,7 +83,7 @@ impl Request {
             process: thread.process,
             thread: thread.thread,
         };
-        Ok((sender, received.conversation.is_none()))
+        Ok((sender, received.is_awaited))
     }
 
     fn finish(&self, handle: Handle) -> Result<(), NtStatus> {

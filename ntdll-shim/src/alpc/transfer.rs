@@ -16,7 +16,9 @@ use ntlpc_shm::segment::{Connecting, Direction};
 use ntlpc_shm::sys::Deadline;
 
 use super::frame::{self, Answered, Receiving, Sending};
-use super::message::{Buffer, LPC_CANCELED, LPC_DATAGRAM, LPC_REPLY, LPC_REQUEST, Message};
+use super::message::{
+    Buffer, LPC_CANCELED, LPC_CONNECTION_REPLY, LPC_DATAGRAM, LPC_REPLY, LPC_REQUEST, Message,
+};
 use super::port::{ALLOW_LPC_REQUESTS, WAITABLE_PORT};
 use super::references::Reference;
 use crate::engine::{
@@ -371,7 +373,10 @@ impl Receive {
             .buffer
             .deliver(incoming, data)
             .and_then(|()| self.attributes.deliver(port, incoming));
-        if matches!(incoming.message_type, LPC_REPLY | LPC_CANCELED) {
+        if matches!(
+            incoming.message_type,
+            LPC_REPLY | LPC_CANCELED | LPC_CONNECTION_REPLY
+        ) {
             let sender = incoming
                 .cookie
                 .as_ref()

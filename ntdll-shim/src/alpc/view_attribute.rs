@@ -15,7 +15,7 @@ use super::attachment::{Bundle, Item};
 use super::frame::{Delivery, Sending};
 use super::message::width;
 use super::view;
-use crate::engine::{Port, PortView, Sent};
+use crate::engine::{PortView, Sent};
 use crate::guest;
 use crate::host::{self, Section};
 
@@ -26,17 +26,13 @@ const AUTO_RELEASE: u32 = 0x2_0000;
 /// `ALPC_VIEWFLG_SECURED_ACCESS`: what is in the view does not change any more.
 const SECURED: u32 = 0x4_0000;
 
-pub(super) fn capture(
-    port: &Arc<Port>,
-    at: UserPtr,
-    sending: &mut Sending,
-) -> Result<(), NtStatus> {
+pub(super) fn capture(at: UserPtr, sending: &mut Sending) -> Result<(), NtStatus> {
     let wanted: AlpcDataViewAttr = guest::read(at, width())?;
     if wanted.flags & !(UNMAP_EXISTING | AUTO_RELEASE | SECURED) != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
     if wanted.flags & UNMAP_EXISTING != 0
-        && let Some(answered) = sending.answered()
+        && let (Some(answered), Some(port)) = (sending.answered(), sending.sender())
     {
         let port = Arc::clone(port);
         sending.when_sent(move |_| {
@@ -50,8 +46,8 @@ pub(super) fn capture(
             _ => Ok(()),
         };
     }
-    let view = port
-        .resources
+    let resources = Arc::clone(sending.resources());
+    let view = resources
         .view(wanted.base.0)
         .ok_or(NtStatus::INVALID_PARAMETER)?;
     check(&wanted, &view)?;
@@ -71,7 +67,7 @@ pub(super) fn capture(
             }
         });
     }
-    let mut bundle = Bundle::new(port, sending);
+    let mut bundle = Bundle::new(sending);
     let item = bundle.add(Vec::new(), &[memory])?;
     bundle.give_to(sending);
     let mut entry = item.encode().to_vec();
@@ -79,13 +75,13 @@ pub(super) fn capture(
     entry.extend(size.to_le_bytes());
     sending.push(attributes::VIEW, &entry);
     if wanted.flags & AUTO_RELEASE != 0 {
-        let (port, base) = (Arc::clone(port), wanted.base.0);
+        let base = wanted.base.0;
         sending.when_sent(move |id| {
             let sent = Sent {
                 released_view: base,
                 ..Sent::default()
             };
-            port.resources.message_sent(id, sent);
+            resources.message_sent(id, sent);
             Ok(())
         });
     }

@@ -122,6 +122,7 @@ fn adopt(
         tickets: queue.inbox.clone(),
         queue,
         connection: Some(connection),
+        resources: Arc::default(),
     });
     // The section comes only with a view; the lifetime descriptor follows it.
     let section = reply.client_view.as_ref().and_then(|_| fds.next());

@@ -142,6 +142,7 @@ pub(crate) fn nt_secure_connect_port(
         queue: Queue::of_client_port(pending.port, &connection, false, pending.server_process),
         tickets,
         connection: Some(Arc::clone(&connection)),
+        resources: Arc::default(),
     });
     own.keep(&port);
     let server_view = view::map_peer(outcome.server_view.as_ref(), outcome_fds.pop(), &port)?;

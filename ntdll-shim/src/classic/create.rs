@@ -1,5 +1,7 @@
 //! NtCreatePort, NtCreateWaitablePort (lpc §2.1, §2.2).
 
+use std::sync::Arc;
+
 use ntlpc_abi::{NtStatus, UserPtr, limits};
 use ntlpc_proto::port::{AlpcPort, CreatePort, PortKind};
 use ntlpc_proto::{Bytes, Name};
@@ -85,6 +87,7 @@ fn create(
         queue,
         tickets: inbox,
         connection: None,
+        resources: Arc::default(),
     });
     let handle = host.insert_port(port, fds.next(), false)?;
     guest::write_word(port_handle, handle.0).inspect_err(|_| host.close(handle))

@@ -54,6 +54,7 @@ fn exception_port() -> Result<Arc<Port>, NtStatus> {
         queue: Queue::of_client_port(reply.port, &connection, false, 0),
         tickets,
         connection: Some(connection),
+        resources: Arc::default(),
     });
     Ok(Arc::clone(EXCEPTION_PORT.get_or_init(|| port)))
 }

@@ -74,6 +74,7 @@ fn adopted(
         queue,
         tickets: inbox,
         connection,
+        resources: Arc::default(),
     });
     port.context.store(reply.context, Ordering::Relaxed);
     Ok((port, lifetime))

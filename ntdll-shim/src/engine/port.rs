@@ -94,6 +94,8 @@ pub struct NewPort {
     pub tickets: Inbox,
     /// The connection of a communication port.
     pub connection: Option<Arc<Connection>>,
+    /// What an ALPC port owns under numbers of its own.
+    pub resources: Arc<Resources>,
 }
 
 /// A port object of this process. Handles and running calls share it; when the last lets go, the process gives up its
@@ -127,7 +129,7 @@ pub struct Port {
     /// Addresses of the views this port keeps mapped in this process.
     pub views: Mutex<Vec<u64>>,
     /// What an ALPC port owns under numbers of its own.
-    pub resources: Resources,
+    pub resources: Arc<Resources>,
     /// Whether a server communication port was completed.
     pub is_completed: AtomicBool,
     /// The lifetime descriptor, for a host whose handles are copies of it: calls under way keep the port, too.
@@ -160,7 +162,7 @@ impl Port {
             queue: new.queue,
             tickets: new.tickets,
             views: Mutex::default(),
-            resources: Resources::default(),
+            resources: new.resources,
             is_completed: AtomicBool::new(false),
             lifetime: Mutex::default(),
             generation: generation(),
@@ -360,6 +362,9 @@ impl Port {
             && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])
         {
             log::debug!("closing port {}: {status}", self.id);
+        }
+        if self.resources.has_sent() {
+            crate::alpc::reclaim();
         }
     }
 

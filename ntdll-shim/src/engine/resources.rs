@@ -59,8 +59,19 @@ pub struct SecurityContext {
     pub token: Arc<[u8]>,
     /// What a receiver may become.
     pub qos: Qos,
+    /// The process's number of it.
+    pub serial: u64,
     /// Whether it makes nobody anything any more.
     pub is_revoked: bool,
+}
+
+impl SecurityContext {
+    /// Returns a number no other context of this process has.
+    #[must_use]
+    pub fn next_serial() -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        LAST.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// Memory set aside for one message at a time.
@@ -230,14 +241,15 @@ impl Resources {
             .ok_or(NtStatus::INVALID_HANDLE)
     }
 
-    /// Ends a security context for messages to come, and keeps its number.
+    /// Ends a security context for messages to come, and keeps its number; returns it.
     ///
     /// # Errors
     /// `INVALID_HANDLE`.
-    pub fn revoke_context(&self, number: u64) -> Result<(), NtStatus> {
+    pub fn revoke_context(&self, number: u64) -> Result<SecurityContext, NtStatus> {
         self.with(|table| {
-            let context = table.contexts.get_mut(&number);
-            context.map(|context| context.is_revoked = true)
+            let context = table.contexts.get_mut(&number)?;
+            context.is_revoked = true;
+            Some(context.clone())
         })
         .ok_or(NtStatus::INVALID_HANDLE)
     }
@@ -330,10 +342,16 @@ impl Resources {
         })
     }
 
+    /// Returns whether a message ever held something.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        self.has_sent.load(Ordering::Relaxed)
+    }
+
     /// Message `id` of this port is over: answered for good, withdrawn, cancelled or lost. Returns what it held, of which the
     /// caller ends the bundles.
     pub fn message_over(&self, id: u32) -> Option<Sent> {
-        if !self.has_sent.load(Ordering::Relaxed) {
+        if !self.has_sent() {
             return None;
         }
         let (sent, view) = self.with(|table| {

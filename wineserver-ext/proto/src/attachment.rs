@@ -15,7 +15,7 @@ requests! {
     /// `STATUS_INVALID_HANDLE` for a bundle of somebody else, `STATUS_INSUFFICIENT_RESOURCES` when a connection has too many
     /// items.
     1 Attach {
-        /// The sender's communication port, or its connection port.
+        /// The sender's communication port, or its connection port; 0 for a bundle that a connect or accept will name.
         port: u64,
         /// With a connection port, the source number of the connection.
         source: u32,
@@ -28,6 +28,8 @@ requests! {
         bundle: u64,
         /// Number of the item in it.
         index: u32,
+        /// As of [`Reclaim`].
+        left: Vec<Bytes>,
     };
 
     /// Returns an item.
@@ -71,10 +73,24 @@ requests! {
         token: Bytes,
         /// What the receiver may become.
         qos: Qos,
+        /// The process's number of the context, for [`RevokeTokens`].
+        context: u64,
     } => AttachTokenReply {
         /// The bundle.
         bundle: u64,
         /// Number of the item in it.
         index: u32,
+    };
+
+    /// Makes the tokens of a context that are on their way tokens of nobody (alpc §2.13).
+    5 RevokeTokens {
+        /// The process's number of the context.
+        context: u64,
+    } => RevokeTokensReply {};
+
+    /// Returns what the calling process attached, in bundles that ended without it: the host may have to let go of something.
+    6 Reclaim {} => ReclaimReply {
+        /// Descriptions of what nobody took for good, tokens left out.
+        left: Vec<Bytes>,
     };
 }

@@ -133,6 +133,8 @@ requests! {
         view_status: NtStatus,
         /// Connection information.
         info: Bytes,
+        /// Bundles made for this request.
+        bundles: Vec<u64>,
     } with ["section?"] => ConnectReply {
         /// The client communication port.
         port: u64,
@@ -202,6 +204,8 @@ requests! {
         alpc: AlpcPort,
         /// The message of an ALPC accept.
         message: AlpcMessage,
+        /// Bundles made for the answer.
+        bundles: Vec<u64>,
     } with ["section?"] => AcceptReply {
         /// The server communication port; 0 if refused.
         port: u64,
@@ -461,5 +465,24 @@ requests! {
         user: Bytes,
         /// Its NT process id.
         pid: u32,
+    };
+
+    /// Returns the attributes of a connection request that is not answered, or those of its answer, and who sent it.
+    ///
+    /// `STATUS_MESSAGE_NOT_FOUND`.
+    25 QueryHandshake {
+        /// The connection port, or the client communication port.
+        port: u64,
+        /// Id of the request.
+        message_id: u32,
+    } => QueryHandshakeReply {
+        /// The record.
+        attributes: Bytes,
+        /// Source number of the connection.
+        source: u32,
+        /// Thread that sent it.
+        tno: u32,
+        /// Whether that thread waits.
+        waits: bool,
     };
 }

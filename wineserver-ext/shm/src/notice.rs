@@ -7,7 +7,7 @@ use crate::Tno;
 use crate::inbox::Inbox;
 use crate::lane::{Cursor, Full};
 use crate::segment::{Direction, SYSTEM_SOURCE, Segment};
-use crate::slot::Header;
+use crate::slot::{HAS_ATTRIBUTES, Header};
 use crate::sys;
 
 /// One message made by the server.
@@ -29,6 +29,8 @@ pub struct Notice<'a> {
     pub id: Option<u32>,
     /// `TotalLength` less the header, if it is more than the data.
     pub body_len: u16,
+    /// Whether attributes go with it, which the server is asked for.
+    pub has_attributes: bool,
 }
 
 /// Queues `notice` and rings; returns its message id. Receivers find `source` in [`Header::attributes`].
@@ -69,6 +71,11 @@ pub fn post_numbered(
         view_size: notice.view_size,
         sender: notice.subject,
         context: notice.context,
+        flags: if notice.has_attributes {
+            HAS_ATTRIBUTES
+        } else {
+            0
+        },
         ..Header::default()
     });
     slot.write(0, notice.data);

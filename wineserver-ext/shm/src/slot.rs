@@ -94,6 +94,8 @@ pub const NO_IMPERSONATE: u16 = 2;
 /// Header flag: the receiver owes an answer, which will be a message of its own. The slot stays HELD by
 /// [`SERVER`] until somebody claims it to answer ([`Slot::claim_conversation`]); nobody waits in it.
 pub const CONTINUES: u16 = 4;
+/// [`Header::flags`] of a message the server made: its attributes are at the server.
+pub const HAS_ATTRIBUTES: u16 = 8;
 
 /// What a sender says about its message. A private copy: read once, then checked by whoever uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
