@@ -27,6 +27,10 @@ impl Target for Function {
     fn returns_float(&self) -> bool {
         self.returns_float
     }
+
+    fn takes_eax(&self) -> bool {
+        self.takes_eax
+    }
 }
 
 /// An import that nothing provides: a call of it is named on stderr and raises an exception.

@@ -97,7 +97,7 @@ TEST(faults_are_no_business_of_catch)
 
 static void translate(unsigned code, EXCEPTION_POINTERS *pointers)
 {
-    throw_number((int)(code & 0xFF) + (pointers->ContextRecord->Rip != 0));
+    throw_number((int)(code & 0xFF) + (pointers->ExceptionRecord->ExceptionCode == code));
 }
 
 TEST(translators_are_for_functions_that_ask_for_them)
@@ -194,6 +194,11 @@ TEST(what_cannot_be_handled_terminates)
     const DWORD codes[] = {57, 57, 3};
     for (ULONG_PTR kind = 0; kind < 3; kind++) {
         struct child child;
+#ifdef __i386__
+        /* Clang does not mark noexcept functions there, and a search finds nothing that would end the program. */
+        if (kind == 1)
+            continue;
+#endif
         REQUIRE(child_start(&child, "terminated", number(kind), NULL), SETUP);
         DWORD code = child_join(&child);
         if (code != codes[kind])
@@ -207,6 +212,7 @@ TEST(casts_follow_the_object)
     CHECK_EQ(casts(), 127, SETUP);
 }
 
+#ifdef _WIN64
 void destroy_guard(void *guard)
 {
     (void)guard;
@@ -221,6 +227,7 @@ TEST(compressed_tables_are_understood)
     CHECK_EQ((unsigned)caught_by_version_4(do_nothing), -1u, SETUP);
     CHECK(trail_is(""), SETUP);
 }
+#endif
 
 static LONG WINAPI end_with_code(EXCEPTION_POINTERS *pointers)
 {

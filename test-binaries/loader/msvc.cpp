@@ -5,6 +5,9 @@ extern "C" int __uncaught_exceptions(void);
 
 /* What the compiler's own library would bring. */
 extern "C" int _fltused = 0;
+#ifndef _WIN64
+void operator delete(void *) noexcept {}
+#endif
 extern void *type_info_functions[2] asm("??_7type_info@@6B@");
 void *type_info_functions[2] = {};
 

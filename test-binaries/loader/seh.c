@@ -78,10 +78,14 @@ static void divide_floats(void)
     one = one / zero;
 }
 
+/* Lets the x87 report what the instruction before found. */
+static void settle(void) { __asm__ volatile("fwait"); }
+
 static void multiply_floats(void)
 {
     volatile double large = 1e300;
     large = large * large;
+    settle();
 }
 
 static void subtract_infinities(void)
@@ -89,6 +93,7 @@ static void subtract_infinities(void)
     volatile double one = 1.0, large = 1e308;
     one = large * 10;
     one = one - one;
+    settle();
 }
 
 TEST(floating_point)

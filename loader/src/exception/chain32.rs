@@ -9,6 +9,7 @@ use super::dispatch::{Disposition, disposition_of, raise_noncontinuable};
 use crate::context::i386::{CONTEXT_BYTES, RECORD_BYTES};
 use crate::context::{Context, Record, flag};
 use crate::export::{Callback, Ptr};
+use crate::gate;
 use crate::guest_struct;
 use crate::teb;
 
@@ -20,6 +21,8 @@ guest_struct! {
     }
 }
 
+/// Exceptions that SSE has seen.
+const MXCSR_FLAGS: u32 = 0x3f;
 /// Ends the chain.
 const END: u64 = 0xffff_ffff;
 /// Most frames searched; the check that frames ascend ends any loop sooner.
@@ -96,11 +99,12 @@ impl Shown {
 }
 
 /// Returns the innermost registration of the calling thread.
-fn first() -> u64 {
+pub fn first() -> u64 {
     teb::EXCEPTION_LIST.at::<u32>(teb::this()).read().into()
 }
 
-fn set_first(frame: u64) {
+/// Makes a registration the innermost one.
+pub fn set_first(frame: u64) {
     teb::EXCEPTION_LIST
         .at::<u32>(teb::this())
         .write(frame as u32);
@@ -119,6 +123,9 @@ fn is_valid(frame: u64, before: u64) -> bool {
 pub fn search(record: &mut Record, context: &mut Context) -> bool {
     let mut shown = Shown::new();
     shown.fill(record, context);
+    // A handler that unwinds goes on with the control words of the code that raised: frames do not keep any.
+    let control = u16::from_le_bytes([context.fx_header[0], context.fx_header[1]]);
+    gate::set_float_control(control, context.mxcsr & !MXCSR_FLAGS);
     let (mut frame, mut before) = (first(), 0);
     for _ in 0..MAX_FRAMES {
         if frame == END {

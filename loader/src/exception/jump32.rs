@@ -71,6 +71,27 @@ pub fn store(context: &Context, buffer: Ptr<JumpBuffer>, count: u32, mut values:
     buffer.write(stored);
 }
 
+/// What a C++ function passed to `_setjmp3`.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The function's registration.
+    pub registration: u64,
+    /// State at the call.
+    pub state: i32,
+    /// The function's tables.
+    pub tables: u64,
+}
+
+/// Returns what a C++ function passed when a buffer was filled.
+pub fn place(buffer: Ptr<JumpBuffer>) -> Place {
+    let stored = buffer.read();
+    Place {
+        registration: stored.registration.into(),
+        state: stored.try_level.cast_signed(),
+        tables: stored.unwind_data[0].into(),
+    }
+}
+
 /// Continues where a buffer was filled, with `value`, after unwinding what lies between.
 ///
 /// Runs guest code: hold no lock.

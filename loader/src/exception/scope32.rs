@@ -86,7 +86,7 @@ impl Version {
         let cookies = Ptr::<Cookies>::new((at.read().table ^ cookie).into()).read();
         let check_one = |offset: i32, xor: i32| {
             let stored = Ptr::<u32>::new(pointer.wrapping_add_signed(offset).into()).read();
-            gate32::call_fast(check.0, stored ^ pointer.wrapping_add_signed(xor));
+            check.call_method(&[u64::from(stored ^ pointer.wrapping_add_signed(xor))]);
         };
         if cookies.gs_offset != NONE {
             check_one(cookies.gs_offset, cookies.gs_xor);

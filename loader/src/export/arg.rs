@@ -81,6 +81,8 @@ impl<'a> ArgCursor<'a> {
 pub trait Arg: Sized {
     /// 4-byte slots taken on an i386 stack.
     const SLOTS32: u32;
+    /// Whether i386 callers pass it in eax.
+    const IN_EAX: bool = false;
     /// Takes the argument from the cursor.
     fn fetch(cursor: &mut ArgCursor<'_>) -> Self;
     /// Prints it for the trace.
@@ -396,6 +398,11 @@ impl Callback {
     /// into this process anywhere else: hold no lock and own nothing that must be dropped.
     pub fn call(self, args: &[u64]) -> u64 {
         gate::call_guest(self.0, args)
+    }
+
+    /// Calls the function as a method of the object that `args` begin with; otherwise as [`Callback::call`].
+    pub fn call_method(self, args: &[u64]) -> u64 {
+        gate::call_method(self.0, args)
     }
 }
 

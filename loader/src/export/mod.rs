@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::guest::{Guest, Memory, Ptr};
 pub use arg::{Arg, ArgCursor, Bool, Boolean, Callback, Caller, Ret};
-pub use registers32::{Popped, St, Xmm};
+pub use registers32::{Eax, Popped, St, Xmm};
 pub use varargs::{VaList, VarArgs};
 
 use crate::gate::CallFrame;
@@ -64,6 +64,8 @@ pub struct Function {
     pub show_result: fn(u64, &mut String),
     /// Whether an i386 caller expects the result in `st0`.
     pub returns_float: bool,
+    /// Whether an i386 caller passes an argument in eax.
+    pub takes_eax: bool,
 }
 
 /// Name and printer of one argument.
@@ -226,6 +228,7 @@ macro_rules! win_api {
                     }),*],
                     show_result: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::show,
                     returns_float: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::IS_FLOAT,
+                    takes_eax: false $(|| <$ty as $crate::export::Arg>::IN_EAX)*,
                 }),
             };
         };

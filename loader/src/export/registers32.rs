@@ -1,4 +1,4 @@
-//! Arguments and results in floating-point registers, as i386 helper functions of the C runtime have them.
+//! Arguments and results in registers, as i386 helper functions of the C runtime have them.
 #![allow(unsafe_code, reason = "reads and pops the x87 stack of the caller")]
 
 use std::arch::asm;
@@ -45,6 +45,21 @@ impl<const N: usize, T: Ret> Ret for Popped<N, T> {
     }
     fn show(bits: u64, out: &mut String) {
         T::show(bits, out);
+    }
+}
+
+/// An argument in eax, which the stub moves to edx because it needs eax itself; 0 on x64.
+#[derive(Clone, Copy, Debug)]
+pub struct Eax(pub u32);
+
+impl Arg for Eax {
+    const SLOTS32: u32 = 0;
+    const IN_EAX: bool = true;
+    fn fetch(cursor: &mut ArgCursor<'_>) -> Self {
+        Eax(cursor.frame().activation().get().registers32[1])
+    }
+    fn show(&self, out: &mut String) {
+        let _ = write!(out, "eax={:#x}", self.0);
     }
 }
 

@@ -235,8 +235,8 @@ mod low {
     pub const RETURN_STUB: u64 = 0x20;
     /// 32-bit: calls a function with another frame pointer.
     pub const CALL_IN_FRAME: u64 = 0x30;
-    /// 32-bit: calls a function with an argument in ecx.
-    pub const CALL_FAST: u64 = 0x50;
+    /// 32-bit: calls a function with its first argument in ecx.
+    pub const CALL_METHOD: u64 = 0x50;
 }
 
 /// `push ebp; push ebx; push esi; push edi; mov ebp, [esp+24]; call [esp+20]; pop edi; pop esi; pop ebx; pop ebp; ret`
@@ -244,8 +244,8 @@ const CALL_IN_FRAME: [u8; 17] = [
     0x55, 0x53, 0x56, 0x57, 0x8b, 0x6c, 0x24, 0x18, 0xff, 0x54, 0x24, 0x14, 0x5f, 0x5e, 0x5b, 0x5d,
     0xc3,
 ];
-/// `mov ecx, [esp+8]; call [esp+4]; ret`
-const CALL_FAST: [u8; 9] = [0x8b, 0x4c, 0x24, 0x08, 0xff, 0x54, 0x24, 0x04, 0xc3];
+/// `pop edx; pop eax; pop ecx; push edx; jmp eax`
+const CALL_METHOD: [u8; 6] = [0x5a, 0x58, 0x59, 0x52, 0xff, 0xe0];
 
 /// Returns the page of low code, made on first use.
 fn low_page() -> u64 {
@@ -263,7 +263,7 @@ fn low_page() -> u64 {
     );
     put(low::RETURN_STUB, &far_jump(base + low::RETURN));
     put(low::CALL_IN_FRAME, &CALL_IN_FRAME);
-    put(low::CALL_FAST, &CALL_FAST);
+    put(low::CALL_METHOD, &CALL_METHOD);
     vm::low::seal(base, PAGE, page::EXECUTE_READ);
     // A second thread that came here at the same time has made a page as good as this one.
     PAGE_AT.store(base as u32, Ordering::Release);
@@ -311,9 +311,13 @@ pub fn call_in_frame(target: u64, frame: u64) -> u32 {
     call_guest(low_page() + low::CALL_IN_FRAME, &[target, frame]) as u32
 }
 
-/// Calls guest code at `target` with `argument` in ecx.
-pub fn call_fast(target: u64, argument: u32) {
-    call_guest(low_page() + low::CALL_FAST, &[target, argument.into()]);
+/// Calls a method at `target`: the first argument is in ecx, the method removes the others from the stack.
+pub fn call_method(target: u64, args: &[u64]) -> u64 {
+    /// Most arguments; functions of the runtime library pass no more.
+    const MAX: usize = 3;
+    let mut all = [target; 1 + MAX];
+    all[1..=args.len()].copy_from_slice(args);
+    call_guest(low_page() + low::CALL_METHOD, &all[..=args.len()])
 }
 
 /// Continues at a 32-bit context. Abandons all frames of this thread's stack below the context's stack pointer.

@@ -240,11 +240,12 @@ pub fn leave_stack_address() -> u64 {
     lpcrun_leave_stack as *const () as u64
 }
 
-/// Sets the control words of the x87 and of SSE.
+/// Sets the control words of the x87 and of SSE. Exceptions of the x87 that are pending are forgotten: one that is
+/// unmasked would be raised by the next instruction of ours.
 pub fn set_float_control(x87: u16, mxcsr: u32) {
-    // SAFETY: both are loaded from valid memory; the values mask all exceptions as the host's do.
+    // SAFETY: both are loaded from valid memory; they are the program's own choice, or mask everything.
     unsafe {
-        std::arch::asm!("fldcw [{}]", "ldmxcsr [{}]", in(reg) &raw const x87, in(reg) &raw const mxcsr, options(nostack));
+        std::arch::asm!("fnclex", "fldcw [{}]", "ldmxcsr [{}]", in(reg) &raw const x87, in(reg) &raw const mxcsr, options(nostack));
     }
 }
 

@@ -39,6 +39,14 @@ pub fn call_guest(target: u64, args: &[u64]) -> u64 {
     }
 }
 
+/// Calls a C++ method of the guest: `args` begins with the object; otherwise as [`call_guest`].
+pub fn call_method(target: u64, args: &[u64]) -> u64 {
+    match width() {
+        Width::X64 => gate64::call_guest(target, args),
+        Width::X86 => gate32::call_method(target, args),
+    }
+}
+
 /// Returns the address guest functions called by [`call_guest`] return to.
 #[must_use]
 pub fn call_guest_return() -> u64 {

@@ -1,7 +1,8 @@
 //! The stubs that guest code calls, one per export or missing import, and what each leads to.
 //!
-//! A stub is 16 bytes: `mov eax, index; jmp [gate]` for x64, `mov eax, index; jmp far gate; ret n` for i386. Pages of stubs are filled, then made executable,
-//! and never written again.
+//! A stub is 16 bytes: `mov eax, index; jmp [gate]` for x64, `mov eax, index; jmp far gate; ret n` for i386, after
+//! `mov edx, eax` where the caller passes an argument in eax. Pages of stubs are filled, then made executable, and never
+//! written again.
 #![allow(unsafe_code, reason = "holds leaked targets")]
 
 use std::sync::OnceLock;
@@ -31,6 +32,10 @@ pub trait Target: Sync + std::fmt::Debug {
     }
     /// Returns whether an i386 caller expects the result in `st0`.
     fn returns_float(&self) -> bool {
+        false
+    }
+    /// Returns whether an i386 caller passes an argument in eax.
+    fn takes_eax(&self) -> bool {
         false
     }
 }
@@ -66,32 +71,57 @@ pub fn define(index: usize, stub: Stub) {
     STUBS[index].store(Box::leak(Box::new(stub)), Ordering::Release);
 }
 
-/// Where an i386 stub returns to its caller, from its start.
-const RETURN32: u64 = 12;
+/// `mov edx, eax`
+const MOVE_EAX: [u8; 2] = [0x89, 0xc2];
 
-/// Returns the code of a stub at `at` that reaches the gate, through the pointer at `gate_cell` on x64, and removes
-/// `stack_bytes` of arguments on i386.
-pub fn code(index: usize, at: u64, gate_cell: u64, stack_bytes: u32) -> [u8; STUB_BYTES] {
-    let mut code = [0xcc_u8; STUB_BYTES];
-    code[0] = 0xb8; // mov eax, imm32
-    code[1..5].copy_from_slice(&(index as u32).to_le_bytes());
+/// Returns where the i386 stub of a target returns to its caller, from its start.
+fn return32(target: &dyn Target) -> u64 {
+    /// Bytes of `mov eax, index; jmp far gate`.
+    const CALL: usize = 12;
+    (CALL
+        + if target.takes_eax() {
+            MOVE_EAX.len()
+        } else {
+            0
+        }) as u64
+}
+
+/// Returns the code of the stub of a target at `at`, which reaches the gate through the pointer at `gate_cell` on x64.
+pub fn code(
+    index: usize,
+    at: u64,
+    gate_cell: u64,
+    target: Option<&dyn Target>,
+) -> [u8; STUB_BYTES] {
+    let mut code = vec![];
+    let load_index = |code: &mut Vec<u8>| {
+        code.push(0xb8); // mov eax, imm32
+        code.extend((index as u32).to_le_bytes());
+    };
     match width() {
         Width::X64 => {
-            code[5..7].copy_from_slice(&[0xff, 0x25]); // jmp [rip+disp32]
-            let displacement = gate_cell.wrapping_sub(at + 11) as u32;
-            code[7..11].copy_from_slice(&displacement.to_le_bytes());
+            load_index(&mut code);
+            code.extend([0xff, 0x25]); // jmp [rip+disp32]
+            code.extend((gate_cell.wrapping_sub(at + 11) as u32).to_le_bytes());
         }
         Width::X86 => {
-            code[5..12].copy_from_slice(&gate32::far_jump(gate32::entry_address()));
-            if stack_bytes == 0 {
-                code[12] = 0xc3; // ret
-            } else {
-                code[12] = 0xc2; // ret imm16
-                code[13..15].copy_from_slice(&(stack_bytes as u16).to_le_bytes());
+            if target.is_some_and(Target::takes_eax) {
+                code.extend(MOVE_EAX);
+            }
+            load_index(&mut code);
+            code.extend(gate32::far_jump(gate32::entry_address()));
+            match target.map_or(0, Target::stack_bytes32) {
+                0 => code.push(0xc3), // ret
+                bytes => {
+                    code.push(0xc2); // ret imm16
+                    code.extend((bytes as u16).to_le_bytes());
+                }
             }
         }
     }
-    code
+    let mut stub = [0xcc_u8; STUB_BYTES];
+    stub[..code.len()].copy_from_slice(&code);
+    stub
 }
 
 /// Returns the 64-bit code of a jump to `target` that changes no register.
@@ -129,15 +159,15 @@ pub fn set_missing_target(target: &'static dyn Target) {
     let _ = MISSING_TARGET.set(target);
 }
 
-/// Stubs of missing imports are made a page at a time.
-struct MissingPage {
+/// Stubs that belong to no image are made a page at a time.
+struct LoosePage {
     base: u64,
     first: usize,
     used: usize,
 }
 
 const PER_PAGE: usize = PAGE / STUB_BYTES - 1;
-static MISSING: Mutex<MissingPage> = Mutex::new(MissingPage {
+static LOOSE: Mutex<LoosePage> = Mutex::new(LoosePage {
     base: 0,
     first: 0,
     used: PER_PAGE,
@@ -150,9 +180,14 @@ pub fn missing(dll: &str, name: String) -> u64 {
             "{dll}!{name} is missing, and nothing to say so"
         ))
     };
-    let mut page = MISSING.lock();
+    loose(dll, name, *target)
+}
+
+/// Returns the address of a fresh stub that no image exports, for a target whose i386 callers remove the arguments.
+pub fn loose(dll: &str, name: String, target: &'static dyn Target) -> u64 {
+    let mut page = LOOSE.lock();
     if page.used == PER_PAGE {
-        *page = MissingPage {
+        *page = LoosePage {
             base: low::allocate_image(PAGE),
             first: take_indexes(PER_PAGE),
             used: 0,
@@ -160,7 +195,7 @@ pub fn missing(dll: &str, name: String) -> u64 {
         Ptr::<u64>::new(page.base).write(gate_address());
         for i in 0..PER_PAGE {
             let at = page.base + ((i + 1) * STUB_BYTES) as u64;
-            Ptr::<u8>::new(at).write_bytes(&code(page.first + i, at, page.base, 0));
+            Ptr::<u8>::new(at).write_bytes(&code(page.first + i, at, page.base, None));
         }
         low::seal(page.base, PAGE, page::EXECUTE_READ);
     }
@@ -171,7 +206,7 @@ pub fn missing(dll: &str, name: String) -> u64 {
             address,
             dll: dll.to_owned(),
             name,
-            target: *target,
+            target,
         },
     );
     page.used += 1;
@@ -184,7 +219,10 @@ pub(super) fn dispatch(activation: ActivationPtr) -> u64 {
         crate::fatal(format_args!("a stub without a target was called"))
     };
     if width() == Width::X86 {
-        activation.set_return(stub.address + RETURN32, stub.target.returns_float());
+        activation.set_return(
+            stub.address + return32(stub.target),
+            stub.target.returns_float(),
+        );
     }
     stub.target.call(stub, &CallFrame { activation })
 }

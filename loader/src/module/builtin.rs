@@ -106,7 +106,6 @@ pub fn build(dll: &str) -> Option<Built> {
         let code = match &export.entry {
             Entry::Function(function) => {
                 let name = export.names().next().unwrap_or_default().to_owned();
-                let stack_bytes = function.stack_bytes32();
                 stubs::define(
                     first + i,
                     stubs::Stub {
@@ -116,7 +115,7 @@ pub fn build(dll: &str) -> Option<Built> {
                         target: function,
                     },
                 );
-                stubs::code(first + i, at, base + TEXT as u64, stack_bytes)
+                stubs::code(first + i, at, base + TEXT as u64, Some(function))
             }
             Entry::Data(slot) => {
                 // The arena puts variables above images.

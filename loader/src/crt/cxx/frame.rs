@@ -1,4 +1,4 @@
-//! The handler of frames of C++ functions: finds the `catch` block, leaves states, runs the block and continues behind it.
+//! The handler of frames of x64 C++ functions: finds the `catch` block, leaves states, runs the block and continues behind it.
 //!
 //! Source: the tables as LLVM documents them (see `tables3`); Microsoft Learn, "x64 exception handling".
 //!
@@ -9,22 +9,22 @@
 use ntlpc_abi::Width;
 
 use super::catching;
-use super::tables::{Action, EMPTY, Function, Handler, Tables, Try};
+use super::frame32;
+use super::search::{self, Found, terminate};
+use super::tables::{Action, EMPTY, Function, Tables, Try};
 use super::tables3::Tables3;
 use super::tables4::Tables4;
-use super::throw::{CODE, Match, Thrown};
+use super::throw::CODE;
 use crate::context::{Context, Record, flag};
-use crate::crt::errno;
 use crate::exception::{self, DispatcherContext};
-use crate::export::{Callback, Caller, Ptr};
+use crate::export::{Callback, Caller, Eax, Ptr};
 use crate::gate::with_activation;
 use crate::teb::{self, host_area};
 use crate::{width, win_api};
 
 const CONTINUE_SEARCH: i32 = 1;
-/// Codes of unwinds that concern C++ functions of any kind: those of `catch` blocks and of `longjmp`.
+/// Code of the unwinds of `catch` blocks.
 const UNWIND_CONSOLIDATE: u32 = 0x8000_0029;
-const LONGJUMP: u32 = 0x8000_0026;
 
 /// One visit of the handler.
 struct Visit {
@@ -112,10 +112,6 @@ fn visit(
 }
 
 impl Visit {
-    fn concerns_everyone(&self) -> bool {
-        matches!(self.record.code, CODE | UNWIND_CONSOLIDATE | LONGJUMP)
-    }
-
     /// Leaves all states of the frame, unless a `catch` block of it is where the unwind goes: that leaves its own.
     fn leave(&self, code_state: i32) {
         if self.is_marked {
@@ -127,7 +123,7 @@ impl Visit {
             catching::leave_below(self.place.rsp(), object);
         }
         if self.record.flags & flag::TARGET_UNWIND != 0
-            || self.function.is_synchronous() && !self.concerns_everyone()
+            || !search::concerns(&self.function, &self.record)
         {
             return;
         }
@@ -177,75 +173,29 @@ impl Visit {
 
     /// Looks for a `catch` block; does not return if there is one.
     fn search(&self, code_state: i32) {
-        let mut record_at = self.record_at;
-        let mut thrown = Thrown::of(&self.record);
-        if thrown.is_some_and(|thrown| thrown.info == 0) {
-            // `throw;`
-            record_at = catching::current_record();
-            if record_at == 0 {
-                // Nothing is there to throw again.
-                return;
-            }
-            thrown = Thrown::of(&Record::load(record_at));
-        }
-        if thrown.is_none() {
-            if self.function.is_synchronous() {
-                return;
-            }
-            if self.function.try_block(0).is_some() {
-                self.translate();
-            }
-        }
         let floor = self.floor(code_state);
         // Blocks around a `catch` block are looked at when its function's own frame is visited.
-        for block in self
-            .function
-            .try_blocks()
-            .filter(|block| block.covers(self.state) && block.low > floor)
-        {
-            for handler in (0..block.count).filter_map(|index| self.function.handler(&block, index))
-            {
-                let found = match thrown {
-                    Some(thrown) => thrown.matching(self.function.image, &handler),
-                    None if handler.takes_faults() => Some(Match::Anything),
-                    None => None,
-                };
-                if let Some(found) = found {
-                    self.catch(&block, &handler, found, thrown, record_at);
-                }
-            }
+        let asked = |block: &Try| block.covers(self.state) && block.low > floor;
+        if let Some(found) = search::find(
+            &self.function,
+            &self.record,
+            self.record_at,
+            self.context_at,
+            asked,
+        ) {
+            self.catch(&found);
         }
         if self.function.is_noexcept() && !self.is_marked {
             terminate();
         }
     }
 
-    /// Gives an exception of another kind to the translator, which may throw one of C++ instead.
-    fn translate(&self) {
-        let translator = errno::thread_field::<Callback>("exception_translator").read();
-        if !translator.is_null() {
-            let pointers = [self.record_at, self.context_at];
-            translator.call(&[self.record.code.into(), pointers.as_ptr() as u64]);
-        }
-    }
-
     /// Unwinds to the frame, runs the `catch` block and continues behind it.
-    fn catch(
-        &self,
-        block: &Try,
-        handler: &Handler,
-        found: Match,
-        thrown: Option<Thrown>,
-        record_at: u64,
-    ) -> ! {
-        if let (Match::Type(index), Some(thrown)) = (found, thrown)
-            && handler.object != 0
-        {
-            let to = self.frame.wrapping_add_signed(handler.object.into());
-            let mut activation = self.place.activation(mark_of(self.state) | COPIES);
-            with_activation(&mut activation, || thrown.put(index, handler, to));
-        }
-        let object = thrown.map_or(0, |thrown| thrown.object);
+    fn catch(&self, found: &Found) -> ! {
+        let Found { block, handler, .. } = found;
+        let mut activation = self.place.activation(mark_of(self.state) | COPIES);
+        with_activation(&mut activation, || found.put(self.frame));
+        let object = found.object();
         let address = self.function.image + u64::from(handler.address);
         let mut unwind = Record::new(UNWIND_CONSOLIDATE, 0, self.start.rip, &[0, object]);
         let mut after =
@@ -255,7 +205,7 @@ impl Visit {
 
         let place = 0_u8;
         let here = &raw const place as u64;
-        catching::enter(here, thrown, record_at, self.context_at);
+        catching::enter(here, found.thrown, found.record_at, self.context_at);
         // The exception is handled: what the block raises is none inside of it.
         teb::write_host(host_area::RAISE_PLACE, 0);
         let (around, _) = self.function.leave(block.low);
@@ -273,13 +223,6 @@ impl Visit {
     }
 }
 
-/// Ends the program as C++ wants it when an exception cannot be handled.
-fn terminate() -> ! {
-    crate::crt::exit::terminate();
-    // The handler may not come back, and `abort` does not.
-    crate::crt::os::fail_fast()
-}
-
 fn handle(
     version: u32,
     record: Ptr<u8>,
@@ -288,9 +231,6 @@ fn handle(
     dispatcher: Ptr<DispatcherContext>,
     caller: Caller,
 ) -> i32 {
-    if width() == Width::X86 {
-        return exception::raise_unimplemented(caller.0) as i32;
-    }
     let dispatcher = dispatcher.read();
     let rva = Ptr::<u32>::new(dispatcher.handler_data).read();
     let at = dispatcher.image_base + u64::from(rva);
@@ -312,13 +252,20 @@ fn handle(
 }
 
 win_api! {
-    /// Handles exceptions of C++ functions.
-    "vcruntime140.dll|msvcrt.dll|ucrtbase.dll" cdecl fn __CxxFrameHandler3 = "__CxxFrameHandler|__CxxFrameHandler2|__CxxFrameHandler3" (record: Ptr<u8>, frame: usize, context: Ptr<u8>, dispatcher: Ptr<DispatcherContext>, caller: Caller) -> i32 {
-        handle(3, record, frame, context, dispatcher, caller)
+    /// Handles exceptions of C++ functions; those of i386 pass their tables in eax.
+    "vcruntime140.dll|msvcrt.dll|ucrtbase.dll" cdecl fn __CxxFrameHandler3 = "__CxxFrameHandler|__CxxFrameHandler2|__CxxFrameHandler3" (record: Ptr<u8>, frame: usize, context: Ptr<u8>, dispatcher: Ptr<DispatcherContext>, info: Eax, caller: Caller) -> i32 {
+        match width() {
+            Width::X64 => handle(3, record, frame, context, dispatcher, caller),
+            Width::X86 => frame32::handle(info.0.into(), record, frame as u64, context, caller),
+        }
     }
 
     /// Handles exceptions of C++ functions with compressed tables.
     "vcruntime140_1.dll|ucrtbase.dll" cdecl fn __CxxFrameHandler4(record: Ptr<u8>, frame: usize, context: Ptr<u8>, dispatcher: Ptr<DispatcherContext>, caller: Caller) -> i32 {
-        handle(4, record, frame, context, dispatcher, caller)
+        match width() {
+            Width::X64 => handle(4, record, frame, context, dispatcher, caller),
+            // Compilers write compressed tables for 64-bit programs only.
+            Width::X86 => exception::raise_unimplemented(caller.0) as i32,
+        }
     }
 }

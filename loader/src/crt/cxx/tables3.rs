@@ -1,11 +1,14 @@
 //! `FuncInfo` of `__CxxFrameHandler3`: tables of fixed records.
 //!
 //! Source: LLVM's `WinException.cpp`, which writes them (`emitCXXFrameHandler3Table`), and its page "Exception handling in
-//! LLVM", "Windows runtime support". All addresses are relative to the image.
+//! LLVM", "Windows runtime support". All addresses are relative to the image on x64, and absolute on i386: there the
+//! image's base counts as 0. Fields that only x64 has are left out below and skipped.
+
+use ntlpc_abi::Width;
 
 use super::tables::{Action, EMPTY, Handler, Try};
-use crate::export::Ptr;
-use crate::guest_struct;
+use crate::export::{Guest, Ptr};
+use crate::{guest_struct, width};
 
 guest_struct! {
     /// `FuncInfo`.
@@ -17,7 +20,9 @@ guest_struct! {
         try_map: u32,
         ip_count: u32,
         ip_map: u32,
-        unwind_help: i32,
+    }
+    /// What follows; on x64 behind the place where a frame keeps its state.
+    struct FuncInfoRest {
         specification: u32,
         flags: u32,
     }
@@ -32,12 +37,12 @@ guest_struct! {
         count: u32,
         handlers: u32,
     }
+    /// On x64 followed by the offset in the block's frame where it keeps the function's frame.
     struct HandlerEntry {
         adjectives: u32,
         kind: u32,
         object: i32,
         address: u32,
-        parent: u32,
     }
     struct IpEntry {
         ip: u32,
@@ -57,6 +62,15 @@ const NOEXCEPT: u32 = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct Tables3 {
     info: FuncInfo,
+    flags: u32,
+}
+
+/// Bytes that x64 has more than i386 in the head and in each handler.
+fn extra_bytes() -> usize {
+    match width() {
+        Width::X64 => 4,
+        Width::X86 => 0,
+    }
 }
 
 impl Tables3 {
@@ -64,13 +78,16 @@ impl Tables3 {
     pub fn read(at: u64) -> Option<Tables3> {
         let mut info = Ptr::<FuncInfo>::new(at).read();
         info.magic &= MAGIC_MASK;
-        if info.magic < MAGIC_LAST {
-            // The flags came with the last number; before it every exception counted.
-            info.flags = 0;
-        }
+        // The flags came with the last number; before it every exception counted.
+        let flags = if info.magic == MAGIC_LAST {
+            let rest = at + (FuncInfo::size() + extra_bytes()) as u64;
+            Ptr::<FuncInfoRest>::new(rest).read().flags
+        } else {
+            0
+        };
         (MAGIC_FIRST..=MAGIC_LAST)
             .contains(&info.magic)
-            .then_some(Tables3 { info })
+            .then_some(Tables3 { info, flags })
     }
 
     /// Returns the state at an address relative to the image.
@@ -119,28 +136,30 @@ impl Tables3 {
 
     /// Returns the `catch` block with a number.
     pub fn handler(&self, block: &Try, index: u32) -> Option<Handler> {
-        let entry = block
-            .handlers
-            .cast::<HandlerEntry>()
-            .add(index as usize)
-            .read();
+        let stride = HandlerEntry::size() + extra_bytes();
+        let at = block.handlers.add(index as usize * stride);
+        let entry = at.cast::<HandlerEntry>().read();
+        let parent = match extra_bytes() {
+            0 => 0,
+            _ => at.add(HandlerEntry::size()).cast::<u32>().read(),
+        };
         Some(Handler {
             adjectives: entry.adjectives,
             kind: entry.kind,
             object: entry.object,
             address: entry.address,
-            parent: entry.parent,
+            parent,
             ..Handler::default()
         })
     }
 
     /// Returns whether no exception may leave the function.
     pub fn is_noexcept(&self) -> bool {
-        self.info.flags & NOEXCEPT != 0
+        self.flags & NOEXCEPT != 0
     }
 
     /// Returns whether only C++ exceptions count.
     pub fn is_synchronous(&self) -> bool {
-        self.info.flags & SYNCHRONOUS != 0
+        self.flags & SYNCHRONOUS != 0
     }
 }

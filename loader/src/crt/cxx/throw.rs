@@ -174,7 +174,7 @@ impl Thrown {
             } else {
                 3
             };
-            Callback(resolve(self.image, kind.copy)).call(&arguments[..count]);
+            Callback(resolve(self.image, kind.copy)).call_method(&arguments[..count]);
         }
     }
 
@@ -201,7 +201,7 @@ impl Thrown {
             self.info().destructor
         };
         if self.object != 0 && destructor != 0 {
-            Callback(resolve(self.image, destructor)).call(&[self.object]);
+            Callback(resolve(self.image, destructor)).call_method(&[self.object]);
         }
     }
 }

@@ -126,8 +126,6 @@ pub fn set_control(value: u32, mask: u32) -> u32 {
             | precision << 8
             | rounding << X87_ROUNDING_SHIFT;
     }
-    // An exception of the x87 that is pending and unmasked would be raised by the next instruction of ours.
-    clear_x87();
     set_float_control(x87 as u16, sse);
     wanted
 }
@@ -144,13 +142,7 @@ pub fn status() -> u32 {
 
 /// Sets or clears status bits of SSE; clears the x87's.
 pub fn set_status(exceptions: u32) {
-    clear_x87();
     set_float_control(x87_control(), mxcsr() & !0x3f | hardware_of(exceptions));
-}
-
-fn clear_x87() {
-    // SAFETY: only clears exception flags.
-    unsafe { asm!("fnclex", options(nostack, nomem)) };
 }
 
 /// Bits of the x64 control word that exist; an infinity or precision mask is ignored there.
@@ -199,7 +191,6 @@ win_api! {
 
     /// Makes control and status words as they are when a program starts.
     "msvcrt.dll|ucrtbase.dll" cdecl fn _fpreset = "_fpreset|fpreset" () {
-        clear_x87();
         set_float_control(X87_DEFAULT, MXCSR_DEFAULT);
     }
 }

@@ -114,6 +114,7 @@ macro_rules! exports {
                     args: ARGS,
                     show_result: result_printer!($($result)?),
                     returns_float: false,
+                    takes_eax: false,
                 }),
             };
         };
