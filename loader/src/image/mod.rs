@@ -8,6 +8,8 @@ mod import_directory;
 mod map;
 mod relocate;
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;
 mod view;
 

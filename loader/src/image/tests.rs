@@ -5,97 +5,11 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
+use super::sample::{BASE, HEADERS, PE, SECTIONS, directory, directory_at, sample};
 use super::{Directory, Exports, ImageError, Imports, Mapped, map, protect_sections, unmap};
 use crate::module::load_config;
 use crate::module::tls;
 use crate::resource;
-
-/// Offsets in the sample that carry meaning: headers, section table and the starts of the directories.
-const HEADERS: std::ops::Range<usize> = 0..0x200;
-const PE: usize = 0x40;
-const OPTIONAL: usize = PE + 24;
-const SECTIONS: usize = OPTIONAL + 240;
-const BASE: u64 = 0x6_4000_0000;
-
-/// Returns a small x64 image with a code and a data section; the latter holds every directory the loader reads.
-fn sample() -> Vec<u8> {
-    let mut file = vec![0_u8; 0x800];
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, b"MZ");
-    put(0x3c, &(PE as u32).to_le_bytes());
-    put(PE, b"PE\0\0");
-    put(PE + 4, &0x8664_u16.to_le_bytes());
-    put(PE + 6, &2_u16.to_le_bytes());
-    put(PE + 20, &240_u16.to_le_bytes());
-    put(PE + 22, &0x22_u16.to_le_bytes());
-    put(OPTIONAL, &0x20b_u16.to_le_bytes());
-    put(OPTIONAL + 16, &0x1000_u32.to_le_bytes());
-    put(OPTIONAL + 24, &BASE.to_le_bytes());
-    put(OPTIONAL + 32, &0x1000_u32.to_le_bytes());
-    put(OPTIONAL + 36, &0x200_u32.to_le_bytes());
-    put(OPTIONAL + 56, &0x3000_u32.to_le_bytes());
-    put(OPTIONAL + 60, &0x200_u32.to_le_bytes());
-    put(OPTIONAL + 68, &3_u16.to_le_bytes());
-    put(OPTIONAL + 72, &0x10_0000_u64.to_le_bytes());
-    put(OPTIONAL + 108, &16_u32.to_le_bytes());
-    let mut directory = |which: usize, rva: u32, size: u32| {
-        put(OPTIONAL + 112 + which * 8, &rva.to_le_bytes());
-        put(OPTIONAL + 116 + which * 8, &size.to_le_bytes());
-    };
-    directory(Directory::Export as usize, 0x2000, 0x80);
-    directory(Directory::Import as usize, 0x2080, 40);
-    directory(Directory::Resource as usize, 0x2100, 0x60);
-    directory(Directory::BaseRelocation as usize, 0x2180, 12);
-    directory(Directory::Tls as usize, 0x21a0, 40);
-    directory(Directory::LoadConfig as usize, 0x2200, 0x70);
-    for (i, (name, rva, at, flags)) in [
-        (".text", 0x1000_u32, 0x200_u32, 0x6000_0020_u32),
-        (".data", 0x2000, 0x400, 0xc000_0040),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let row = SECTIONS + i * 40;
-        put(row, name.as_bytes());
-        put(row + 8, &0x400_u32.to_le_bytes());
-        put(row + 12, &rva.to_le_bytes());
-        put(
-            row + 16,
-            &0x400_u32.min(0x200 * (i as u32 + 1)).to_le_bytes(),
-        );
-        put(row + 20, &at.to_le_bytes());
-        put(row + 36, &flags.to_le_bytes());
-    }
-    let data = |rva: usize| rva - 0x2000 + 0x400;
-    let mut words = |rva: usize, values: &[u32]| {
-        for (i, value) in values.iter().enumerate() {
-            put(data(rva) + i * 4, &value.to_le_bytes());
-        }
-    };
-    // Export directory: one function, one name.
-    words(0x2000 + 16, &[1, 1, 1, 0x2040, 0x2044, 0x2048]);
-    words(0x2040, &[0x1000, 0x2050, 0]);
-    // Import descriptor: lookup table 0x20c0, name 0x20e0, slots 0x20d0.
-    words(0x2080, &[0x20c0, 0, 0, 0x20e0, 0x20d0]);
-    words(0x20c0, &[0x20f0, 0, 0, 0, 0x20f0, 0]);
-    // One resource: type 1, name 1, language 0.
-    words(0x2100 + 12, &[1 << 16, 1, 0x8000_0018]);
-    words(0x2118 + 12, &[1 << 16, 1, 0x8000_0030]);
-    words(0x2130 + 12, &[1 << 16, 0, 0x48, 0x1000, 4]);
-    // A relocation of the slot at 0x21c0 and one of no effect.
-    words(0x2180, &[0x2000, 12, 0xa1c0]);
-    put(data(0x2050), b"exported\0");
-    put(data(0x20e0), b"kernel32.dll\0");
-    put(data(0x20f2), b"Sleep\0");
-    for (i, address) in [0x21c8, 0x21d0, 0x21d8, 0_u64].into_iter().enumerate() {
-        let address = if address == 0 { 0 } else { BASE + address };
-        put(data(0x21a0 + i * 8), &address.to_le_bytes());
-    }
-    put(data(0x2200), &0x70_u32.to_le_bytes());
-    put(data(0x2258), &(BASE + 0x23f0).to_le_bytes());
-    put(data(0x23f0), &0x0000_2b99_2ddf_a232_u64.to_le_bytes());
-    file
-}
 
 fn open(bytes: &[u8]) -> File {
     let fd = rustix::fs::memfd_create("image", rustix::fs::MemfdFlags::CLOEXEC).expect("a memfd");
@@ -188,8 +102,163 @@ fn refusals_name_the_reason() {
     unmap(&holder.view);
 }
 
+/// Returns the sample with more bytes of data behind what it has, from 0x2400 on.
+fn sample_with(extra: &[u8]) -> Vec<u8> {
+    let mut image = sample();
+    image.truncate(0x800);
+    image.extend(extra);
+    let size = (0x400 + extra.len()) as u32;
+    let row = SECTIONS + 40;
+    image[row + 8..row + 12].copy_from_slice(&size.to_le_bytes());
+    image[row + 16..row + 20].copy_from_slice(&size.to_le_bytes());
+    let end = (0x2000 + size).next_multiple_of(0x1000);
+    let at = super::sample::OPTIONAL + 56;
+    image[at..at + 4].copy_from_slice(&end.to_le_bytes());
+    image
+}
+
+/// Points a directory of an image elsewhere.
+fn set_directory(image: &mut [u8], which: usize, rva: u32, size: u32) {
+    let at = directory_at(which);
+    image[at..at + 4].copy_from_slice(&rva.to_le_bytes());
+    image[at + 4..at + 8].copy_from_slice(&size.to_le_bytes());
+}
+
+fn words(values: &[u32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+#[test]
+fn imports_multiply_only_up_to_a_limit() {
+    // A thousand descriptors that share one table of a thousand names.
+    let mut extra = Vec::new();
+    for _ in 0..1000 {
+        extra.extend(words(&[0x2400 + 20_020, 0, 0, 0x20e0, 0x20d0]));
+    }
+    extra.extend([0; 20]);
+    for _ in 0..1000 {
+        extra.extend(words(&[0x20f0, 0]));
+    }
+    extra.extend([0; 8]);
+    let mut image = sample_with(&extra);
+    set_directory(&mut image, directory::IMPORT, 0x2400, 20_020);
+    assert_eq!(refusal(&image), "damaged headers: more than 65536 imports");
+
+    let mut extra = Vec::new();
+    for _ in 0..5000 {
+        extra.extend(words(&[0x20c8, 0, 0, 0x20e0, 0x20d0]));
+    }
+    let mut image = sample_with(&extra);
+    set_directory(&mut image, directory::IMPORT, 0x2400, 40);
+    assert_eq!(
+        refusal(&image),
+        "damaged headers: imports from more than 4096 DLLs"
+    );
+}
+
+#[test]
+fn delayed_imports_are_limited_as_others() {
+    let mut extra = Vec::new();
+    for _ in 0..5000 {
+        extra.extend(words(&[1, 0x20e0, 0x23e0, 0x20d0, 0x20c8, 0, 0, 0]));
+    }
+    let mut image = sample_with(&extra);
+    set_directory(&mut image, directory::DELAY_IMPORT, 0x2400, 32);
+    assert_eq!(
+        refusal(&image),
+        "damaged headers: imports from more than 4096 DLLs"
+    );
+    let mut image = sample_with(&words(&[1, 0x20e0, 0x23e0, 0x20d0, 0xffff_fff8, 0, 0, 0]));
+    set_directory(&mut image, directory::DELAY_IMPORT, 0x2400, 32);
+    assert_eq!(
+        refusal(&image),
+        "damaged headers: imports of kernel32.dll at 0xfffffff8"
+    );
+}
+
+#[test]
+fn relocations_stay_in_the_image() {
+    let holder = map(&open(&sample())).expect("the preferred base");
+    for (block, reason) in [
+        ([0x2000, 4, 0], "relocation block at 0x2400"),
+        ([0x2000, 0x8000_0000, 0], "relocation block at 0x2400"),
+        (
+            [0xffff_f000, 12, 0xafff_afff],
+            "relocation of type 10 at 0xffffffff",
+        ),
+        ([0x2000, 12, 0x9000], "relocation of type 9 at 0x2000"),
+        ([0x3000, 12, 0xa000], "relocation of type 10 at 0x3000"),
+    ] {
+        let mut image = sample_with(&words(&block));
+        set_directory(&mut image, directory::BASE_RELOCATION, 0x2400, 12);
+        assert_eq!(refusal(&image), format!("damaged headers: {reason}"));
+    }
+    let mut image = sample();
+    set_directory(&mut image, directory::BASE_RELOCATION, 0x2180, u32::MAX);
+    assert_eq!(
+        refusal(&image),
+        "damaged headers: relocations at 0x2180 lie outside of the image"
+    );
+    unmap(&holder.view);
+}
+
+#[test]
+fn thread_data_is_limited() {
+    let at = 0x21a0 - 0x2000 + 0x400;
+    let mut image = sample();
+    image[at + 32..at + 36].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(
+        refusal(&image),
+        "damaged headers: TLS block of 0x100000007 bytes"
+    );
+    let mut image = sample();
+    image[at + 8..at + 16].copy_from_slice(&0_u64.to_le_bytes());
+    assert!(refusal(&image).starts_with("damaged headers: TLS block of 0x"));
+    let mut image = sample();
+    image[at + 16..at + 24].copy_from_slice(&1_u64.to_le_bytes());
+    assert_eq!(
+        refusal(&image),
+        "damaged headers: TLS index outside of the image"
+    );
+}
+
+#[test]
+fn export_tables_that_lie_find_nothing() {
+    let exports = |change: &dyn Fn(&mut [u8])| {
+        let mut image = sample();
+        change(&mut image[0x400..0x480]);
+        let mapped = map(&open(&image)).expect("exports are not looked at before");
+        let exports = Exports::new(mapped.view, (0x2000, 0x80)).expect("the directory");
+        let found = (
+            exports.by_name("exported"),
+            exports.by_ordinal(1),
+            exports.nearest(0x1004),
+        );
+        unmap(&mapped.view);
+        found
+    };
+    assert!(exports(&|_| ()).0.is_some());
+    // As many functions and names as a word can say, and tables elsewhere.
+    let (name, ordinal, nearest) = exports(&|table| table[20..28].fill(0xff));
+    assert!(name.is_none() && ordinal.is_some() && nearest.is_none());
+    let (name, ordinal, nearest) = exports(&|table| table[28..40].fill(0xff));
+    assert!(name.is_none() && ordinal.is_none() && nearest.is_none());
+    // An ordinal that is no function.
+    let (name, _, nearest) = exports(&|table| table[0x48..0x4a].fill(0xff));
+    assert!(name.is_none() && nearest.is_none());
+}
+
+/// How many cases: more by `LPC_FUZZ_CASES`.
+fn cases() -> u32 {
+    let asked = std::env::var("LPC_FUZZ_CASES").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(1500)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     /// Bytes of headers and directories replaced at random, with values that tend to hurt, and cut short.
     #[test]

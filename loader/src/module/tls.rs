@@ -4,7 +4,7 @@
 
 use parking_lot::Mutex;
 
-use crate::export::{Callback, Ptr};
+use crate::export::{Callback, Guest, Ptr};
 use crate::guest_struct;
 use crate::heap::blocks;
 use crate::image::{Directory, Headers, ImageError, View};
@@ -57,6 +57,11 @@ pub fn add_module(view: &View, headers: &Headers) -> Result<(), ImageError> {
         return Err(ImageError::Damaged(format!(
             "TLS block of {total:#x} bytes"
         )));
+    }
+    if !directory.callbacks.is_null() && view.rva(directory.callbacks.address()).is_none() {
+        return Err(ImageError::Damaged(
+            "TLS callbacks outside of the image".into(),
+        ));
     }
     let index_rva = view.rva(directory.index.address());
     let template = Template {
@@ -128,16 +133,14 @@ pub fn run_callbacks(view: &View, headers: &Headers, reason: u64) {
     let Ok(Some(directory)) = read_directory(view, headers) else {
         return;
     };
-    let Some(mut at) = directory.callbacks.non_null() else {
-        return;
-    };
-    loop {
-        let callback = at.read();
+    // The table is read anew for each call: a callback may change what follows.
+    let mut at = view.rva(directory.callbacks.address());
+    while let Some(callback) = at.and_then(|rva| view.read::<Callback>(rva)) {
         if callback.is_null() {
             return;
         }
         callback.call(&[view.base, reason, 0]);
-        at = at.add(1);
+        at = at.and_then(|rva| rva.checked_add(Callback::size() as u32));
     }
 }
 
@@ -155,7 +158,17 @@ fn read_directory(view: &View, headers: &Headers) -> Result<Option<TlsDirectory>
 
 fn fill_slot(teb: u64, index: usize, template: &Template) {
     let block = blocks::allocate((template.total as usize).max(1));
-    let data = Ptr::<u8>::new(template.start).read_bytes(template.data as usize);
+    let mut data = vec![0; template.data as usize];
+    if Ptr::<u8>::new(template.start)
+        .try_read_bytes(&mut data)
+        .is_err()
+    {
+        // Windows ends the process as well: the thread faults before its first instruction.
+        crate::fatal(format_args!(
+            "TLS data at {:#x} cannot be read",
+            template.start
+        ));
+    }
     Ptr::<u8>::new(block).write_bytes(&data);
     let slot = Ptr::<Ptr<u8>>::new(teb::tls_array(teb)).add(index);
     let old = slot.read();

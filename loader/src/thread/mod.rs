@@ -163,11 +163,12 @@ fn run_on_guest_stack(
     let stack = Stack::new(reserve)?;
     let teb = teb::create(stack.range(), stack::GUARD_BYTES, crate::linux::thread_id())?;
     teb::install(teb);
+    // A fault is reported from here on; the stack that Rust gives handlers is too small for ours.
+    let signal_stack = signal_stack::install();
     gate::prepare_thread(teb);
     tls::add_thread(teb);
     teb::publish(teb);
     object.enter(teb);
-    let signal_stack = signal_stack::install();
     suspend::enter(&object.control);
     let mut body = Some(body);
     let mut call = || {
