@@ -269,3 +269,25 @@ fn headers(base: u64, text_size: usize, edata: usize, edata_size: usize, size: u
     section(table + 40, b".edata", edata, edata_size, 0x4000_0040);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_dll_declares_a_name_or_an_ordinal_twice() {
+        let mut twice = Vec::new();
+        for (dll, exports) in by_dll() {
+            let mut seen = std::collections::HashSet::new();
+            for export in exports {
+                let ordinal = export.ordinal.map(|ordinal| format!("#{ordinal}"));
+                for name in export.names().map(str::to_owned).chain(ordinal) {
+                    if !seen.insert(name.clone()) {
+                        twice.push(format!("{dll}!{name} ({})", export.file));
+                    }
+                }
+            }
+        }
+        assert!(twice.is_empty(), "{twice:#?}");
+    }
+}

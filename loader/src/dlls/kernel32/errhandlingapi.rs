@@ -5,7 +5,7 @@ use ntlpc_abi::NtStatus;
 use crate::context::{Context, Record, flag};
 use crate::exception::vectored::{self, List};
 use crate::exception::{self};
-use crate::export::{Callback, Caller, Ptr};
+use crate::export::{Bool, Callback, Caller, Ptr};
 use crate::teb;
 use crate::win_api;
 
@@ -48,8 +48,14 @@ win_api! {
     }
 
     /// Returns the error mode of the process.
-    "kernel32.dll|kernelbase.dll" stdcall fn GetErrorMode() -> u32 {
+    "kernel32.dll|kernelbase.dll" stdcall fn GetErrorMode = "GetErrorMode|GetThreadErrorMode" () -> u32 {
         ERROR_MODE.load(Ordering::Relaxed)
+    }
+
+    /// Sets the error mode of the thread, which is the process's.
+    "kernel32.dll|kernelbase.dll" stdcall fn SetThreadErrorMode(mode: u32, old: Ptr<u32>) -> Bool {
+        old.write_if_some(ERROR_MODE.swap(mode, Ordering::Relaxed));
+        Bool::TRUE
     }
 
     /// Raises an exception at the caller.
@@ -107,8 +113,8 @@ win_api! {
     }
 
     /// Returns whether a debugger is attached: there is none.
-    "kernel32.dll|kernelbase.dll" stdcall fn IsDebuggerPresent() -> crate::export::Bool {
-        crate::export::Bool::FALSE
+    "kernel32.dll|kernelbase.dll" stdcall fn IsDebuggerPresent() -> Bool {
+        Bool::FALSE
     }
 
     /// Raises a breakpoint at the caller.
@@ -119,11 +125,15 @@ win_api! {
 
     /// Prints a message of the program for debuggers; shown by `RUST_LOG=info`.
     "kernel32.dll|kernelbase.dll" stdcall fn OutputDebugStringA(text: Ptr<u8>) {
-        log::info!("debug output: {}", super::libloaderapi::text_a(text).trim_end());
+        if let Some(text) = text.non_null() {
+            log::info!("debug output: {}", super::libloaderapi::text_a(text).trim_end());
+        }
     }
 
     /// Prints a message of the program for debuggers; shown by `RUST_LOG=info`.
     "kernel32.dll|kernelbase.dll" stdcall fn OutputDebugStringW(text: Ptr<u16>) {
-        log::info!("debug output: {}", super::libloaderapi::text_w(text).trim_end());
+        if let Some(text) = text.non_null() {
+            log::info!("debug output: {}", super::libloaderapi::text_w(text).trim_end());
+        }
     }
 }

@@ -1,11 +1,10 @@
-//! Small things: pointers, lists, error modes, versions, debug output: `utilapiset.h`, `interlockedapi.h`, `debugapi.h`,
-//! `werapi.h`, `winbase.h`.
+//! Small things: pointers, lists, versions: `utilapiset.h`, `interlockedapi.h`, `werapi.h`, `winbase.h`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::{UserPtr, Width};
 
-use crate::dlls::win32::{ansi_of, error, refuse};
+use crate::dlls::win32::{error, refuse};
 use crate::export::{Bool, Ptr};
 use crate::guest::atomic_u64;
 use crate::guest_struct;
@@ -23,7 +22,6 @@ guest_struct! {
     }
 }
 
-static ERROR_MODE: AtomicU32 = AtomicU32::new(0);
 static WER_FLAGS: AtomicU32 = AtomicU32::new(0);
 
 /// The list header: pointer in the low word, then depth and sequence (x64: 16 bytes, x86: 8).
@@ -157,22 +155,6 @@ win_api! {
         (head.read() >> 48) as u16
     }
 
-    /// Sets what errors show a box; none ever does here. Returns the old mode.
-    "kernel32.dll|kernelbase.dll" stdcall fn SetErrorMode(mode: u32) -> u32 {
-        ERROR_MODE.swap(mode, Ordering::Relaxed)
-    }
-
-    /// Returns the error mode.
-    "kernel32.dll|kernelbase.dll" stdcall fn GetErrorMode = "GetErrorMode|GetThreadErrorMode" () -> u32 {
-        ERROR_MODE.load(Ordering::Relaxed)
-    }
-
-    /// Sets the error mode of the thread, which is the process's.
-    "kernel32.dll|kernelbase.dll" stdcall fn SetThreadErrorMode(mode: u32, old: Ptr<u32>) -> Bool {
-        old.write_if_some(ERROR_MODE.swap(mode, Ordering::Relaxed));
-        Bool::TRUE
-    }
-
     /// Sets the flags of error reporting, which there is none of.
     "kernel32.dll|kernelbase.dll" stdcall fn WerSetFlags(flags: u32) -> u32 {
         WER_FLAGS.store(flags, Ordering::Relaxed);
@@ -183,20 +165,6 @@ win_api! {
     "kernel32.dll|kernelbase.dll" stdcall fn WerGetFlags(_process: ntlpc_abi::Handle, flags: Ptr<u32>) -> u32 {
         flags.write(WER_FLAGS.load(Ordering::Relaxed));
         0
-    }
-
-    /// Writes a message for a debugger: to the log.
-    "kernel32.dll|kernelbase.dll" stdcall fn OutputDebugStringW(text: Ptr<u16>) {
-        if let Some(text) = text.non_null() {
-            log::info!(target: "guest", "{}", String::from_utf8_lossy(&ansi_of(&text.read_wide_string())).trim_end());
-        }
-    }
-
-    /// Writes a message for a debugger: to the log.
-    "kernel32.dll|kernelbase.dll" stdcall fn OutputDebugStringA(text: Ptr<u8>) {
-        if let Some(text) = text.non_null() {
-            log::info!(target: "guest", "{}", String::from_utf8_lossy(&text.read_c_string()).trim_end());
-        }
     }
 
     /// Describes the Windows version.

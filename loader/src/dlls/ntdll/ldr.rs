@@ -6,8 +6,6 @@ use crate::export::{Callback, Ptr};
 use crate::image::ImportName;
 use crate::module::{self, SearchFlags};
 use crate::peb::strings::UnicodeString;
-use crate::process;
-use crate::thread;
 use crate::win_api;
 
 win_api! {
@@ -69,20 +67,5 @@ win_api! {
             return Ptr::NULL;
         }
         base.byte_add(u64::from(base.byte_add(0x3c).cast::<u32>().read()))
-    }
-
-    /// Ends the process after telling all DLLs.
-    "ntdll.dll|kernel32.dll|kernelbase.dll" stdcall fn RtlExitUserProcess = "RtlExitUserProcess|ExitProcess" (code: u32) {
-        process::exit(code)
-    }
-
-    /// Ends the calling thread after telling all DLLs.
-    "ntdll.dll|kernel32.dll|kernelbase.dll" stdcall fn RtlExitUserThread = "RtlExitUserThread|ExitThread" (code: u32) {
-        thread::exit(code)
-    }
-
-    /// Returns the address of the PEB.
-    "ntdll.dll" stdcall fn RtlGetCurrentPeb() -> Ptr<u8> {
-        Ptr::new(crate::peb::address())
     }
 }
