@@ -22,6 +22,7 @@ mod ob;
 mod peb;
 mod pool;
 mod process;
+mod registry;
 mod resource;
 mod teb;
 mod thread;

@@ -19,6 +19,11 @@ use ntlpc_abi::NtStatus;
 /// UTF-16 units a component may have (Microsoft Learn "Maximum Path Length Limitation").
 const LONGEST_NAME: usize = 255;
 
+/// The Windows directory.
+pub const WINDOWS: &str = "C:\\windows";
+/// The system directory.
+pub const SYSTEM32: &str = "C:\\windows\\system32";
+
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {

@@ -52,7 +52,7 @@ pub mod transport;
 pub mod wire;
 
 pub use connection::{CallError, Connection};
-pub use prefix::{Prefix, PrefixError};
+pub use prefix::{Prefix, PrefixError, fnv1a};
 pub use request::{Field, Request, RequestInfo};
 pub use start::{ALREADY_RUNNING_EXIT, StartError, connect_existing, connect_or_start};
 pub use wire::{Bytes, Malformed, Name};

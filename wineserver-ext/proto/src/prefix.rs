@@ -76,6 +76,12 @@ impl Prefix {
         self.file("start")
     }
 
+    /// Returns the path of the journal of volatile registry keys, whose lock guards the registry of the prefix.
+    #[must_use]
+    pub fn volatile_registry_path(&self) -> PathBuf {
+        self.file("reg")
+    }
+
     /// Returns the path of the log of a server in the background.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
@@ -206,7 +212,8 @@ fn resolve(path: &Path) -> PathBuf {
 }
 
 /// FNV-1a, 64 bit: stable across builds, unlike the standard library's hasher.
-fn fnv1a(bytes: &[u8]) -> u64 {
+#[must_use]
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -119,7 +119,7 @@ fn set(name: &str, value: Option<String>) -> bool {
 }
 
 /// Replaces `%NAME%` by the value; unknown names stay.
-fn expand(text: &str) -> String {
+pub fn expand(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find('%') {

@@ -6,6 +6,7 @@ use super::synchapi::tick_count;
 use crate::dlls::win32::{ansi_of, error, put_string, refuse};
 use crate::export::{Bool, Ptr};
 use crate::guest_struct;
+use crate::ob::path::{SYSTEM32, WINDOWS};
 use crate::ob::time::{self, civil_from_days, days_from_civil};
 use crate::{vm, width, win_api};
 
@@ -141,9 +142,6 @@ pub fn system_info() -> SystemInfo {
         processor_revision: 0,
     }
 }
-
-const WINDOWS: &str = "C:\\windows";
-const SYSTEM32: &str = "C:\\windows\\system32";
 
 fn wide_path(path: &str, buffer: Ptr<u16>, size: u32) -> u32 {
     put_string(&path.encode_utf16().collect::<Vec<u16>>(), buffer, size)

@@ -7,6 +7,7 @@ mod ldr;
 pub mod objects;
 mod ports;
 pub mod processes;
+mod registry;
 mod rtlexception;
 mod rtlstring;
 pub mod sections;
