@@ -55,15 +55,17 @@ impl State {
     ) -> Result<ConnectionId, NtStatus> {
         self.bury_if_dead(request.pid, request.tid);
         let client_thread = self.threads.by_client_id(request.pid, request.tid)?.tno;
-        let pending = self.connections.iter().find(|(_, connection)| {
-            connection.client_thread == client_thread
-                && connection.message_id == request.message_id
-                && connection.phase == Phase::Pending
-        });
-        let (&id, connection) = pending.ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)?;
-        let port = self.ports.get(&connection.port);
-        port.filter(|port| port.creator == caller)
-            .map(|_| id)
+        let is_asked_for = |id: &ConnectionId| {
+            self.connections.get(id).is_some_and(|connection| {
+                let port = self.ports.get(&connection.port);
+                connection.message_id == request.message_id
+                    && connection.phase == Phase::Pending
+                    && port.is_some_and(|port| port.creator == caller)
+            })
+        };
+        let mut pending = self.connecting.of_thread(client_thread);
+        pending
+            .find(is_asked_for)
             .ok_or(NtStatus::REPLY_MESSAGE_MISMATCH)
     }
 
@@ -76,13 +78,9 @@ impl State {
     ) -> Result<ConnectionId, NtStatus> {
         self.held_port(caller, port)?;
         let find = |state: &State| {
-            let mut connections = state.connections.iter();
-            let found = connections.find(|(_, connection)| {
-                connection.port == port
-                    && connection.message_id == message_id
-                    && connection.phase == Phase::Pending
-            });
-            found.map(|(&id, connection)| (id, connection.client_thread))
+            let id = state.connecting.asked_for_by(port, message_id)?;
+            let connection = state.connections.get(&id)?;
+            (connection.phase == Phase::Pending).then_some((id, connection.client_thread))
         };
         if let Some(client) = find(self).and_then(|(_, client)| self.threads.get(client)) {
             let (pid, tid) = (client.nt_pid, client.nt_tid);
@@ -162,6 +160,7 @@ impl State {
         connection.context = request.context;
         connection.set_info(request.info.0);
         if request.port != 0 {
+            self.connecting.remove(id, connection);
             connection.complete();
         }
         let reply = AcceptReply {
@@ -216,6 +215,7 @@ impl State {
             }
             Some(connection) => {
                 if connection.phase == Phase::Accepted {
+                    self.connecting.remove(id, connection);
                     connection.complete();
                 }
                 answer(CompleteReply {})

@@ -12,6 +12,7 @@ use ntlpc_proto::port::{
 };
 use ntlpc_shm::Tno;
 use ntlpc_shm::inbox::Inbox;
+use ntlpc_shm::outcome::Outcome as Told;
 use ntlpc_shm::segment::{Connecting, Direction, EndAttributes, Segment};
 
 use crate::answer::{OutFd, Outcome, answer, answer_with, no_room};
@@ -141,9 +142,24 @@ impl Connection {
         inbox.wake_all();
     }
 
+    /// Leaves the outcome of a classic request where its client finds it.
+    fn tell_client(&mut self) {
+        if self.is_alpc {
+            return;
+        }
+        let has_more = self.server_view.is_some();
+        let view = self.client_view.as_ref();
+        self.segment.set_outcome(&Told {
+            info: self.info.clone(),
+            client_view_base: view.map_or(0, |view| view.remote_base),
+            has_more,
+        });
+    }
+
     /// Both ends have their ports: the client may send, and learns of it.
     pub(crate) fn complete(&mut self) {
         self.phase = Phase::Completed;
+        self.tell_client();
         self.segment.finish_connect(Connecting::Accepted);
         if self.is_alpc_async() {
             let info = std::mem::take(&mut self.info);
@@ -217,10 +233,10 @@ impl State {
         }
         let connection_id = self.allocate_connection_id();
         let client_port = self.names.allocate_id();
-        let mut out = vec![
-            OutFd::Memory(Arc::clone(segment.mapping())),
-            OutFd::Memory(Arc::clone(inbox.mapping())),
-        ];
+        let mut out = vec![OutFd::Memory(Arc::clone(segment.mapping()))];
+        if request.known_port != id {
+            out.push(OutFd::Memory(Arc::clone(inbox.mapping())));
+        }
         let holder = self.new_holder(caller, client_port, &mut out)?;
         let receiving = self
             .ports
@@ -276,6 +292,7 @@ impl State {
             answer: AlpcMessage::default(),
             request_attributes: request.message.attributes,
         };
+        self.connecting.insert(connection_id, &connection);
         self.connections.insert(connection_id, connection);
         self.bind_bundles(caller, &request.bundles, connection_id);
         let end = NewEnd {
@@ -293,6 +310,7 @@ impl State {
             max_message,
             server_process: creator,
             server_pid: self.linux_pid(creator).unwrap_or(0),
+            connection_port: id,
         };
         answer_with(reply, out)
     }
@@ -397,8 +415,10 @@ impl State {
         if let Some(connection) = self.connections.get_mut(&id)
             && matches!(connection.phase, Phase::Pending | Phase::Accepted)
         {
+            self.connecting.remove(id, connection);
             connection.phase = Phase::Refused;
             connection.set_info(info);
+            connection.tell_client();
             connection.segment.close();
             connection.segment.finish_connect(Connecting::Refused);
             if connection.is_alpc {
@@ -412,6 +432,7 @@ impl State {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        self.connecting.remove(id, connection);
         connection.phase = Phase::Refused;
         let notice = Notice {
             message_type: CANCELED,

@@ -8,7 +8,6 @@ use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::segment::{Direction, SELF_SOURCE, SYSTEM_SOURCE, Segment};
 use ntlpc_shm::{Tno, rundown};
 
-use crate::connection::Phase;
 use crate::namespace::ObjectId;
 use crate::notice::{CLIENT_DIED, Notice};
 use crate::port::{Lingering, Port, Role, Source};
@@ -93,15 +92,14 @@ impl State {
             process.last_thread = tno;
         }
         let pending: Vec<ObjectId> = self
-            .connections
-            .values()
-            .filter(|connection| {
+            .connecting
+            .of_thread(tno)
+            .filter_map(|id| {
+                let connection = self.connections.get(&id)?;
                 // An asynchronous connect is not its thread's (alpc §2.3).
-                connection.client_thread == tno
-                    && (connection.waits || !connection.is_alpc)
-                    && matches!(connection.phase, Phase::Pending | Phase::Accepted)
+                let is_its_own = connection.waits || !connection.is_alpc;
+                connection.client_port.filter(|_| is_its_own)
             })
-            .filter_map(|connection| connection.client_port)
             .collect();
         for port in pending {
             self.drop_hold(process, port, tno);

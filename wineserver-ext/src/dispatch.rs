@@ -175,6 +175,9 @@ impl State {
             Port::AdoptPort(request) => {
                 encode::<port::AdoptPort>(self.adopt_port(caller, request, fds))
             }
+            Port::OpenLifetime(request) => {
+                encode::<port::OpenLifetime>(self.open_lifetime(caller, request))
+            }
             Port::OpenSelf(request) => encode::<port::OpenSelf>(self.open_self(caller, request)),
             Port::OpenSource(request) => {
                 encode::<port::OpenSource>(self.open_source(caller, request))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::port::{
-    AdoptPort, AdoptPortReply, ClosePort, ClosePortReply, GrantPort, GrantPortReply, PortKind,
+    AdoptPort, AdoptPortReply, ClosePort, ClosePortReply, GrantPort, GrantPortReply, OpenLifetime,
+    OpenLifetimeReply, PortKind,
 };
 use ntlpc_shm::segment::SYSTEM_SOURCE;
 
@@ -35,6 +36,26 @@ impl State {
             fds.push(OutFd::Other(Arc::new(fd)));
         }
         Ok(holder)
+    }
+
+    /// Makes the lifetime descriptor of a hold that has none yet: its port is about to cross to another process.
+    pub fn open_lifetime(
+        &mut self,
+        caller: ProcessNo,
+        request: OpenLifetime,
+    ) -> Outcome<OpenLifetime> {
+        let holder = self.held_port(caller, request.port)?.holders.get(&caller);
+        if holder.is_none_or(|holder| holder.lifetime.or(holder.shared).is_some()) {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        let (number, fd) = self
+            .make_lifetime(caller, request.port)
+            .map_err(|error| no_room("cannot make a lifetime pipe", &error))?;
+        let port = self.ports.get_mut(&request.port);
+        if let Some(holder) = port.and_then(|port| port.holders.get_mut(&caller)) {
+            holder.lifetime = Some(number);
+        }
+        answer_with(OpenLifetimeReply {}, vec![OutFd::Other(Arc::new(fd))])
     }
 
     /// Drops the caller's hold; the rest is rundown.

@@ -21,6 +21,7 @@ mod answer;
 mod arena;
 mod attachments;
 pub mod background;
+mod connecting;
 mod connection;
 mod deaths;
 mod disconnect;

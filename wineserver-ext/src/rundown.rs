@@ -245,6 +245,7 @@ impl State {
         let Some(connection) = is_dead.then(|| self.connections.remove(&id)).flatten() else {
             return;
         };
+        self.connecting.remove(id, &connection);
         self.release_views(&connection);
         self.drop_bundles(id);
         let is_drained = connection

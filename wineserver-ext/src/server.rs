@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ntlpc_abi::NtStatus;
-use ntlpc_proto::frame::{Frame, MAX_BYTES, encode_refusal};
+use ntlpc_proto::frame::{Frame, MAX_BYTES, POSTED, encode_refusal};
 use ntlpc_proto::process::{Hello, HostKind};
 use ntlpc_proto::transport::{self, Wait};
 use ntlpc_proto::{Malformed, Request, frame, sys};
@@ -32,6 +32,23 @@ struct Client {
     process: Option<ProcessNo>,
     is_tool: bool,
 }
+
+/// What a look at a client's socket came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// Nothing was there, or the client is dropped.
+    Nothing,
+    /// A request that wants no reply.
+    Posted,
+    /// A request and its reply.
+    Answered,
+}
+
+/// Posted requests of one client handled before the others have their turn.
+const MAX_POSTED_AT_ONCE: usize = 64;
+
+/// Requests of a dead process that are handled yet: more than its socket holds.
+const MAX_LAST_WORDS: usize = 4_096;
 
 /// The server of one prefix.
 #[derive(Debug)]
@@ -124,7 +141,7 @@ impl Server {
             Token::Listener => self.accept(),
             Token::End => {}
             Token::Client(number) => self.serve(number),
-            Token::Process(number) => self.state.run_down_process(number),
+            Token::Process(number) => self.bury(number),
             Token::Thread(tno) => self.state.run_down_thread(tno),
             Token::Lifetime(number) => {
                 self.state.lifetime_hung_up(number);
@@ -239,40 +256,69 @@ impl Server {
         }
     }
 
-    /// Handles one request. A client waits for its reply, so there is rarely another; what is there makes the socket ready again.
+    /// Handles the posted requests that are there and the first that wants a reply: its client waits, so there is rarely
+    /// another, and what is there makes the socket ready again.
     fn serve(&mut self, number: u32) {
+        for _ in 0..MAX_POSTED_AT_ONCE {
+            if self.serve_one(number) != Served::Posted {
+                return;
+            }
+        }
+    }
+
+    /// Handles what a process sent before it died, then the death.
+    fn bury(&mut self, process: ProcessNo) {
+        let entry = self.state.process(process);
+        if let Some(client) = entry.ok().and_then(|entry| entry.client) {
+            // Somebody else may have its socket and go on sending.
+            for _ in 0..MAX_LAST_WORDS {
+                if self.serve_one(client) == Served::Nothing {
+                    break;
+                }
+            }
+        }
+        self.state.run_down_process(process);
+    }
+
+    fn serve_one(&mut self, number: u32) -> Served {
         let Some(client) = self.clients.get(&number) else {
-            return;
+            return Served::Nothing;
         };
         let received = match transport::receive(&client.socket, &mut self.buffer, Wait::NonBlocking)
         {
             Ok(received) if received.len == 0 => return self.hang_up(number, None),
             Ok(received) => received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Nothing,
             Err(error) => return self.hang_up(number, Some(&error.to_string())),
         };
         let bytes = self.buffer[..received.len].to_vec();
+        let mut is_posted = false;
         let reply = match Frame::parse(&bytes) {
-            Ok(frame) => self.answer(number, &frame, received.fds),
+            Ok(frame) => {
+                is_posted = frame.status == POSTED;
+                self.answer(number, &frame, received.fds)
+            }
             Err(error) => {
                 self.refuse_version(number, error);
                 Err(error.to_string())
             }
         };
         let (bytes, fds) = match reply {
+            Ok(_) if is_posted => return Served::Posted,
             Ok(reply) => reply,
             Err(why) => return self.hang_up(number, Some(&why)),
         };
         let Some(client) = self.clients.get(&number) else {
-            return;
+            return Served::Nothing;
         };
         let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         if let Err(error) = transport::send(&client.socket, &bytes, &fds, Wait::NonBlocking) {
-            self.hang_up(
+            return self.hang_up(
                 number,
                 Some(&format!("it does not read its replies: {error}")),
             );
         }
+        Served::Answered
     }
 
     /// Answers a frame of another version in this server's, so that the client can name both.
@@ -313,7 +359,12 @@ impl Server {
         Ok(encode::<Hello>(outcome))
     }
 
-    fn hang_up(&mut self, number: u32, why: Option<&str>) {
+    fn hang_up(&mut self, number: u32, why: Option<&str>) -> Served {
+        self.forget_client(number, why);
+        Served::Nothing
+    }
+
+    fn forget_client(&mut self, number: u32, why: Option<&str>) {
         let Some(client) = self.clients.remove(&number) else {
             return;
         };

@@ -11,6 +11,7 @@ use ntlpc_shm::Tno;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::attachments::Bundle;
+use crate::connecting::Connecting;
 use crate::connection::{Connection, ConnectionId};
 use crate::limits::MAX_PORTS;
 use crate::namespace::{NameSpace, ObjectId, RootPolicy};
@@ -32,6 +33,8 @@ pub struct State {
     pub(crate) ports: BTreeMap<ObjectId, Port>,
     pub(crate) objects: BTreeMap<ObjectId, NamedObject>,
     pub(crate) connections: HashMap<ConnectionId, Connection>,
+    /// Those of them that are being made.
+    pub(crate) connecting: Connecting,
     pub(crate) lifetimes: HashMap<u32, Lifetime>,
     pub(crate) bundles: HashMap<u64, Bundle>,
     /// What ended bundles left, by who attached it.
@@ -78,6 +81,7 @@ impl State {
             ports: BTreeMap::new(),
             objects: BTreeMap::new(),
             connections: HashMap::new(),
+            connecting: Connecting::default(),
             lifetimes: HashMap::new(),
             bundles: HashMap::new(),
             orphans: HashMap::new(),

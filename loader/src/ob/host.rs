@@ -117,12 +117,8 @@ impl Object for PortObject {
         Some(self)
     }
     fn pack(&self) -> Result<Packed, NtStatus> {
-        let lifetime = self.port.lifetime.lock();
-        let lifetime = lifetime
-            .as_ref()
-            .ok_or(NtStatus::NOT_SUPPORTED)?
-            .try_clone()
-            .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
+        // Possession of a lifetime descriptor is how a port crosses to another process.
+        let lifetime = self.port.share()?;
         Ok(Packed {
             kind: PackedKind::Port,
             bytes: Vec::new(),
@@ -202,8 +198,7 @@ impl Host for Standalone {
             },
             nt_pid: process.pid,
             create_time: process.create_time.unsigned_abs(),
-            // Possession of a lifetime descriptor is how a port crosses to another process.
-            wants_lifetime_fds: true,
+            wants_lifetime_fds: false,
             arena_base: arena_base as u64,
             arena_size: if arena_base == 0 {
                 0

@@ -176,6 +176,7 @@ fn connect(
         view_status: message_status.err().unwrap_or(NtStatus::SUCCESS),
         info: Bytes(info),
         bundles: std::mem::take(&mut sending.bundles),
+        known_port: 0,
     };
     let session = session()?;
     let (pending, fds) = session

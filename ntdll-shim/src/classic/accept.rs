@@ -94,7 +94,7 @@ fn settle_context(port: &Port, given: u64, handle: Handle) -> Result<u64, NtStat
         port: port.id,
         context: handle.0,
     };
-    session()?.call(&request, &[])?;
+    session()?.post(&request)?;
     Ok(handle.0)
 }
 
@@ -134,6 +134,6 @@ fn adopt(
 fn fail(reply: &AcceptReply) {
     if let Ok(session) = session() {
         // The port's close tells the same.
-        let _ = session.call(&AcceptFailed { port: reply.port }, &[]);
+        let _ = session.post(&AcceptFailed { port: reply.port });
     }
 }

@@ -1,7 +1,10 @@
 //! NtCompleteConnectPort (lpc §2.7).
 
+use std::sync::atomic::Ordering;
+
 use ntlpc_abi::{Handle, NtStatus};
 use ntlpc_proto::port::{Complete, PortKind};
+use ntlpc_shm::segment::Connecting;
 
 use crate::engine::session;
 use crate::host::{self, PORT_ALL_ACCESS};
@@ -11,7 +14,11 @@ pub(crate) fn nt_complete_connect_port(port_handle: Handle) -> Result<(), NtStat
     if port.kind != PortKind::Server {
         return Err(NtStatus::INVALID_PORT_HANDLE);
     }
-    session()?
-        .call(&Complete { port: port.id }, &[])
-        .map(|_| ())
+    // What the server would answer is known here: a second complete is wrong, one for a client that is gone is not.
+    let is_completed = port.is_completed.swap(true, Ordering::AcqRel)
+        || port.connection()?.segment.connecting() == Connecting::Accepted;
+    if is_completed {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    session()?.post(&Complete { port: port.id })
 }

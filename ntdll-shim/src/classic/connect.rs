@@ -4,21 +4,22 @@
 //! 2. Map the client view. A problem with it travels to the server, which knows what is checked before it.
 //! 3. The server looks the port up, checks and queues the request.
 //! 4. Wait on the segment's connect word: decided (→ 5) or this thread must end (the request is withdrawn).
-//! 5. Fetch the outcome; on success map the server's view, make the port and the handle, write everything.
+//! 5. Read the outcome, or fetch it if there is a server view; on success map the view, make the port and the handle, write
+//!    everything.
 
 use std::sync::Arc;
 
 use ntlpc_abi::{NtStatus, UserPtr, limits};
-use ntlpc_proto::port::{
-    Connect, ConnectAbort, ConnectReply, ConnectResult, ConnectResultReply, PortKind,
-};
+use ntlpc_proto::port::{ClosePort, Connect, ConnectAbort, ConnectReply, ConnectResult, PortKind};
 use ntlpc_proto::{Bytes, Name};
-use ntlpc_shm::segment::{Direction, EndAttributes};
+use ntlpc_shm::segment::{Connecting, Direction, EndAttributes};
 use ntlpc_shm::sys::Woken;
 
 use super::message::width;
 use super::view::{self, OwnView};
-use crate::engine::{Connection, NewPort, PendingConnect, Port, Queue, renewed, session};
+use crate::engine::{
+    Connection, NewPort, PendingConnect, Port, Queue, inboxes, me, renewed, session,
+};
 use crate::{capture, guest, host, interrupt, names};
 
 pub(crate) fn nt_connect_port(
@@ -86,6 +87,7 @@ pub(crate) fn nt_secure_connect_port(
     // Step 2.
     own.map();
     // Step 3.
+    let known = inboxes::last();
     let request = Connect {
         tno: renewed()?.tno,
         name: Name(name),
@@ -96,6 +98,7 @@ pub(crate) fn nt_secure_connect_port(
         view: own.describe(),
         view_status: own.status(),
         info: Bytes(info),
+        known_port: known.as_ref().map_or(0, |known| known.port),
         ..Connect::default()
     };
     let (pending, fds) = session()?
@@ -104,7 +107,7 @@ pub(crate) fn nt_secure_connect_port(
     let mut fds = fds.into_iter();
     let (segment, tickets) = session()?
         .segment(fds.next())
-        .and_then(|segment| Ok((segment, session()?.inbox(fds.next())?)))
+        .and_then(|segment| Ok((segment, inboxes::of(&pending, &mut fds, known)?)))
         .inspect_err(|_| abort(&pending))?;
     // Step 4.
     let waiting = PendingConnect::new(&segment, session()?);
@@ -120,11 +123,19 @@ pub(crate) fn nt_secure_connect_port(
     }
     drop(waiting);
     // Step 5.
-    let (outcome, mut outcome_fds) = session()?.call(&ConnectResult { port: pending.port }, &[])?;
-    if !outcome.status.is_success() {
-        write_info(&outcome, info_at, info_length_at, info_length)?;
-        return Err(outcome.status);
+    let outcome = segment.outcome();
+    if segment.connecting() != Connecting::Accepted {
+        close(&pending);
+        write_info(&outcome.info, info_at, info_length_at, info_length)?;
+        return Err(NtStatus::PORT_CONNECTION_REFUSED);
     }
+    let (server_view, section) = match outcome.has_more {
+        true => {
+            let (result, mut fds) = session()?.call(&ConnectResult { port: pending.port }, &[])?;
+            (result.server_view, fds.pop())
+        }
+        false => (None, None),
+    };
     let connection = Connection::new(
         segment,
         Direction::ToServer,
@@ -145,10 +156,10 @@ pub(crate) fn nt_secure_connect_port(
         resources: Arc::default(),
     });
     own.keep(&port);
-    let server_view = view::map_peer(outcome.server_view.as_ref(), outcome_fds.pop(), &port)?;
+    let server_view = view::map_peer(server_view.as_ref(), section, &port)?;
     let handle = host.insert_port(port, fds.next(), false)?;
     let written = (|| {
-        own.write(outcome.client_view_remote_base)?;
+        own.write(outcome.client_view_base)?;
         if !server_view_at.is_null() {
             // NtConnectPort leaves 0 in the length (lpc#93).
             view::write_remote(server_view_at, 0, server_view)?;
@@ -156,7 +167,7 @@ pub(crate) fn nt_secure_connect_port(
         if !max_message_length.is_null() {
             guest::write_u32(max_message_length, pending.max_message)?;
         }
-        write_info(&outcome, info_at, info_length_at, info_length)?;
+        write_info(&outcome.info, info_at, info_length_at, info_length)?;
         guest::write_word(port_handle, handle.0)
     })();
     written.inspect_err(|_| host.close(handle))
@@ -169,9 +180,21 @@ fn abort(pending: &ConnectReply) {
     }
 }
 
+/// Gives up a port that is no use to anybody.
+fn close(pending: &ConnectReply) {
+    if let (Ok(session), Ok(me)) = (session(), me()) {
+        let request = ClosePort {
+            port: pending.port,
+            tno: me.tno,
+        };
+        // As above.
+        let _ = session.post(&request);
+    }
+}
+
 /// Returns the server's information, never more than the client's buffer holds (lpc#84), also on refusal (lpc#86).
 fn write_info(
-    outcome: &ConnectResultReply,
+    info: &[u8],
     info_at: UserPtr,
     length_at: UserPtr,
     capacity: u32,
@@ -179,7 +202,7 @@ fn write_info(
     if info_at.is_null() {
         return Ok(());
     }
-    let info = &outcome.info.0[..outcome.info.0.len().min(capacity as usize)];
+    let info = &info[..info.len().min(capacity as usize)];
     if !info.is_empty() {
         capture::write(info_at, info)?;
     }

@@ -6,6 +6,7 @@
 //! | `queue.rs` | the queue a port receives from |
 //! | `owed.rs` | delivered requests that are not answered |
 //! | `adopt.rs` | taking over a port whose handle came from another process |
+//! | `inboxes.rs` | the inbox a process that connects again has mapped already |
 //! | `resources.rs` | sections, views, reserves, security contexts of an ALPC port |
 //! | `session.rs` | this process at the server: control calls, thread numbers, who is who |
 //! | `loss.rs` | the death of the server |
@@ -24,6 +25,7 @@ mod alert;
 mod answer;
 mod cancel;
 mod converse;
+pub mod inboxes;
 mod loss;
 mod message;
 mod notify;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ntlpc_abi::NtStatus;
-use ntlpc_proto::port::{ClosePort, OpenSelf, PortKind, QueryPort};
+use ntlpc_proto::port::{ClosePort, OpenLifetime, OpenSelf, PortKind, QueryPort};
 use ntlpc_shm::inbox::Inbox;
 use ntlpc_shm::lane::Cursor;
 use ntlpc_shm::segment::{Direction, EndAttributes, SELF_SOURCE, Segment};
@@ -278,6 +278,22 @@ impl Port {
         }
     }
 
+    /// Returns a copy of the lifetime descriptor, made by the first call: with it the port crosses to another process.
+    ///
+    /// # Errors
+    /// `TOO_MANY_OPENED_FILES`, or what the server answers.
+    pub fn share(&self) -> Result<OwnedFd, NtStatus> {
+        let mut lifetime = self.lifetime.lock();
+        if lifetime.is_none() {
+            let (_, mut fds) = session()?.call(&OpenLifetime { port: self.id }, &[])?;
+            *lifetime = fds.pop();
+        }
+        let lifetime = lifetime.as_ref().ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        lifetime
+            .try_clone()
+            .map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)
+    }
+
     /// Returns the PortContext.
     #[must_use]
     pub fn context(&self) -> u64 {
@@ -358,9 +374,17 @@ impl Port {
             return;
         }
         let tno = me().map_or(0, |me| me.tno);
-        if let Ok(session) = session()
-            && let Err(status) = session.call(&ClosePort { port: self.id, tno }, &[])
-        {
+        let request = ClosePort { port: self.id, tno };
+        let Ok(session) = session() else {
+            return;
+        };
+        // Nobody learns anything from the end of a connection that has ended.
+        let has_ended = self.own_end().is_some_and(|(end, _)| end.is_closed());
+        let closed = match has_ended {
+            true => session.post(&request),
+            false => session.call(&request, &[]).map(drop),
+        };
+        if let Err(status) = closed {
             log::debug!("closing port {}: {status}", self.id);
         }
         if self.resources.has_sent() {

@@ -152,6 +152,19 @@ impl Session {
         })
     }
 
+    /// Sends a request whose answer nobody needs. Later calls of this process find it done.
+    ///
+    /// # Errors
+    /// `UNSUCCESSFUL` if the server is gone.
+    pub fn post<R: Request>(&self, request: &R) -> Result<(), NtStatus> {
+        let _guard = interrupt::enter();
+        self.control.post(request).map_err(|error| {
+            log::debug!("{}: {error}", R::NAME);
+            self.mark_lost();
+            error.status()
+        })
+    }
+
     /// Returns whether the server is dead.
     #[must_use]
     pub fn is_lost(&self) -> bool {

@@ -110,6 +110,12 @@ impl Connection {
         }
         Ok((frame::decode_body(reply.body)?, received.fds))
     }
+
+    /// Sends `request` and waits for nothing. The server handles the requests of one connection in their order.
+    pub fn post<R: Request>(&self, request: &R) -> Result<(), CallError> {
+        let bytes = frame::encode_posted(request);
+        Ok(transport::send(&self.socket, &bytes, &[], Wait::Blocking)?)
+    }
 }
 
 impl AsFd for Connection {

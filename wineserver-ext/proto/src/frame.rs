@@ -5,7 +5,7 @@
 //! | 0 | 4 | [`MAGIC`] |
 //! | 4 | 2 | [`VERSION`] of the sender |
 //! | 6 | 2 | request number (the same in the reply) |
-//! | 8 | 4 | 0 in a request; NT status in a reply, whose body is empty unless it is `STATUS_SUCCESS` |
+//! | 8 | 4 | in a request 0, or [`POSTED`] if no reply is wanted; NT status in a reply, whose body is empty unless it is `STATUS_SUCCESS` |
 //! | 12 | – | fields |
 
 use ntlpc_abi::NtStatus;
@@ -26,12 +26,15 @@ pub const MAX_FDS: usize = 8;
 /// Largest run of bytes one [`ReadData`](crate::port::ReadData) or [`WriteData`](crate::port::WriteData) moves.
 pub const MAX_DATA_BYTES: usize = MAX_BYTES - 1024;
 
+/// In the status field of a request: the server sends no reply, whatever comes of it.
+pub const POSTED: NtStatus = NtStatus(1);
+
 /// A decoded header and the bytes after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// Request number.
     pub number: u16,
-    /// Status of a reply, 0 in a request.
+    /// Status of a reply; 0 or [`POSTED`] in a request.
     pub status: NtStatus,
     /// Fields, not yet decoded.
     pub body: &'a [u8],
@@ -62,6 +65,13 @@ impl<'a> Frame<'a> {
 /// Encodes a request frame.
 pub fn encode_request<R: Request>(request: &R) -> Vec<u8> {
     let mut out = header(R::NUMBER, NtStatus::SUCCESS);
+    request.put(&mut out);
+    out
+}
+
+/// Encodes a request that wants no reply.
+pub fn encode_posted<R: Request>(request: &R) -> Vec<u8> {
+    let mut out = header(R::NUMBER, POSTED);
     request.put(&mut out);
     out
 }

@@ -135,6 +135,8 @@ requests! {
         info: Bytes,
         /// Bundles made for this request.
         bundles: Vec<u64>,
+        /// Connection port whose inbox the caller has mapped already; 0 = none.
+        known_port: u64,
     } with ["section?"] => ConnectReply {
         /// The client communication port.
         port: u64,
@@ -148,9 +150,12 @@ requests! {
         server_process: u32,
         /// Linux process id of the port's creator; 0 = not visible.
         server_pid: u32,
-    } with ["segment", "inbox of the connection port", "lifetime?"];
+        /// The connection port.
+        connection_port: u64,
+    } with ["segment", "inbox of the connection port, unless it is `known_port`", "lifetime?"];
 
-    /// Fetches the outcome once the connect word says there is one. Any status but success drops the port.
+    /// Fetches the outcome once the connect word says there is one. Any status but success drops the port. A classic client
+    /// needs it only for what does not fit the segment (`ntlpc_shm::outcome`): the section of a server view.
     3 ConnectResult {
         /// The client communication port.
         port: u64,
@@ -485,4 +490,11 @@ requests! {
         /// Whether that thread waits.
         waits: bool,
     };
+
+    /// Makes a lifetime descriptor for a port the calling process holds without one: the hold ends with the last copy of
+    /// it, in whatever process, from now on.
+    26 OpenLifetime {
+        /// The port.
+        port: u64,
+    } => OpenLifetimeReply {} with ["lifetime"];
 }

@@ -40,7 +40,7 @@ it. All numbers are little-endian and unaligned.
 | 0 | 4 | magic `NTLC` |
 | 4 | 2 | version |
 | 6 | 2 | request number: family in the high byte |
-| 8 | 4 | 0 in a request; NT status in a reply |
+| 8 | 4 | in a request 0, or 1 if no reply is wanted; NT status in a reply |
 | {HEADER_BYTES} | – | fields; none in a reply whose status is not `STATUS_SUCCESS` |
 
 A frame has at most {MAX_BYTES} bytes and {MAX_FDS} descriptors (`SCM_RIGHTS`). A frame of another version, one that ends inside a

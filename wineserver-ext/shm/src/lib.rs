@@ -13,6 +13,7 @@
 //! | `lane.rs` | one direction of a segment: allocate, publish, withdraw, take |
 //! | `inbox.rs` | what a receiving port shares with its senders: tickets, bell, sleepers |
 //! | `segment.rs` | the memfd of a connection: two lanes, the client's inbox, connection state |
+//! | `outcome.rs` | what a client that waits for its connection is told |
 //! | `receive.rs` | the receiving side's private order over all its sources |
 //! | `spin.rs` | when a waiter may spin |
 //! | `threads.rs` | the server's read-only table of threads |
@@ -31,6 +32,7 @@ pub mod mem;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod notice;
+pub mod outcome;
 pub mod receive;
 pub mod rundown;
 pub mod segment;

@@ -11,6 +11,7 @@
 //! | 0x080 | ready root of the lane to the client |
 //! | 0x0C0, 0x100 | high-water marks and full bits of the two lanes |
 //! | 0x200 | inbox of the client communication port |
+//! | 0x800 | outcome of the connection request (`outcome.rs`) |
 //! | 0x1000, 0x2080 | trees of the two ready maps |
 //! | 0x3100 | tree of the client's inbox |
 //! | 0x5000 | slots of the lane to the server, then those of the lane to the client |
@@ -32,7 +33,7 @@ use crate::sys::{Deadline, Woken};
 
 /// "ntlpcseg". Bump the version when any layout of this crate changes.
 const MAGIC: u64 = 0x6765_7363_706C_746E;
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 const STATE: usize = 0x10;
 const CONNECT: usize = 0x14;
@@ -44,7 +45,7 @@ const CLIENT_TREE: usize = 0x3100;
 const SLOTS: usize = 0x5000;
 const SEGMENT_LEN: usize = (SLOTS + 2 * SLOTS_LEN).next_multiple_of(0x1000);
 
-const _: () = assert!(CLIENT_INBOX + INBOX_LEN <= 0x1000);
+const _: () = assert!(CLIENT_INBOX + INBOX_LEN <= 0x800);
 const _: () = assert!(
     0x1000 + TREE_LEN <= 0x2080
         && 0x2080 + TREE_LEN <= CLIENT_TREE
