@@ -111,12 +111,15 @@ static BOOL block(struct blocked *b, int index)
     return CHECK(spawn(&b->worker, cases[index].run, b), SETUP) && CHECK(still_runs(&b->worker), SETUP);
 }
 
-/* Takes what a stopped thread left in the queue. */
+/* Takes what a stopped thread left in the queue and answers it: nobody hears of an answer that nobody waits for. */
 static void drain(HANDLE conn)
 {
     struct msg m;
-    while (receive_within(conn, NULL, &m, 0) == STATUS_SUCCESS)
-        ;
+    while (receive_within(conn, NULL, &m, 0) == STATUS_SUCCESS) {
+        CHECK(m.h.Type != LPC_LOST_REPLY, lpc(210));
+        if (m.h.Type == LPC_REQUEST)
+            CHECK_STATUS(NtReplyPort(conn, &m.h), STATUS_INVALID_CID, lpc(209));
+    }
 }
 
 TEST(suspended_thread_goes_on)
