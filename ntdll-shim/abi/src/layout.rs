@@ -46,7 +46,7 @@ pub struct Description {
     pub fields: &'static [(&'static str, usize, usize)],
 }
 
-/// A scalar field: how it is stored for each width.
+/// A scalar field: how it is stored for each width. Inlined with a constant width, it is one load or store.
 trait Field: Copy {
     fn load(width: Width, bytes: &[u8], at: usize) -> Self;
     fn store(self, width: Width, bytes: &mut [u8], at: usize);
@@ -55,12 +55,14 @@ trait Field: Copy {
 macro_rules! plain_field {
     ($($ty:ty),*) => {$(
         impl Field for $ty {
+            #[inline(always)]
             fn load(_: Width, bytes: &[u8], at: usize) -> Self {
                 let mut raw = [0; size_of::<$ty>()];
                 raw.copy_from_slice(&bytes[at..at + size_of::<$ty>()]);
                 <$ty>::from_le_bytes(raw)
             }
 
+            #[inline(always)]
             fn store(self, _: Width, bytes: &mut [u8], at: usize) {
                 bytes[at..at + size_of::<$ty>()].copy_from_slice(&self.to_le_bytes());
             }
@@ -75,6 +77,7 @@ plain_field!(u8, u16, u32, u64);
 pub struct Word(pub u64);
 
 impl Field for Word {
+    #[inline(always)]
     fn load(width: Width, bytes: &[u8], at: usize) -> Self {
         Word(match width {
             Width::X86 => u64::from(u32::load(width, bytes, at)),
@@ -82,6 +85,7 @@ impl Field for Word {
         })
     }
 
+    #[inline(always)]
     fn store(self, width: Width, bytes: &mut [u8], at: usize) {
         match width {
             Width::X86 => (self.0 as u32).store(width, bytes, at),
@@ -91,16 +95,19 @@ impl Field for Word {
 }
 
 impl Field for UserPtr {
+    #[inline(always)]
     fn load(width: Width, bytes: &[u8], at: usize) -> Self {
         UserPtr(Word::load(width, bytes, at).0)
     }
 
+    #[inline(always)]
     fn store(self, width: Width, bytes: &mut [u8], at: usize) {
         Word(self.0).store(width, bytes, at);
     }
 }
 
 impl Field for Handle {
+    #[inline(always)]
     fn load(width: Width, bytes: &[u8], at: usize) -> Self {
         let word = Word::load(width, bytes, at).0;
         Handle(if width == Width::X86 {
@@ -110,12 +117,14 @@ impl Field for Handle {
         })
     }
 
+    #[inline(always)]
     fn store(self, width: Width, bytes: &mut [u8], at: usize) {
         Word(self.0).store(width, bytes, at);
     }
 }
 
 impl Field for ClientId {
+    #[inline(always)]
     fn load(width: Width, bytes: &[u8], at: usize) -> Self {
         ClientId {
             process: Word::load(width, bytes, at).0 as u32,
@@ -123,6 +132,7 @@ impl Field for ClientId {
         }
     }
 
+    #[inline(always)]
     fn store(self, width: Width, bytes: &mut [u8], at: usize) {
         Word(u64::from(self.process)).store(width, bytes, at);
         Word(u64::from(self.thread)).store(width, bytes, at + width.pointer());
@@ -145,17 +155,36 @@ macro_rules! layout {
             }
 
             impl Layout for $name {
+                #[inline]
                 fn size(width: Width) -> usize {
                     width.pick($size86, $size64)
                 }
 
+                #[inline]
                 fn decode(width: Width, bytes: &[u8]) -> Self {
-                    $name { $($field: Field::load(width, bytes, width.pick($at86, $at64)),)* }
+                    match width {
+                        Width::X86 => {
+                            let bytes = &bytes[..$size86];
+                            $name { $($field: Field::load(Width::X86, bytes, $at86),)* }
+                        }
+                        Width::X64 => {
+                            let bytes = &bytes[..$size64];
+                            $name { $($field: Field::load(Width::X64, bytes, $at64),)* }
+                        }
+                    }
                 }
 
+                #[inline]
                 fn encode(&self, width: Width) -> Encoded {
                     let mut encoded = Encoded { bytes: [0; MAX_LEN], len: Self::size(width) };
-                    $(self.$field.store(width, &mut encoded.bytes, width.pick($at86, $at64));)*
+                    match width {
+                        Width::X86 => {
+                            $(self.$field.store(Width::X86, &mut encoded.bytes, $at86);)*
+                        }
+                        Width::X64 => {
+                            $(self.$field.store(Width::X64, &mut encoded.bytes, $at64);)*
+                        }
+                    }
                     encoded
                 }
             }
