@@ -50,7 +50,7 @@ pub fn write_u32(at: UserPtr, value: u32) -> Result<(), NtStatus> {
 /// # Errors
 /// `ACCESS_VIOLATION`.
 pub fn read_word(at: UserPtr) -> Result<u64, NtStatus> {
-    read_pointer(at, host::current().personality().guest).map(|value| value.0)
+    read_pointer(at, host::personality().guest).map(|value| value.0)
 }
 
 /// Writes a pointer-sized value: `HANDLE`, `PVOID`, `SIZE_T`.

@@ -51,17 +51,27 @@ pub(super) struct Answered {
 }
 
 impl Sending {
-    /// Captures the attributes at `at` for a message sent on `port`. Nothing is left behind by a failure.
+    /// Captures the attributes at `at` for a message sent on `port`; what it answers is asked for only if there are any.
+    /// `None` for a message without attributes. Nothing is left behind by a failure.
+    #[inline]
     pub fn capture(
+        port: &Arc<Port>,
+        at: UserPtr,
+        answered: impl FnOnce() -> Option<Answered>,
+    ) -> Result<Option<Sending>, NtStatus> {
+        if at.is_null() {
+            return Ok(None);
+        }
+        Sending::capture_at(port, answered(), at).map(Some)
+    }
+
+    fn capture_at(
         port: &Arc<Port>,
         answered: Option<Answered>,
         at: UserPtr,
     ) -> Result<Sending, NtStatus> {
         let mut sending = Sending::default();
         sending.answered = answered;
-        if at.is_null() {
-            return Ok(sending);
-        }
         sending.port = Some(Arc::clone(port));
         sending.resources = Arc::clone(&port.resources);
         sending.capture_kinds(at)?;

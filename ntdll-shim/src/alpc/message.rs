@@ -4,7 +4,7 @@ use ntlpc_abi::layout::{PortMessage, Word};
 use ntlpc_abi::{NtStatus, UserPtr, Width, limits};
 
 use crate::engine::{Data, Incoming, Name, Outgoing};
-use crate::{guest, host};
+use crate::{capture, guest, host};
 
 /// Message types (alpc §1.1).
 pub(super) const LPC_REQUEST: u16 = 1;
@@ -20,12 +20,12 @@ const HEADER_32: u16 = 0x1000;
 
 /// Returns the width of this process's ALPC structures: that of its pointers, on 64-bit systems too (pe32 §8.1).
 pub(super) fn width() -> Width {
-    host::current().personality().guest
+    host::personality().guest
 }
 
 /// Returns whether this is a 32-bit program on a 64-bit system, whose headers say so.
 fn is_wow64() -> bool {
-    let personality = host::current().personality();
+    let personality = host::personality();
     personality.port != personality.guest
 }
 
@@ -104,12 +104,13 @@ impl Message {
     /// Copies the data, with padding up to the multiple of 4 that slots carry.
     pub fn read_data(&self, data: &mut Data) -> Result<(), NtStatus> {
         let len = usize::from(self.header.data_length);
-        data.clear();
         data.resize(len.next_multiple_of(4), 0);
-        if len == 0 {
+        let (data, padding) = data.split_at_mut(len);
+        padding.fill(0);
+        if data.is_empty() {
             return Ok(());
         }
-        host::current().read(self.at.offset(header_len()), &mut data[..len])
+        capture::read(self.at.offset(header_len()), data)
     }
 
     /// Returns `TotalLength` less the header.
@@ -197,7 +198,7 @@ impl Buffer {
     /// Fills the buffer with zeros: what a cancelled request leaves (alpc#183).
     pub fn clear(&self) -> Result<(), NtStatus> {
         let zeros = vec![0; self.len().min(limits::ALPC_MAX_TOTAL)];
-        host::current().write(self.at, &zeros)
+        capture::write(self.at, &zeros)
     }
 
     /// Writes a received message. Requests and connection requests say that they want an answer.
@@ -234,6 +235,6 @@ impl Buffer {
         if data.is_empty() {
             return Ok(());
         }
-        host::current().write(self.at.offset(header), data)
+        capture::write(self.at.offset(header), data)
     }
 }

@@ -142,27 +142,32 @@ fn send(
         false => None,
     };
     let received = found.as_ref().map(Found::message);
-    let answered = received.map(|received| Answered {
-        source: received.connection.source,
-        id: name.id,
-        peer: received.peer_attributes(),
-    });
     let beside = received
         .filter(|received| received.has_record)
         .and_then(|received| {
             let sender = session().ok()?.thread(received.sender)?;
             Some((received.record(), sender.process))
         });
-    let sending = Sending::capture(port, answered, attributes)?;
+    let sending = Sending::capture(port, attributes, || {
+        received.map(|received| Answered {
+            source: received.connection.source,
+            id: name.id,
+            peer: received.peer_attributes(),
+        })
+    })?;
     let cookie = match kind {
         // Remembered until the answer is there, for a cancellation.
-        Kind::Open | Kind::Sync => sending.cookie(),
+        Kind::Open | Kind::Sync => sending.as_ref().and_then(Sending::cookie),
         Kind::Last => None,
     };
-    let outgoing = |message_type| message.outgoing(message_type, data, sending.record());
+    let record = sending.as_ref().map_or(&[][..], Sending::record);
+    let outgoing = |message_type| message.outgoing(message_type, data, record);
     let mut waiting = None;
     let id = match (&found, kind) {
-        (None, Kind::Last) => engine::send(port, &outgoing(LPC_DATAGRAM), sending.is_released())?,
+        (None, Kind::Last) => {
+            let is_released = sending.as_ref().is_some_and(Sending::is_released);
+            engine::send(port, &outgoing(LPC_DATAGRAM), is_released)?
+        }
         (None, Kind::Open) => engine::ask(port, &outgoing(LPC_REQUEST), cookie)?,
         (None, Kind::Sync) => {
             let request = outgoing(LPC_REQUEST);
@@ -187,8 +192,11 @@ fn send(
     if let Some(reserve) = reserve {
         reserve.commit(id, kind == Kind::Last);
     }
-    let message_context = sending.message_context;
-    sending.commit(id)?;
+    let mut message_context = 0;
+    if let Some(sending) = sending {
+        message_context = sending.message_context;
+        sending.commit(id)?;
+    }
     if let Some((record, sender)) = beside {
         frame::received_over(&record, sender);
     }
@@ -312,16 +320,12 @@ impl Receive {
             engine::wait(port, sent.waiting, self.deadline, data)
         };
         match answer {
-            Ok(incoming) => {
-                let cookie = forget().unwrap_or_default();
-                let incoming = Incoming {
-                    context: port.context(),
-                    cookie: Some(Cookie {
-                        value: sent.message_context,
-                        ..cookie
-                    }),
-                    ..incoming
-                };
+            Ok(mut incoming) => {
+                incoming.context = port.context();
+                incoming.cookie = Some(Cookie {
+                    value: sent.message_context,
+                    ..forget().unwrap_or_default()
+                });
                 if i64::from(incoming.body_len) > self.buffer.room() {
                     let body_len = incoming.body_len;
                     engine::keep(&port.queue, incoming, std::mem::take(data));
