@@ -2,7 +2,8 @@
 //!
 //! That ntdll has a `__wine_unix_call_dispatcher` as well: a 32-bit function that switches to 64-bit code and the kernel
 //! stack and calls `table[code](arguments)` there. So a thunk here needs no mode switch of its own, and the services run
-//! as for 64-bit programs; only their arguments are narrow. Calls of Wine need no hooks here: 32-bit code reaches them
+//! as for 64-bit programs; only their arguments are narrow. The result lies on the caller's stack and not in eax, which
+//! Wine does not keep where a user APC runs before the call returns. Calls of Wine need no hooks here: 32-bit code reaches them
 //! through the 64-bit ntdll.
 //!
 //! Source: System V ABI, Intel386 supplement, and MSDN "Argument Passing and Naming Conventions" for stdcall.
@@ -87,19 +88,20 @@ struct Target {
     dispatcher_variable: u32,
 }
 
-/// Thunk of call `index` with `words` arguments: `dispatcher(table, index, &arguments)`, stdcall.
+/// Thunk of call `index` with `words` arguments: `dispatcher(table, index, &result)`, stdcall. The result lies before the return
+/// address and the arguments.
 fn thunk(target: Target, index: usize, words: usize) -> Vec<u8> {
-    let mut code = vec![0x8d, 0x44, 0x24, 0x04]; // lea eax, [esp+4]
+    let mut code = Vec::with_capacity(40);
     call_service(&mut code, target, index);
+    code.push(0x58); // pop eax
     ret(&mut code, words);
     code
 }
 
-/// Thunk of helper `index`: as [`thunk`], with a word for the result before the return address. If the service says that
-/// the helper faulted, the word holds the address, which is then touched so that the caller gets the exception.
+/// Thunk of helper `index`: as [`thunk`]. If the service says that the helper faulted, the result is the address, which is
+/// then touched so that the caller gets the exception.
 fn helper_thunk(target: Target, index: usize, words: usize) -> Vec<u8> {
-    let mut code = vec![0x6a, 0x00]; // push 0
-    code.extend([0x89, 0xe0]); // mov eax, esp
+    let mut code = Vec::with_capacity(48);
     call_service(&mut code, target, index);
     code.extend([0x85, 0xc0]); // test eax, eax
     code.push(0x58); // pop eax
@@ -111,9 +113,10 @@ fn helper_thunk(target: Target, index: usize, words: usize) -> Vec<u8> {
     code
 }
 
-/// Calls service `index` with what eax points at.
+/// Makes room for the result and calls service `index`.
 fn call_service(code: &mut Vec<u8>, target: Target, index: usize) {
-    code.push(0x50); // push eax
+    code.extend([0x6a, 0x00]); // push 0
+    code.push(0x54); // push esp: where the result lies
     for word in [
         index as u32,
         (target.table >> 32) as u32,
@@ -154,6 +157,8 @@ static TABLE: [Service; THREAD + 1] = {
     table
 };
 
+/// The result and the return address lie before the arguments.
+const FIRST: usize = 2;
 /// More arguments than any call has.
 const MOST: usize = 16;
 
@@ -162,13 +167,11 @@ unsafe extern "sysv64" fn port_call<const INDEX: usize>(words: *mut u64) -> u32 
     let id = CallId::ALL[INDEX];
     let args = id.call().args;
     const { assert!(CallId::ALL[INDEX].call().args.len() <= MOST) };
-    // A helper's word for the result and the return address come first.
-    let first = if id.call().helper.is_some() { 2 } else { 0 };
     let mut slots = [0; MOST];
     for (at, (slot, (_, kind))) in slots.iter_mut().zip(args).enumerate() {
         // SAFETY: the thunk hands over where the arguments lie in a row; a caller that passed fewer leaves stack of its own
         // there.
-        let word = unsafe { words.add(first + at).read_unaligned() };
+        let word = unsafe { words.add(FIRST + at).read_unaligned() };
         *slot = match kind {
             ArgKind::Handle => i64::from(word.cast_signed()).cast_unsigned(),
             _ => word.into(),
@@ -176,21 +179,23 @@ unsafe extern "sysv64" fn port_call<const INDEX: usize>(words: *mut u64) -> u32 
     }
     let outcome = call(id, Slots(&slots[..args.len()]));
     callers::leave();
-    if id.call().helper.is_none() {
-        return outcome.unwrap_or_default() as u32;
-    }
     let (result, has_faulted) = match outcome {
-        Ok(bits) => (bits, 0),
-        Err(Fault(address)) => (address.0, 1),
+        Ok(bits) => (bits as u32, 0),
+        Err(Fault(address)) => (address.0 as u32, 1),
     };
-    // SAFETY: the helper's thunk made the word.
-    unsafe { words.write_unaligned(result as u32) };
-    has_faulted
+    // SAFETY: the thunk made the word.
+    unsafe { words.write_unaligned(result) };
+    if id.call().helper.is_some() {
+        has_faulted
+    } else {
+        result
+    }
 }
 
 unsafe extern "sysv64" fn thread(words: *mut u64) -> u32 {
-    // SAFETY: the first word is what the thread was started with.
-    threads::run_body(u64::from(unsafe { words.cast::<u32>().read_unaligned() }));
+    // SAFETY: the first argument is what the thread was started with.
+    let number = unsafe { words.cast::<u32>().add(FIRST).read_unaligned() };
+    threads::run_body(number.into());
     0
 }
 
@@ -209,12 +214,12 @@ mod tests {
     fn thunk_pushes_the_dispatchers_arguments_and_removes_its_own() {
         let code = thunk(TARGET, 7, 11);
         let expected = [
-            &[0x8d, 0x44, 0x24, 0x04, 0x50][..],
+            &[0x6a, 0x00, 0x54][..],
             &[0x68, 7, 0, 0, 0],
             &[0x68, 0x44, 0x33, 0x22, 0x11],
             &[0x68, 0x88, 0x77, 0x66, 0x55],
             &[0xff, 0x15, 0xe0, 0xa4, 0xc6, 0x7b],
-            &[0xc2, 44, 0],
+            &[0x58, 0xc2, 44, 0],
         ];
         assert_eq!(code, expected.concat());
     }
