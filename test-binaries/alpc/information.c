@@ -63,6 +63,71 @@ TEST(waitable_ports)
     NtClose(conn);
 }
 
+/* A server communication port has the messages of its own client: alpc §2.5.3, §3.7. */
+TEST(waitable_communication_ports)
+{
+    struct alpc_pair first, second;
+    struct msg m;
+    SIZE_T length = sizeof m;
+    HANDLE ports[2];
+    NEED_ALPC;
+    REQUIRE(alpc_pair_open(&first, ALPC_PORTFLG_WAITABLE_PORT, NULL), SETUP);
+    second = first;
+    UNICODE_STRING name = unicode(first.name);
+    REQUIRE_STATUS(NtAlpcConnectPort(&second.cli, &name, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL),
+                   STATUS_SUCCESS, SETUP);
+    REQUIRE_STATUS(alpc_receive(first.conn, &m, &length, NULL, 5000), STATUS_SUCCESS, SETUP);
+    REQUIRE_STATUS(NtAlpcAcceptConnectPort(&second.srv, first.conn, 0, NULL, NULL, NULL, &m.h, NULL, TRUE),
+                   STATUS_SUCCESS, SETUP);
+    ports[0] = first.srv;
+    ports[1] = second.srv;
+    CHECK_EQ(WaitForSingleObject(first.srv, 0), WAIT_TIMEOUT, alpc(304));
+    CHECK_EQ(WaitForMultipleObjects(2, ports, FALSE, 50), WAIT_TIMEOUT, alpc(304));
+    msg_init(&m, 4);
+    REQUIRE_STATUS(alpc_send(second.cli, RELEASE, &m), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(WaitForSingleObject(second.srv, 5000), WAIT_OBJECT_0, alpc(303));
+    CHECK_EQ(WaitForMultipleObjects(2, ports, FALSE, 5000), WAIT_OBJECT_0 + 1, alpc(303));
+    CHECK_EQ(WaitForSingleObject(first.srv, 0), WAIT_TIMEOUT, alpc(304));
+    /* Too long for the buffer: still there. */
+    length = HEADER;
+    CHECK_STATUS(alpc_receive(second.srv, &m, &length, NULL, 0), STATUS_BUFFER_TOO_SMALL, alpc(130));
+    CHECK_EQ(WaitForSingleObject(second.srv, 0), WAIT_OBJECT_0, alpc(304));
+    length = sizeof m;
+    REQUIRE_STATUS(alpc_receive(second.srv, &m, &length, NULL, 0), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(WaitForSingleObject(second.srv, 0), WAIT_TIMEOUT, alpc(304));
+    /* What the connection port received is gone from here, too. */
+    msg_init(&m, 4);
+    REQUIRE_STATUS(alpc_send(first.cli, RELEASE, &m), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(WaitForMultipleObjects(2, ports, FALSE, 5000), WAIT_OBJECT_0, alpc(303));
+    REQUIRE_STATUS(alpc_receive(first.conn, &m, &length, NULL, 0), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(WaitForMultipleObjects(2, ports, FALSE, 0), WAIT_TIMEOUT, alpc(304));
+    /* The end of the client is something to look at. */
+    CHECK_STATUS(NtClose(second.cli), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(WaitForSingleObject(second.srv, 5000), WAIT_OBJECT_0, SETUP);
+    CHECK_STATUS(NtClose(second.srv), STATUS_SUCCESS, SETUP);
+    alpc_pair_close(&first);
+}
+
+static void wait_run(void *arg)
+{
+    CHECK_EQ(WaitForSingleObject(arg, 10000), WAIT_OBJECT_0, alpc(303));
+}
+
+TEST(message_ends_a_wait_on_a_communication_port)
+{
+    struct alpc_pair p;
+    struct worker worker;
+    struct msg m;
+    NEED_ALPC;
+    REQUIRE(alpc_pair_open(&p, ALPC_PORTFLG_WAITABLE_PORT, NULL), SETUP);
+    REQUIRE(spawn(&worker, wait_run, p.srv), SETUP);
+    CHECK(still_runs(&worker), alpc(304));
+    msg_init(&m, 4);
+    REQUIRE_STATUS(alpc_send(p.cli, RELEASE, &m), STATUS_SUCCESS, SETUP);
+    join(&worker);
+    alpc_pair_close(&p);
+}
+
 TEST(attributes_of_a_connection_request)
 {
     WCHAR name[64];

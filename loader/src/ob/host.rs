@@ -86,17 +86,17 @@ impl Waitable for PortObject {
     }
     fn give_back(&self, _taken: Taken) {}
     fn watch(&self) -> Option<Watch> {
-        let address = self.port.signal_address()? as u64;
+        let (address, expected) = self.port.watch_signal()?;
         if self.port.is_signalled() {
             return None;
         }
         let word = PortSignal {
             port: self.port.clone(),
-            address,
+            address: address as u64,
         };
         Some(Watch {
             word: WordRef::Other(Arc::new(word)),
-            expected: 0,
+            expected,
             deadline_ns: None,
         })
     }

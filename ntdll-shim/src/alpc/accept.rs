@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use ntlpc_proto::Bytes;
 use ntlpc_proto::port::{Accept, AcceptFailed, AcceptReply, AlpcMessage, PortKind};
-use ntlpc_shm::segment::Direction;
+use ntlpc_shm::segment::{Direction, EndAttributes};
 
 use super::frame::{self, Sending};
 use super::message::Message;
@@ -109,7 +109,10 @@ pub(crate) fn nt_alpc_accept_connect_port(
         id: reply.port,
         kind: PortKind::Server,
         is_alpc: true,
-        attributes: attributes.for_peer(),
+        attributes: EndAttributes {
+            flags: alpc.flags,
+            object_types: alpc.object_types,
+        },
         connection_port: reply.connection_port,
         max_message: reply
             .max_message

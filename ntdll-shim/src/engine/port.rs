@@ -73,6 +73,9 @@ impl Connection {
     }
 }
 
+/// `ALPC_PORTFLG_WAITABLE_PORT` (alpc §1.3).
+const WAITABLE: u32 = 0x4_0000;
+
 /// What a port object is made from.
 #[derive(Debug)]
 pub struct NewPort {
@@ -146,12 +149,14 @@ impl Port {
     /// Makes a port object.
     #[must_use]
     pub fn new(new: NewPort) -> Arc<Port> {
-        let is_listening = matches!(new.kind, PortKind::Connection | PortKind::Unconnected);
         Arc::new(Port {
             id: new.id,
             kind: new.kind,
-            is_waitable: (is_listening || new.is_alpc && new.kind == PortKind::Client)
-                && new.queue.inbox.is_waitable(),
+            is_waitable: match new.kind {
+                PortKind::Server => new.is_alpc && new.attributes.flags & WAITABLE != 0,
+                PortKind::Client if !new.is_alpc => false,
+                _ => new.queue.inbox.is_waitable(),
+            },
             sequence: AtomicU32::new(0),
             references: AtomicU32::new(0),
             attributes: Mutex::new(new.attributes),
@@ -319,17 +324,45 @@ impl Port {
             .unwrap_or_default()
     }
 
-    /// Returns the address of the futex word that is 1 while a waitable port has a message. Others are always signalled
-    /// (lpc#40).
+    /// Returns the address of a futex word that keeps a value, returned too, while a waitable port has no message. Others are
+    /// always signalled (lpc#40). Who waits looks at [`Port::is_signalled`] once more after this.
     #[must_use]
-    pub fn signal_address(&self) -> Option<usize> {
-        self.is_waitable.then(|| self.queue.inbox.signal_address())
+    pub fn watch_signal(&self) -> Option<(usize, u32)> {
+        if !self.is_waitable {
+            return None;
+        }
+        Some(match self.own_client() {
+            Some(connection) => {
+                connection.segment.arm_lane();
+                (connection.segment.lane_bell_address(), 1)
+            }
+            None => (self.queue.inbox.signal_address(), 0),
+        })
     }
 
-    /// Returns whether a wait on the port is satisfied.
+    /// Returns whether a wait on the port is satisfied. An ALPC server communication port has its own client's messages
+    /// (alpc §2.5.3, §3.7).
     #[must_use]
     pub fn is_signalled(&self) -> bool {
-        !self.is_waitable || self.queue.inbox.is_signalled()
+        if !self.is_waitable {
+            return true;
+        }
+        let Some(connection) = self.own_client() else {
+            return self.queue.inbox.is_signalled();
+        };
+        let segment = &connection.segment;
+        segment.is_closed() || !segment.lane(Direction::ToServer).map().is_empty() || {
+            let _guard = interrupt::enter();
+            let state = self.queue.state.lock();
+            let is_its = |source| source == connection.source;
+            state.kept.iter().any(|kept| is_its(kept.incoming.source))
+        }
+    }
+
+    /// Returns the connection of a server communication port.
+    fn own_client(&self) -> Option<&Arc<Connection>> {
+        let connection = self.connection.get()?;
+        (self.kind == PortKind::Server).then_some(connection)
     }
 
     /// The last handle of this process was closed. A connection or unconnected port ends with its handles, calls under way

@@ -315,7 +315,7 @@ pub trait Host: Send + Sync {
     }
 
     /// The queue of the waitable port numbered `port` got a message or was emptied. For hosts whose waits cannot watch the
-    /// inbox's signal word ([`Port::signal_address`]).
+    /// inbox's signal word ([`Port::watch_signal`]).
     fn port_signal_changed(&self, _port: u64, _is_signalled: bool) {}
 }
 

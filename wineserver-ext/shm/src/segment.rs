@@ -289,6 +289,12 @@ impl Segment {
         self.mem.futex_wait(LANE_BELL, 1, deadline)
     }
 
+    /// Returns the address of the word that is 1 from [`Segment::arm_lane`] until the lane to the server is rung.
+    #[must_use]
+    pub fn lane_bell_address(&self) -> usize {
+        self.mem.futex_address(LANE_BELL)
+    }
+
     /// Wakes those that sleep on the lane to the server alone. A sender rings after it published.
     #[inline]
     pub fn ring_lane(&self) {

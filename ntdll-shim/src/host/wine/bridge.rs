@@ -259,13 +259,20 @@ fn wait_for_any(seen: u32, ports: &[Armed], idle_until: Deadline) {
         flags: FUTEX2_SIZE_U32 | libc::FUTEX_PRIVATE_FLAG as u32,
         reserved: 0,
     }];
-    let addresses = ports.iter().filter_map(|armed| armed.port.signal_address());
-    words.extend(addresses.take(MOST_WORDS - 1).map(|address| WaitV {
-        expected: 0,
-        address: address as u64,
-        flags: FUTEX2_SIZE_U32,
-        reserved: 0,
-    }));
+    let watched = ports.iter().filter_map(|armed| armed.port.watch_signal());
+    words.extend(
+        watched
+            .take(MOST_WORDS - 1)
+            .map(|(address, expected)| WaitV {
+                expected: expected.into(),
+                address: address as u64,
+                flags: FUTEX2_SIZE_U32,
+                reserved: 0,
+            }),
+    );
+    if ports.iter().any(|armed| armed.port.is_signalled()) {
+        return;
+    }
     let Deadline::Monotonic(until) = idle_until else {
         return;
     };

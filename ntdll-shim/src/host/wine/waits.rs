@@ -115,12 +115,12 @@ fn waitable(handle: u64) -> Option<Arc<Known>> {
 
 /// Waits until the signal word of a port is set.
 fn wait_for_word(port: &Port, until: Until) -> NtStatus {
-    let Some(address) = port.signal_address() else {
-        return NtStatus::SUCCESS;
-    };
-    // SAFETY: the word lives in a mapping that the port, borrowed here, keeps.
-    let word = unsafe { AtomicU32::from_ptr(address as *mut u32) };
     loop {
+        let Some((address, expected)) = port.watch_signal() else {
+            return NtStatus::SUCCESS;
+        };
+        // SAFETY: the word lives in a mapping that the port, borrowed here, keeps.
+        let word = unsafe { AtomicU32::from_ptr(address as *mut u32) };
         if port.is_signalled() {
             return NtStatus::SUCCESS;
         }
@@ -128,7 +128,7 @@ fn wait_for_word(port: &Port, until: Until) -> NtStatus {
             return NtStatus::TIMEOUT;
         }
         interrupt::assert_open();
-        bridge::futex_wait(word, 0, until.deadline());
+        bridge::futex_wait(word, expected, until.deadline());
     }
 }
 
