@@ -60,9 +60,9 @@ target("other calls, S", most=0.01)
 target("futex calls, D", most=0.01)
 target("other calls, D", most=0.01)
 
-# The server needs three descriptors for a connection, and for a port.
-HELD = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 3
-for kind, mode, number in (("connection", "idle", min(10_000, HELD)), ("port", "ports", min(100_000, HELD))):
+# The server needs a descriptor for a connection, and two for a port: so many are held as the hard limit allows.
+FREE = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200
+for kind, mode, number in (("connection", "idle", min(10_000, FREE)), ("port", "ports", min(100_000, FREE // 2))):
     row(
         (f"idle {kind}", f"request beside {number} {kind}s S"),
         ("KiB", "us"),

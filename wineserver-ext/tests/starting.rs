@@ -20,7 +20,13 @@ fn program() {
             std::process::exit(1);
         }
     };
-    let (reply, _) = connection.call(&Hello::default(), &[]).expect("introduced");
+    let (reply, _) = match connection.call(&Hello::default(), &[]) {
+        Ok(reply) => reply,
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            std::process::exit(1);
+        }
+    };
     let children = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     eprintln!("server {} children {:?}", reply.server_pid, children.trim());
 }
@@ -97,6 +103,60 @@ fn runtime_directory_of_others_is_explained() {
     let said = said(&run(&dir, |_| ()).wait_with_output().expect("an end"));
 
     assert!(said.contains("chmod 700"), "{said}");
+}
+
+#[test]
+fn server_of_another_version_is_told_apart() {
+    use ntlpc_proto::frame::{VERSION, encode_refusal};
+    use ntlpc_proto::transport::{Wait, control_socket, send};
+    let dir = tempfile::tempdir().expect("a directory");
+    let prefix = prefix(&dir);
+    prefix.prepare().expect("a directory for the socket");
+    let listener = control_socket(Wait::Blocking).expect("a socket");
+    let address = rustix::net::SocketAddrUnix::new(prefix.socket_path()).expect("an address");
+    rustix::net::bind(&listener, &address).expect("bound");
+    rustix::net::listen(&listener, 1).expect("listening");
+    let program = run(&dir, |_| ());
+    let socket = rustix::net::accept(&listener).expect("the program connects");
+    let mut refusal = encode_refusal(1, ntlpc_abi::NtStatus::REVISION_MISMATCH);
+    refusal[4..6].copy_from_slice(&(VERSION + 1).to_le_bytes());
+    send(&socket, &refusal, &[], Wait::Blocking).expect("sent");
+
+    let output = program.wait_with_output().expect("an end");
+
+    let text = String::from_utf8_lossy(&output.stderr);
+    for words in [
+        format!("version {}", VERSION + 1),
+        format!("expected {VERSION}"),
+        "wineserver-ext -k".to_owned(),
+    ] {
+        assert!(text.contains(&words), "{words} in {text}");
+    }
+}
+
+#[test]
+fn prefix_of_another_user_is_explained() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can give a directory away");
+        return;
+    }
+    const NOBODY: u32 = 65_534;
+    let dir = tempfile::tempdir().expect("a directory");
+    let prefix = prefix(&dir);
+    prefix.prepare().expect("a directory for the socket");
+    let runtime = dir.path().join("ntlpc");
+    std::os::unix::fs::chown(&runtime, Some(NOBODY), None).expect("given away");
+
+    let theirs = said(&run(&dir, |_| ()).wait_with_output().expect("an end"));
+
+    assert!(theirs.contains("belongs to user 65534"), "{theirs}");
+    std::os::unix::fs::chown(&runtime, Some(0), None).expect("taken back");
+    std::fs::write(prefix.socket_path(), b"").expect("a file");
+    std::os::unix::fs::chown(prefix.socket_path(), Some(NOBODY), None).expect("given away");
+
+    let theirs = said(&run(&dir, |_| ()).wait_with_output().expect("an end"));
+
+    assert!(theirs.contains("belongs to user 65534"), "{theirs}");
 }
 
 #[test]

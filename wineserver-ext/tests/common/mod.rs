@@ -57,12 +57,17 @@ impl Server {
 
     /// Starts a server that may have at most `descriptors` open.
     pub fn start_with_descriptors(descriptors: u32) -> Server {
+        Server::start_limited(&format!("ulimit -n {descriptors}"))
+    }
+
+    /// Starts a server after a command of the shell, which limits it.
+    pub fn start_limited(limit: &str) -> Server {
         Server::spawn(|dir| {
             let mut shell = command(dir);
             let program = PathBuf::from(shell.get_program());
             let mut limited = Command::new("sh");
             limited
-                .args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" -f -p")])
+                .args(["-c", &format!("{limit}; exec \"$0\" -f -p")])
                 .arg(program);
             limited.envs(
                 shell

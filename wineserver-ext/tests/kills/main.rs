@@ -43,7 +43,7 @@ fn serve() {
         assert_eq!(status, NtStatus::SUCCESS);
         // Clients die between any two steps, so any status is right here.
         match message.message_type {
-            10 => drop(calls::complete(calls::accept_any(&message))),
+            10 => drop(calls::complete(calls::accept_any(&message, 1))),
             1 => drop(calls::reply(port, &message)),
             _ => {}
         }

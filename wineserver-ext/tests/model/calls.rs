@@ -188,10 +188,10 @@ pub fn accept(request: &Message, context: u64, is_accepted: bool) -> u64 {
 }
 
 /// Accepts whatever the outcome; 0 is no port.
-pub fn accept_any(request: &Message) -> u64 {
+pub fn accept_any(request: &Message, context: u64) -> u64 {
     let mut port = 0;
     // SAFETY: all addresses are of locals.
-    unsafe { NtAcceptConnectPort(&mut port, 1, request, 1, 0, 0) };
+    unsafe { NtAcceptConnectPort(&mut port, context, request, 1, 0, 0) };
     port
 }
 
