@@ -37,6 +37,7 @@ pub mod flag {
     pub const UNWINDING: u32 = 0x2;
     pub const EXIT_UNWIND: u32 = 0x4;
     pub const STACK_INVALID: u32 = 0x8;
+    pub const NESTED_CALL: u32 = 0x10;
     pub const TARGET_UNWIND: u32 = 0x20;
     pub const COLLIDED_UNWIND: u32 = 0x40;
     pub const UNWIND: u32 = 0x66;

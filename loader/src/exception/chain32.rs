@@ -6,6 +6,7 @@
 use ntlpc_abi::NtStatus;
 
 use super::dispatch::{Disposition, disposition_of, raise_noncontinuable};
+use super::own32::Own;
 use crate::context::i386::{CONTEXT_BYTES, RECORD_BYTES};
 use crate::context::{Context, Record, flag};
 use crate::export::{Callback, Ptr};
@@ -81,15 +82,28 @@ impl Shown {
         (&raw const self.pointers) as u64
     }
 
-    /// Calls the handler of a registration; returns what it said and the frame it named.
-    fn call_handler(&mut self, frame: u64, handler: Callback) -> (Disposition, u64) {
+    /// Changes a flag of the record that the next handlers are shown.
+    fn set_flag(&mut self, flag: u32, is_set: bool) {
+        let mut record = Record::load(self.record_address());
+        record.flags = record.flags & !flag | if is_set { flag } else { 0 };
+        record.store(self.record_address());
+    }
+
+    /// Calls the handler of a registration while `mark` stands before it; returns what it said and the frame it named.
+    fn call_handler(
+        &mut self,
+        frame: u64,
+        handler: Callback,
+        mark: &'static Own,
+    ) -> (Disposition, u64) {
         let dispatcher = (&raw mut self.dispatcher) as u64;
-        let result = handler.call(&[
+        let arguments = [
             self.record_address(),
             frame,
             self.context_address(),
             dispatcher,
-        ]);
+        ];
+        let result = mark.during([frame as u32, 0, 0, 0], |_| handler.call(&arguments));
         let disposition = disposition_of(result as u32).unwrap_or_else(|| {
             let (_, context) = self.read();
             raise_noncontinuable(NtStatus::INVALID_DISPOSITION, &context)
@@ -117,6 +131,24 @@ fn is_valid(frame: u64, before: u64) -> bool {
     frame.is_multiple_of(4) && frame >= low && frame + 8 <= high && frame > before
 }
 
+/// Stands before a handler that a search asks: the search for another exception, raised by it, learns which handler that was.
+static NESTED: Own = Own::new("nested exception", |asked| {
+    if asked.is_unwind() {
+        return Disposition::ContinueSearch;
+    }
+    asked.dispatcher.write(asked.words[0]);
+    Disposition::Nested
+});
+
+/// Stands before a handler that an unwind calls: another unwind learns that the handler has been called for that frame.
+static COLLIDED: Own = Own::new("collided unwind", |asked| {
+    if !asked.is_unwind() {
+        return Disposition::ContinueSearch;
+    }
+    asked.dispatcher.write(asked.words[0]);
+    Disposition::Collided
+});
+
 /// Asks the handlers of the chain, innermost first. Returns whether execution continues at `context`.
 ///
 /// Runs guest code: hold no lock.
@@ -127,6 +159,8 @@ pub fn search(record: &mut Record, context: &mut Context) -> bool {
     let control = u16::from_le_bytes([context.fx_header[0], context.fx_header[1]]);
     gate::set_float_control(control, context.mxcsr & !MXCSR_FLAGS);
     let (mut frame, mut before) = (first(), 0);
+    // The outermost frame whose handler was busy with another exception when this one was raised.
+    let mut nested = 0;
     for _ in 0..MAX_FRAMES {
         if frame == END {
             break;
@@ -136,13 +170,25 @@ pub fn search(record: &mut Record, context: &mut Context) -> bool {
             return false;
         }
         let registration = Ptr::<Registration>::new(frame).read();
-        let (disposition, _) = shown.call_handler(frame, registration.handler);
-        if disposition == Disposition::ContinueExecution {
-            (*record, *context) = shown.read();
-            if record.flags & flag::NONCONTINUABLE != 0 {
-                raise_noncontinuable(NtStatus::NONCONTINUABLE_EXCEPTION, context);
+        let (disposition, named) = shown.call_handler(frame, registration.handler, &NESTED);
+        if frame == nested {
+            shown.set_flag(flag::NESTED_CALL, false);
+            nested = 0;
+        }
+        match disposition {
+            Disposition::ContinueSearch => {}
+            Disposition::ContinueExecution => {
+                (*record, *context) = shown.read();
+                if record.flags & flag::NONCONTINUABLE != 0 {
+                    raise_noncontinuable(NtStatus::NONCONTINUABLE_EXCEPTION, context);
+                }
+                return true;
             }
-            return true;
+            Disposition::Nested => {
+                shown.set_flag(flag::NESTED_CALL, true);
+                nested = nested.max(named);
+            }
+            Disposition::Collided => raise_noncontinuable(NtStatus::INVALID_DISPOSITION, context),
         }
         (before, frame) = (frame, u64::from(Ptr::<u32>::new(frame).read()));
     }
@@ -174,14 +220,14 @@ pub fn unwind(start: &Context, target: u64, mut record: Record) {
             raise_noncontinuable(NtStatus::BAD_STACK, start);
         }
         let registration = Ptr::<Registration>::new(frame).read();
-        match shown.call_handler(frame, registration.handler) {
+        match shown.call_handler(frame, registration.handler, &COLLIDED) {
             (Disposition::ContinueSearch, _) => {}
-            // Another unwind was busy with this frame: go on where that one stood.
+            // Another unwind had called the handler of the frame that is named: go on behind it.
             (Disposition::Collided, other) => set_first(other),
             _ => raise_noncontinuable(NtStatus::INVALID_DISPOSITION, start),
         }
         let frame = first();
-        if frame == END {
+        if frame == END || frame == target {
             return;
         }
         before = frame;

@@ -6,6 +6,7 @@ mod dispatch;
 mod divide;
 pub mod dynamic;
 pub mod jump32;
+pub mod own32;
 mod report;
 mod scope;
 pub mod scope32;
@@ -14,7 +15,7 @@ pub mod unwind;
 mod unwind_ex;
 pub mod vectored;
 
-pub use dispatch::{DispatcherContext, end_unhandled, raise, raise_from_call};
+pub use dispatch::{DispatcherContext, Disposition, end_unhandled, raise, raise_from_call};
 pub use report::stack_trace;
 pub use scope::c_specific_handler;
 pub use signal::install;

@@ -109,6 +109,8 @@ pub fn handle(
     version.check(at);
     let record = Record::load(record_at);
     if record.flags & flag::UNWIND != 0 {
+        // The frame keeps its level: another unwind that collides with this one may ask again and goes on.
+        chain32::set_first(frame);
         unwind_local(version, frame, version.outside());
         return CONTINUE_SEARCH;
     }

@@ -7,19 +7,16 @@
 //!
 //! Source: LLVM's `X86WinEHState.cpp` (registrations, states) and `X86FrameLowering.cpp` (frame pointers of blocks).
 
-use std::sync::OnceLock;
-
 use super::catching;
 use super::search::{self, Found, terminate};
 use super::tables::{Action, EMPTY, Function, Tables, Try};
 use super::tables3::Tables3;
 use super::throw::{CODE, Thrown};
 use crate::context::{Context, Record, flag, reg};
-use crate::exception::chain32::{self, Registration};
-use crate::exception::jump32;
-use crate::export::{Arg, ArgCursor, Callback, Caller, Guest, Ptr};
-use crate::gate::stubs::{self, Stub, Target};
-use crate::gate::{CallFrame, gate32};
+use crate::exception::own32::{self, Own};
+use crate::exception::{Disposition, chain32, jump32};
+use crate::export::{Callback, Caller, Guest, Ptr};
+use crate::gate::gate32;
 use crate::teb::{self, host_area};
 use crate::{guest_struct, win_api};
 
@@ -30,20 +27,38 @@ guest_struct! {
         handler: Callback,
         state: i32,
     }
-    /// The registration of a `catch` block that runs.
-    struct Guard {
-        next: u32,
-        handler: Callback,
-        node: u32,
-        tables: u32,
-        /// Last state of the `try` block: those of the `catch` block lie above.
-        high: i32,
-        /// The function's saved stack pointer: `try` blocks in the `catch` block save their own.
-        stack: u32,
+}
+
+/// What the registration of a `catch` block that runs keeps.
+struct Guard {
+    node: u32,
+    tables: u32,
+    /// Last state of the `try` block: those of the `catch` block lie above.
+    high: i32,
+    /// The function's saved stack pointer: `try` blocks in the `catch` block save their own.
+    stack: u32,
+}
+
+impl Guard {
+    fn of([node, tables, high, stack]: [u32; own32::WORDS]) -> Guard {
+        Guard {
+            node,
+            tables,
+            high: high.cast_signed(),
+            stack,
+        }
+    }
+
+    fn words(&self) -> [u32; own32::WORDS] {
+        [
+            self.node,
+            self.tables,
+            self.high.cast_unsigned(),
+            self.stack,
+        ]
     }
 }
 
-const CONTINUE_SEARCH: i32 = 1;
 /// Where a function keeps its saved stack pointer, before its registration.
 const STACK_BEFORE: u64 = 4;
 
@@ -57,6 +72,8 @@ struct Visit {
     place: u64,
     /// The last state that does not belong to what is visited.
     floor: i32,
+    /// For a guard: the function's saved stack pointer.
+    stack: Option<u32>,
     record: Record,
     record_at: u64,
     context_at: u64,
@@ -89,61 +106,46 @@ fn leave_to(function: &Function, node: Ptr<Node>, floor: i32) {
         now.state = around;
         node.write(now);
         if let Action::Funclet(funclet) = action {
-            with_barrier(&LEAVES, || {
-                gate32::call_in_frame(funclet.into(), frame_pointer(node));
+            LEAVES.during([0; own32::WORDS], |_| {
+                gate32::call_in_frame(funclet.into(), frame_pointer(node))
             });
         }
     }
 }
 
-/// A registration that no exception passes: while destructors run, which end the program if they throw, and while the
-/// object of a `catch` block is copied, which ends it at any exception.
-#[derive(Debug)]
-struct Barrier {
-    /// What ends the program at an exception.
-    check: fn(&Record),
-    handler: OnceLock<u64>,
-}
-
-static LEAVES: Barrier = Barrier {
-    check: |record| {
-        if record.code == CODE {
-            terminate();
-        }
-    },
-    handler: OnceLock::new(),
-};
-
-static COPIES: Barrier = Barrier {
-    check: |_| crate::crt::exit::abort(),
-    handler: OnceLock::new(),
-};
-
-impl Target for Barrier {
-    fn call(&self, _: &'static Stub, frame: &CallFrame) -> u64 {
-        let record = Record::load(ArgCursor::new(frame).word());
-        if record.flags & flag::UNWIND == 0 {
-            (self.check)(&record);
-        }
-        CONTINUE_SEARCH as u64
+/// Stands before destructors that run, which end the program if they throw.
+static LEAVES: Own = Own::new("destructors", |asked| {
+    if !asked.is_unwind() && asked.record.code == CODE {
+        terminate();
     }
-}
+    Disposition::ContinueSearch
+});
 
-/// Runs guest code behind a barrier: hold no lock.
-fn with_barrier(barrier: &'static Barrier, call: impl FnOnce()) {
-    let around = chain32::first();
-    let make = || stubs::loose("vcruntime140.dll", "barrier".into(), barrier);
-    // The stack is the guest's.
-    let mut room = [0_u32; 2];
-    let at = Ptr::<Registration>::new(&raw mut room as u64);
-    at.write(Registration {
-        next: around as u32,
-        handler: Callback(*barrier.handler.get_or_init(make)),
-    });
-    chain32::set_first(at.address());
-    call();
-    chain32::set_first(around);
-}
+/// Stands before the object of a `catch` block that is copied, which ends the program at any exception.
+static COPIES: Own = Own::new("copy", |asked| {
+    if !asked.is_unwind() {
+        crate::crt::exit::abort();
+    }
+    Disposition::ContinueSearch
+});
+
+/// Stands before a `catch` block that runs. Its words are a [`Guard`].
+static GUARD: Own = Own::new("catch block", |asked| {
+    let guard = Guard::of(asked.words);
+    Visit {
+        function: function_of(guard.tables.into()),
+        tables_at: guard.tables.into(),
+        node: Ptr::new(guard.node.into()),
+        place: asked.place,
+        floor: guard.high,
+        stack: Some(guard.stack),
+        record: asked.record,
+        record_at: asked.record_at,
+        context_at: asked.context_at,
+        start: Context::after_call(&asked.call.get()),
+    }
+    .run()
+});
 
 fn frame_pointer(node: Ptr<Node>) -> u64 {
     node.address() + Node::size() as u64
@@ -169,65 +171,33 @@ pub fn handle(
         node: Ptr::new(frame),
         place: frame,
         floor: EMPTY,
+        stack: None,
         record: Record::load(record.address()),
         record_at: record.address(),
         context_at: context.address(),
         start: Context::after_call(&caller.0.get()),
     }
-    .run()
-}
-
-/// What the registrations of running `catch` blocks name as their handler.
-#[derive(Debug)]
-struct GuardHandler;
-
-impl Target for GuardHandler {
-    fn call(&self, _: &'static Stub, frame: &CallFrame) -> u64 {
-        let mut cursor = ArgCursor::new(frame);
-        let [record_at, place, context_at] = [cursor.word(), cursor.word(), cursor.word()];
-        let guard = Ptr::<Guard>::new(place).read();
-        let visit = Visit {
-            function: function_of(guard.tables.into()),
-            tables_at: guard.tables.into(),
-            node: Ptr::new(guard.node.into()),
-            place,
-            floor: guard.high,
-            record: Record::load(record_at),
-            record_at,
-            context_at,
-            start: Context::after_call(&Caller::fetch(&mut cursor).0.get()),
-        };
-        visit.run() as u64
-    }
-}
-
-fn guard_handler() -> Callback {
-    static ADDRESS: OnceLock<u64> = OnceLock::new();
-    let make = || stubs::loose("vcruntime140.dll", "catch block".into(), &GuardHandler);
-    Callback(*ADDRESS.get_or_init(make))
+    .run() as i32
 }
 
 impl Visit {
-    fn run(&self) -> i32 {
+    fn run(&self) -> Disposition {
         if self.record.flags & flag::UNWIND != 0 {
             self.leave();
         } else {
             self.search();
         }
-        CONTINUE_SEARCH
-    }
-
-    fn is_guard(&self) -> bool {
-        self.place != self.node.address()
+        Disposition::ContinueSearch
     }
 
     fn leave(&self) {
+        // The function keeps its state: another unwind that collides with this one may ask again and goes on.
+        chain32::set_first(self.place);
         if search::concerns(&self.function, &self.record) {
             leave_to(&self.function, self.node, self.floor);
         }
-        if self.is_guard() {
-            let guard = Ptr::<Guard>::new(self.place).read();
-            saved_stack(self.node).write(guard.stack);
+        if let Some(stack) = self.stack {
+            saved_stack(self.node).write(stack);
             let in_flight = Thrown::of(&self.record).map_or(0, |thrown| thrown.object);
             catching::leave_below(self.place + 1, in_flight);
         }
@@ -256,7 +226,7 @@ impl Visit {
         ) {
             self.catch(&found);
         }
-        if self.function.is_noexcept() && !self.is_guard() {
+        if self.function.is_noexcept() && self.stack.is_none() {
             terminate();
         }
     }
@@ -265,7 +235,7 @@ impl Visit {
     fn catch(&self, found: &Found) -> ! {
         let Found { block, handler, .. } = found;
         let frame = frame_pointer(self.node);
-        with_barrier(&COPIES, || found.put(frame));
+        COPIES.during([0; own32::WORDS], |_| found.put(frame));
         chain32::unwind(&self.start, self.place, Record::load(found.record_at));
         leave_to(&self.function, self.node, block.low);
         catching::leave_below(self.place, found.object());
@@ -274,31 +244,21 @@ impl Visit {
         node.state = block.high + 1;
         self.node.write(node);
         let stack = saved_stack(self.node).read();
-        // The stack is the guest's.
-        let mut room = [0_u32; 6];
-        let guard = Ptr::<Guard>::new(&raw mut room as u64);
-        debug_assert_eq!(Guard::size(), size_of_val(&room));
-        guard.write(Guard {
-            next: self.place as u32,
-            handler: guard_handler(),
+        let guard = Guard {
             node: self.node.address() as u32,
             tables: self.tables_at as u32,
             high: block.high,
             stack,
+        };
+        let (place, continuation) = GUARD.during(guard.words(), |place| {
+            catching::enter(place, found.thrown, found.record_at, self.context_at);
+            // The exception is handled: what the block raises is none inside of it.
+            teb::write_host(host_area::RAISE_PLACE, 0);
+            let continuation = gate32::call_in_frame(handler.address.into(), frame);
+            (place, continuation)
         });
-        chain32::set_first(guard.address());
-        catching::enter(
-            guard.address(),
-            found.thrown,
-            found.record_at,
-            self.context_at,
-        );
-        // The exception is handled: what the block raises is none inside of it.
-        teb::write_host(host_area::RAISE_PLACE, 0);
-        let continuation = gate32::call_in_frame(handler.address.into(), frame);
         saved_stack(self.node).write(stack);
-        chain32::set_first(self.place);
-        catching::leave_below(guard.address() + 1, 0);
+        catching::leave_below(place + 1, 0);
 
         let mut after = self.start;
         after.gpr[reg::RBP] = frame;
