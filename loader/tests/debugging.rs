@@ -1,0 +1,129 @@
+//! What docs/loader.md promises for debugging: gdb finds the functions of a guest, and the report of a crash names them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Builds the program for a compiler and returns it; `None` if there is no such compiler.
+fn program(prefix: &str) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/debugging/crash.c");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{prefix}.exe"));
+    let built = Command::new(format!("{prefix}-w64-mingw32-gcc"))
+        .args(["-g", "-O0", "-o"])
+        .args([&program, &source])
+        .status();
+    match built {
+        Ok(status) => {
+            assert!(status.success(), "the program does not build");
+            Some(program)
+        }
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "no compiler: {error}");
+            eprintln!("skipped: no compiler: {error}");
+            None
+        }
+    }
+}
+
+fn text(output: &Output) -> (String, String) {
+    let decode = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (decode(&output.stdout), decode(&output.stderr))
+}
+
+/// Runs the program and checks that the report leads to the line of the fault and its caller.
+fn report_names_the_line(prefix: &str) {
+    let Some(program) = program(prefix) else {
+        return;
+    };
+    let run = Command::new(env!("CARGO_BIN_EXE_lpcrun"))
+        .arg(&program)
+        .output()
+        .expect("lpcrun starts");
+    let (output, errors) = text(&run);
+    assert_eq!(output.trim_end(), "42");
+    let name = format!("crash-{prefix}.exe+0x");
+    assert!(
+        errors.contains("lpcrun: unhandled exception STATUS_ACCESS_VIOLATION at 0x")
+            && errors.contains(&name)
+            && errors.contains("writing 0x0"),
+        "{errors}"
+    );
+    // Frames are `  #0  0xADDRESS module+offset`.
+    let frames: Vec<&str> = errors
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix('#'))
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    let lines = Command::new(format!("{prefix}-w64-mingw32-addr2line"))
+        .arg("-fe")
+        .arg(&program)
+        .args(&frames)
+        .output()
+        .expect("addr2line comes with the compiler");
+    let (lines, _) = text(&lines);
+    let functions: Vec<&str> = lines.lines().step_by(2).collect();
+    assert_eq!(
+        functions.get(..2),
+        Some(&["my_fault", "main"][..]),
+        "{errors}"
+    );
+    assert!(
+        lines
+            .lines()
+            .nth(1)
+            .is_some_and(|line| line.contains("crash.c:11")),
+        "{lines}"
+    );
+}
+
+#[test]
+fn reports_of_crashes_name_module_and_offset() {
+    report_names_the_line("x86_64");
+}
+
+#[test]
+fn reports_of_i386_crashes_name_module_and_offset() {
+    report_names_the_line("i686");
+}
+
+#[test]
+fn gdb_stops_in_functions_of_the_guest() {
+    let Some(program) = program("x86_64") else {
+        return;
+    };
+    let symbols = format!("add-symbol-file {}", program.display());
+    let commands = [
+        "handle SIGSEGV nostop noprint pass",
+        &symbols,
+        "starti",
+        "hbreak my_function",
+        "continue",
+        "bt",
+        "kill",
+    ];
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-batch"]);
+    for command in commands {
+        gdb.args(["-ex", command]);
+    }
+    let run = gdb
+        .args(["--args", env!("CARGO_BIN_EXE_lpcrun")])
+        .arg(&program)
+        .output();
+    let (output, errors) = match run {
+        Ok(run) => text(&run),
+        Err(error) => {
+            eprintln!("skipped: no gdb: {error}");
+            return;
+        }
+    };
+    if errors.contains("ptrace: Operation not permitted") {
+        eprintln!("skipped: gdb may not trace here");
+        return;
+    }
+    assert!(
+        output.contains("#0  my_function (")
+            && output.contains(" in main () at ")
+            && output.contains("crash.c:"),
+        "{output}\n{errors}"
+    );
+}
