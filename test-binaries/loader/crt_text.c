@@ -114,3 +114,12 @@ TEST(blocks_grow_with_zeros)
     CHECK((ULONG_PTR)block % 64 == 0 && block[31] == 0xAA && block[32] == 0 && block[79] == 0, SETUP);
     _aligned_free(block);
 }
+
+TEST(private_names_lead_to_the_functions)
+{
+    HMODULE runtime = LoadLibraryA("ucrtbase.dll");
+    REQUIRE(runtime != NULL, SETUP);
+    CHECK_PTR(GetProcAddress(runtime, "_o_malloc"), GetProcAddress(runtime, "malloc"), SETUP);
+    CHECK_PTR(GetProcAddress(runtime, "_o__wcsicmp"), GetProcAddress(runtime, "_wcsicmp"), SETUP);
+    CHECK(GetProcAddress(runtime, "_o_no_such_function") == NULL, SETUP);
+}

@@ -53,10 +53,20 @@ pub fn has(dll: &str, name: &crate::image::ImportName) -> bool {
     use crate::image::ImportName;
     by_dll().get(dll).is_some_and(|exports| {
         exports.iter().any(|export| match name {
-            ImportName::Name(name) => export.names().any(|n| n == name),
+            ImportName::Name(name) => {
+                let public = public_name(dll, name).unwrap_or(name);
+                export.names().any(|n| n == public)
+            }
             ImportName::Ordinal(ordinal) => export.ordinal == Some(*ordinal),
         })
     })
+}
+
+/// Returns the name behind a private one: DLLs of Windows call functions of `ucrtbase.dll` by names of their own, with
+/// `_o_` in front (`api-ms-win-crt-private-l1-1-0.dll`).
+#[must_use]
+pub fn public_name<'a>(dll: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix("_o_").filter(|_| dll == "ucrtbase.dll")
 }
 
 fn by_dll() -> &'static HashMap<&'static str, Vec<&'static Export>> {

@@ -163,17 +163,24 @@ const MAX_FORWARDS: u32 = 8;
 pub fn proc_address(base: u64, name: &ImportName) -> Option<u64> {
     let (mut base, mut name) = (base, name.clone());
     for _ in 0..MAX_FORWARDS {
-        let exports = {
+        let (exports, public) = {
             let modules = MODULES.lock();
             let module = if base == 0 {
                 modules.first()
             } else {
                 modules.iter().find(|m| m.view.base == base)
             };
-            module?.exports?
+            let module = module?;
+            let public = match &name {
+                ImportName::Name(name) if module.headers.is_none() => {
+                    builtin::public_name(&module.name, name).map(str::to_owned)
+                }
+                _ => None,
+            };
+            (module.exports?, public)
         };
         let found = match &name {
-            ImportName::Name(name) => exports.by_name(name),
+            ImportName::Name(name) => exports.by_name(public.as_ref().unwrap_or(name)),
             ImportName::Ordinal(ordinal) => exports.by_ordinal(u32::from(*ordinal)),
         };
         let forwarder = match found? {
