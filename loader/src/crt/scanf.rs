@@ -3,11 +3,13 @@
 //! Sources: Microsoft Learn, "Format specification fields: scanf and wscanf functions" and "scanf width
 //! specification" (buffer sizes of the `_s` functions); C11 7.21.6.2.
 
+mod format;
 mod numeric;
 mod set;
 
 use super::text::{self, CodePage};
 use super::unit::Unit;
+use format::{Format, Length, Spec};
 use set::ScanSet;
 
 /// `_CRT_INTERNAL_SCANF_SECURECRT`: buffer sizes follow the pointers.
@@ -113,27 +115,6 @@ enum Stop {
     Mismatch,
 }
 
-/// Size prefix of a conversion.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Length {
-    Default,
-    Byte,
-    Short,
-    Long,
-    LongLong,
-    Pointer,
-    Wide,
-    LongDouble,
-}
-
-/// One conversion specification.
-struct Spec {
-    suppress: bool,
-    width: usize,
-    length: Length,
-    letter: u8,
-}
-
 /// The input with one character of look-ahead.
 struct Reader<'a, U, I> {
     input: &'a mut I,
@@ -166,70 +147,6 @@ impl<U: Unit, I: Input<U>> Reader<'_, U, I> {
         if let Some(unit) = self.peeked.take() {
             self.input.unget(unit);
         }
-    }
-}
-
-/// A position in the format.
-struct Format<'a, U> {
-    text: &'a [U],
-    at: usize,
-}
-
-impl<U: Unit> Format<'_, U> {
-    fn peek(&self) -> u8 {
-        self.text.get(self.at).map_or(0, |unit| unit.ascii())
-    }
-
-    fn take_str(&mut self, text: &str) -> bool {
-        let found = text
-            .bytes()
-            .enumerate()
-            .all(|(i, b)| self.text.get(self.at + i).is_some_and(|u| u.ascii() == b));
-        self.at += if found { text.len() } else { 0 };
-        found
-    }
-
-    fn spec(&mut self, dialect: Dialect) -> Spec {
-        let suppress = self.take_str("*");
-        let mut width = 0_usize;
-        while self.peek().is_ascii_digit() {
-            width = width
-                .saturating_mul(10)
-                .saturating_add(usize::from(self.peek() - b'0'));
-            self.at += 1;
-        }
-        let length = self.length(dialect);
-        let letter = self.peek();
-        self.at += 1;
-        Spec {
-            suppress,
-            width: if width == 0 { usize::MAX } else { width },
-            length,
-            letter,
-        }
-    }
-
-    fn length(&mut self, dialect: Dialect) -> Length {
-        const PREFIXES: [(&str, bool, Length); 11] = [
-            ("I64", false, Length::LongLong),
-            ("I32", false, Length::Long),
-            ("I", false, Length::Pointer),
-            ("ll", false, Length::LongLong),
-            ("l", false, Length::Long),
-            ("hh", true, Length::Byte),
-            ("h", false, Length::Short),
-            ("w", false, Length::Wide),
-            ("L", false, Length::LongDouble),
-            ("j", true, Length::LongLong),
-            ("z", true, Length::Pointer),
-        ];
-        if dialect.c99 && self.take_str("t") {
-            return Length::Pointer;
-        }
-        PREFIXES
-            .iter()
-            .find(|(text, c99, _)| (dialect.c99 || !c99) && self.take_str(text))
-            .map_or(Length::Default, |(_, _, length)| *length)
     }
 }
 

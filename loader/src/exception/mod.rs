@@ -5,6 +5,7 @@ pub mod chain32;
 mod dispatch;
 mod divide;
 pub mod dynamic;
+mod epilog;
 pub mod jump32;
 pub mod own32;
 mod report;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr, Width};
 
-use crate::gate::{self, CallFrame};
+use crate::gate::CallFrame;
 use crate::guest::{Guest, Ptr};
 use crate::width;
 
@@ -103,6 +103,7 @@ pub trait Ret: Sized {
 macro_rules! put {
     ($out:expr, $($format:tt)*) => { let _ = write!($out, $($format)*); };
 }
+pub(super) use put;
 
 macro_rules! integers {
     ($($ty:ident, $unsigned:ident, $slots:literal, $fetch:ident, $print:literal;)*) => {$(
@@ -299,157 +300,5 @@ impl<T: Guest> Ret for Ptr<T> {
     }
     fn show(bits: u64, out: &mut String) {
         put!(out, "{bits:#x}");
-    }
-}
-
-/// Win32 `BOOL`: 32 bits, any non-zero value is true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bool(pub i32);
-
-impl Bool {
-    /// `TRUE`.
-    pub const TRUE: Bool = Bool(1);
-    /// `FALSE`.
-    pub const FALSE: Bool = Bool(0);
-
-    /// Returns whether it is not zero.
-    #[must_use]
-    pub const fn get(self) -> bool {
-        self.0 != 0
-    }
-}
-
-impl From<bool> for Bool {
-    fn from(value: bool) -> Self {
-        Bool(i32::from(value))
-    }
-}
-
-impl Arg for Bool {
-    const SLOTS32: u32 = 1;
-    fn fetch(cursor: &mut ArgCursor<'_>) -> Self {
-        Bool(i32::fetch(cursor))
-    }
-    fn show(&self, out: &mut String) {
-        put!(out, "{}", self.0);
-    }
-}
-
-impl Ret for Bool {
-    fn encode(self) -> u64 {
-        u64::from(self.0.cast_unsigned())
-    }
-    fn show(bits: u64, out: &mut String) {
-        put!(out, "{}", if bits as u32 == 0 { "FALSE" } else { "TRUE" });
-    }
-}
-
-/// NT `BOOLEAN`: only the low byte counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Boolean(pub u8);
-
-impl Boolean {
-    /// Returns whether it is not zero.
-    #[must_use]
-    pub const fn get(self) -> bool {
-        self.0 != 0
-    }
-}
-
-impl From<bool> for Boolean {
-    fn from(value: bool) -> Self {
-        Boolean(u8::from(value))
-    }
-}
-
-impl Arg for Boolean {
-    const SLOTS32: u32 = 1;
-    fn fetch(cursor: &mut ArgCursor<'_>) -> Self {
-        Boolean(u8::fetch(cursor))
-    }
-    fn show(&self, out: &mut String) {
-        put!(out, "{}", self.0);
-    }
-}
-
-impl Ret for Boolean {
-    fn encode(self) -> u64 {
-        u64::from(self.0)
-    }
-    fn show(bits: u64, out: &mut String) {
-        put!(out, "{}", if bits as u8 == 0 { "FALSE" } else { "TRUE" });
-    }
-}
-
-/// The address of a guest function, possibly NULL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Callback(pub u64);
-
-impl Callback {
-    /// Returns whether there is no function.
-    #[must_use]
-    pub const fn is_null(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Calls the function with pointer-sized arguments and returns `rax` (`edx:eax` on i386).
-    ///
-    /// The guest may never come back from it (exception, `longjmp`, `ExitThread`), or come back
-    /// into this process anywhere else: hold no lock and own nothing that must be dropped.
-    pub fn call(self, args: &[u64]) -> u64 {
-        gate::call_guest(self.0, args)
-    }
-
-    /// Calls the function as a method of the object that `args` begin with; otherwise as [`Callback::call`].
-    pub fn call_method(self, args: &[u64]) -> u64 {
-        gate::call_method(self.0, args)
-    }
-}
-
-impl Arg for Callback {
-    const SLOTS32: u32 = 1;
-    fn fetch(cursor: &mut ArgCursor<'_>) -> Self {
-        Callback(cursor.word())
-    }
-    fn show(&self, out: &mut String) {
-        put!(out, "{:#x}", self.0);
-    }
-}
-
-impl Ret for Callback {
-    fn encode(self) -> u64 {
-        self.0
-    }
-    fn show(bits: u64, out: &mut String) {
-        put!(out, "{bits:#x}");
-    }
-}
-
-impl Guest for Callback {
-    fn size() -> usize {
-        UserPtr::size()
-    }
-    fn align() -> usize {
-        UserPtr::align()
-    }
-    fn load<M: crate::guest::Memory>(at: u64) -> Result<Self, M::Fault> {
-        Ok(Callback(UserPtr::load::<M>(at)?.0))
-    }
-    fn store<M: crate::guest::Memory>(self, at: u64) -> Result<(), M::Fault> {
-        UserPtr(self.0).store::<M>(at)
-    }
-}
-
-/// The calling guest code: takes no slot; gives a function its caller's registers.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller(pub gate::ActivationPtr);
-
-impl Arg for Caller {
-    const SLOTS32: u32 = 0;
-    fn fetch(cursor: &mut ArgCursor<'_>) -> Self {
-        Caller(cursor.frame().activation())
-    }
-    fn show(&self, out: &mut String) {
-        put!(out, "{:#x}", self.0.return_address());
     }
 }

@@ -5,13 +5,17 @@
 //! `--list-missing`, and the generated table of the docs. See `docs/loader.md`.
 
 mod arg;
+mod boolean;
+mod callback;
 mod registers32;
 mod varargs;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::guest::{Guest, Memory, Ptr};
-pub use arg::{Arg, ArgCursor, Bool, Boolean, Callback, Caller, Ret};
+pub use arg::{Arg, ArgCursor, Ret};
+pub use boolean::{Bool, Boolean};
+pub use callback::{Callback, Caller};
 pub use registers32::{Eax, Popped, St, Xmm};
 pub use varargs::{VaList, VarArgs};
 
