@@ -160,15 +160,17 @@ class Bench:
         """Returns the words of a program as a client."""
         return [*wrapper, *self.program(program, width), "client", name, PLACES[place][0], mode, size, limit, *more]
 
-    def numbers(self, mode, place, size=64, limit=None, *more, env=None, width="x64", program="bench/ping"):
-        """Runs server and client; returns what the client printed."""
+    def numbers(self, mode, place, size=64, limit=None, *more, env=None, width="x64", client_width=None, program="bench/ping"):
+        """Runs server and client, both of `width` unless the client's is named; returns what the client printed."""
         with self.server(place, env, width, program) as (name, _):
+            width = client_width or width
             words = self.client(name, place, mode, size, limit or self.limit(), *more, width=width, program=program)
             return [float(word) for word in self.output(words, env)]
 
-    def ports(self, mode, place, size=64, limit=None, env=None, width="x64", program="bench/ping"):
+    def ports(self, mode, place, size=64, limit=None, env=None, width="x64", client_width=None, program="bench/ping"):
         """Returns the time of an operation: of the median chunk."""
-        return self.numbers(mode, place, size, limit, env=env, width=width, program=program)[0] / 1000
+        widths = {"width": width, "client_width": client_width}
+        return self.numbers(mode, place, size, limit, env=env, program=program, **widths)[0] / 1000
 
     def rate(self, mode, place, size=64, env=None, program="bench/ping"):
         """Returns millions of operations a second, over all."""
