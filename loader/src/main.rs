@@ -1,7 +1,8 @@
 //! `lpcrun`: runs x86-64 and i386 Windows console programs on Linux.
 //!
-//! `unsafe` is confined to `gate/*` (machine code, stubs), `guest/*`, `vm/*`, `crt/mem.rs`
-//! and `heap.rs` (guest memory) and `teb.rs` (GS-relative access).
+//! `docs/loader.md` tells the layers. `unsafe` needs an `allow` of its file, which says why: machine code and signal frames
+//! (`gate`, `context`, `exception/signal.rs`), guest memory (`guest`, `vm`, `heap`, `crt/mem.rs`), words shared with other
+//! processes or reached through GS (`ob`, `teb.rs`), and calls of Linux.
 #![deny(unsafe_code)]
 
 mod cli;
