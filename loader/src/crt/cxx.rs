@@ -17,4 +17,4 @@ mod tables4;
 mod throw;
 mod undecorate;
 
-pub use throw::{CODE, Thrown};
+pub use throw::CODE;

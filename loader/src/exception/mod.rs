@@ -17,7 +17,7 @@ mod unwind_ex;
 pub mod vectored;
 
 pub use dispatch::{DispatcherContext, Disposition, end_unhandled, raise, raise_from_call};
-pub use report::stack_trace;
+pub use report::{DESCRIBERS, stack_trace};
 pub use scope::c_specific_handler;
 pub use signal::install;
 pub use unwind_ex::{continue_unwound, jump, store_jump_buffer, unwind, unwind_frames};

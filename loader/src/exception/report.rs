@@ -20,6 +20,14 @@ const NAMES: &[(u32, &str)] = &[
     (0x406d_1388, "MS_VC_EXCEPTION"),
 ];
 
+/// What language runtimes have to say of an exception of theirs that nobody caught; tables it names may be damaged.
+#[allow(
+    unsafe_code,
+    reason = "linkme gathers the functions through a link section"
+)]
+#[linkme::distributed_slice]
+pub static DESCRIBERS: [fn(&Record) -> Option<String>];
+
 /// Returns the name of an exception code.
 #[must_use]
 pub fn name_of(code: u32) -> String {
@@ -46,8 +54,8 @@ pub fn unhandled(record: &Record, context: &Context) {
         };
         let _ = write!(text, ", {verb} {:#x}", record.information[1]);
     }
-    if let Some(thrown) = crate::crt::cxx::Thrown::of(record) {
-        let _ = write!(text, ", thrown: {}", thrown.shown_type());
+    for more in DESCRIBERS.iter().filter_map(|describe| describe(record)) {
+        let _ = write!(text, ", {more}");
     }
     let names32 = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
     let names64 = [

@@ -105,6 +105,11 @@ fn are_equal(left: Ptr<u8>, right: Ptr<u8>) -> bool {
         .is_some_and(|(left, right)| left == right)
 }
 
+#[allow(unsafe_code, reason = "linkme places the function in a link section")]
+#[linkme::distributed_slice(exception::DESCRIBERS)]
+static DESCRIBER: fn(&Record) -> Option<String> =
+    |record| Thrown::of(record).map(|thrown| format!("thrown: {}", thrown.shown_type()));
+
 impl Thrown {
     /// Returns what a record says, if it is one of C++.
     pub fn of(record: &Record) -> Option<Thrown> {
