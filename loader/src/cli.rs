@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::export::EXPORTS;
 use crate::ob::path;
-use crate::process::{self, Program};
+use crate::process::{self, Program, command_line};
 use crate::trace::{self, Filter};
-use crate::{diagnostics, module, wine_host};
+use crate::{cmd, diagnostics, module, wine_host};
 
 const HELP: &str = "\
 lpcrun runs Windows console programs on Linux.
@@ -219,6 +219,10 @@ fn run(mut options: Options) -> ! {
     }
     set_personality(options.personality.take());
     let path = find_program(&options.program);
+    if cmd::is_built_in(&path) {
+        let joined = command_line::join(&options.program, &options.arguments);
+        cmd::main(options.command_line.as_deref().unwrap_or(&joined))
+    }
     if options.lists_missing {
         list_missing(&path)
     }
@@ -274,7 +278,16 @@ fn find_program(name: &str) -> PathBuf {
             .map(|d| d.join(name))
             .find(|file| file.is_file())
     });
-    found.flatten().unwrap_or_else(|| given.to_owned())
+    let is_shell = ["cmd", "cmd.exe"]
+        .iter()
+        .any(|shell| name.eq_ignore_ascii_case(shell));
+    found.flatten().unwrap_or_else(|| {
+        if is_shell {
+            path::to_unix(cmd::PATH)
+        } else {
+            given.to_owned()
+        }
+    })
 }
 
 fn list_missing(path: &Path) -> ! {

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod cli;
+mod cmd;
 mod context;
 mod crt;
 mod diagnostics;

@@ -30,6 +30,9 @@ use super::thread::Thread;
 /// Environment variable with the number of the start-up descriptor. The guest does not see it.
 pub const VARIABLE: &str = "LPCRUN_STARTUP";
 
+/// Where programs of the system lie.
+const SYSTEM_DIRECTORY: &str = "C:\\windows\\system32";
+
 /// What to start.
 #[derive(Debug)]
 pub struct NewProcess {
@@ -298,7 +301,14 @@ pub fn wait_for_resume() {
     }
 }
 
-/// Finds the image of a command line: as given, then with `.exe`, beside the program, in the current directory, in PATH.
+/// Returns whether a program can be started from there: a file, or the shell that is built in.
+#[must_use]
+pub fn is_there(image: &Path) -> bool {
+    crate::cmd::is_built_in(image) || image.is_file()
+}
+
+/// Finds the image of a command line: as given, then with `.exe`, beside the program, in the current directory, in the
+/// system directory, in PATH.
 #[must_use]
 pub fn find_image(
     name: &str,
@@ -315,7 +325,7 @@ pub fn find_image(
         }
     };
     let resolve = |name: &str| match super::path::resolve(name, directory) {
-        Ok(super::path::Target::File(path)) if path.is_file() => Some(path),
+        Ok(super::path::Target::File(path)) if is_there(&path) => Some(path),
         _ => None,
     };
     let candidates = [name.to_owned(), with_suffix(name)];
@@ -329,7 +339,7 @@ pub fn find_image(
             .collect::<Vec<_>>()
     });
     std::iter::once(beside)
-        .chain([directory.to_owned()])
+        .chain([directory.to_owned(), SYSTEM_DIRECTORY.to_owned()])
         .chain(from_path.into_iter().flatten())
         .find_map(|folder| {
             candidates

@@ -14,9 +14,9 @@ use crate::ob::object::Object;
 use crate::ob::path::{self, Target};
 use crate::ob::spawn::{self, NewProcess};
 use crate::ob::table::{INHERIT, TABLE};
-use crate::peb;
 use crate::process::environment;
 use crate::win_api;
+use crate::{cmd, peb};
 
 /// `CREATE_UNICODE_ENVIRONMENT`.
 const UNICODE_ENVIRONMENT: u32 = 0x400;
@@ -63,7 +63,7 @@ fn image_of(request: &Request) -> Result<PathBuf, NtStatus> {
     if let Some(application) = &request.application {
         let name = String::from_utf16_lossy(application);
         return match path::resolve(&name, &directory)? {
-            Target::File(found) if found.is_file() => Ok(found),
+            Target::File(found) if spawn::is_there(&found) => Ok(found),
             Target::File(_) => spawn::find_image(&name, beside, &directory, None)
                 .ok_or(NtStatus::OBJECT_NAME_NOT_FOUND),
             _ => Err(NtStatus::ACCESS_DENIED),
@@ -85,21 +85,16 @@ fn image_of(request: &Request) -> Result<PathBuf, NtStatus> {
         .ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
 }
 
-/// Returns `INVALID_IMAGE_FORMAT` unless the file is a PE image; batch files are named in the log.
+/// Returns `INVALID_IMAGE_FORMAT` unless the file is a PE image, or the shell that is built in.
 fn check_image(image: &std::path::Path) -> Result<(), NtStatus> {
+    if cmd::is_built_in(image) {
+        return Ok(());
+    }
     let mut magic = [0; 2];
     let read = std::fs::File::open(image)
         .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
     if read.is_err() || &magic != b"MZ" {
-        let name = image.display();
-        if image
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("bat") || e.eq_ignore_ascii_case("cmd"))
-        {
-            log::error!("{name} is a batch file, and there is no cmd.exe to run it");
-        } else {
-            log::warn!("{name} is not a PE image");
-        }
+        log::warn!("{} is not a PE image", image.display());
         return Err(NtStatus::INVALID_IMAGE_FORMAT);
     }
     Ok(())
@@ -129,7 +124,11 @@ fn handle_list(startup: Ptr<StartupInfo>, flags: u32) -> Option<Vec<Handle>> {
 }
 
 fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
-    let image = image_of(request)?;
+    let mut image = image_of(request)?;
+    let is_batch = cmd::is_batch(&image);
+    if is_batch {
+        image = path::to_unix(cmd::PATH);
+    }
     check_image(&image)?;
     let startup = request.startup.read();
     let parameters = peb::parameters().read();
@@ -187,7 +186,11 @@ fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
     };
     let new = NewProcess {
         image,
-        command_line,
+        command_line: if is_batch {
+            cmd::batch_line(&command_line)
+        } else {
+            command_line
+        },
         environment: environment::to_unix(&block),
         directory,
         standard,

@@ -293,7 +293,11 @@ fn information(handle: Handle) -> Result<ByHandleFileInformation, NtStatus> {
 }
 
 fn stat_of(name: Option<Vec<u16>>) -> Result<rustix::fs::Stat, NtStatus> {
-    let path = resolve_file(&name.ok_or(NtStatus::OBJECT_PATH_NOT_FOUND)?)?;
+    let mut path = resolve_file(&name.ok_or(NtStatus::OBJECT_PATH_NOT_FOUND)?)?;
+    if crate::cmd::is_built_in(&path) {
+        // What programs look for before they start it; it is part of this program.
+        path = "/proc/self/exe".into();
+    }
     rustix::fs::stat(&path).map_err(|error| {
         let is_path = !path.parent().is_none_or(std::path::Path::is_dir);
         if is_path {

@@ -60,7 +60,7 @@ impl Object for Search {
 }
 
 /// Matches a name against `*` and `?` without regard to case. `*.*` means everything, as in DOS.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     fn glob(pattern: &[char], text: &[char]) -> bool {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,
