@@ -229,6 +229,40 @@ TEST(compressed_tables_are_understood)
 }
 #endif
 
+static int(__cdecl *is_exception_typeof)(const void *, EXCEPTION_POINTERS *);
+static int own_type, other_type;
+
+static LONG WINAPI ask_for_types(EXCEPTION_POINTERS *pointers)
+{
+    EXCEPTION_RECORD *record = pointers->ExceptionRecord;
+    if (record->ExceptionCode != 0xE06D7363)
+        return EXCEPTION_CONTINUE_SEARCH;
+    /* ThrowInfo, its list of types, the first of them, its descriptor. */
+    const char *image = sizeof(void *) == 8 ? (const char *)record->ExceptionInformation[3] : NULL;
+    const int *info = (const int *)record->ExceptionInformation[2];
+    const int *types = (const int *)(image + info[3]);
+    const int *type = (const int *)(image + types[1]);
+    own_type = is_exception_typeof(image + type[1], pointers);
+    struct {
+        void *functions, *spare;
+        char name[16];
+    } other = {NULL, NULL, ".?AUnobody@@"};
+    other_type = is_exception_typeof(&other, pointers);
+    return EXCEPTION_CONTINUE_SEARCH;
+}
+
+TEST(types_of_exceptions_are_told)
+{
+    HMODULE runtime = GetModuleHandleA("vcruntime140.dll");
+    is_exception_typeof = (void *)GetProcAddress(runtime, "_is_exception_typeof");
+    REQUIRE(is_exception_typeof != NULL, SETUP);
+    void *handler = AddVectoredExceptionHandler(1, ask_for_types);
+    CHECK_EQ(from_callback(throw_four), 4, SETUP);
+    RemoveVectoredExceptionHandler(handler);
+    CHECK_EQ(own_type, 1, SETUP);
+    CHECK_EQ(other_type, 0, SETUP);
+}
+
 static LONG WINAPI end_with_code(EXCEPTION_POINTERS *pointers)
 {
     ExitProcess(pointers->ExceptionRecord->ExceptionCode == 0xE06D7363 ? 55 : 56);

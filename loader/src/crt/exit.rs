@@ -267,9 +267,31 @@ win_api! {
     }
 
     /// Sets the handler of unexpected exceptions, which nothing calls any more; returns the one before.
-    "msvcrt.dll|ucrtbase.dll" cdecl fn set_unexpected = "set_unexpected|?set_unexpected@@YAP6AXXZP6AXXZ@Z" (handler: Callback) -> Callback {
+    "msvcrt.dll|ucrtbase.dll|vcruntime140.dll" cdecl fn set_unexpected = "set_unexpected|?set_unexpected@@YAP6AXXZP6AXXZ@Z" (handler: Callback) -> Callback {
         Callback(UNEXPECTED.swap(handler.0, Ordering::Relaxed))
     }
+
+    /// Returns the handler of unexpected exceptions.
+    "vcruntime140.dll|ucrtbase.dll" cdecl fn _get_unexpected() -> Callback {
+        Callback(UNEXPECTED.load(Ordering::Relaxed))
+    }
+
+    /// Calls the handler of unexpected exceptions, or ends the program.
+    "msvcrt.dll|vcruntime140.dll|ucrtbase.dll" cdecl fn unexpected = "unexpected|?unexpected@@YAXXZ" () {
+        let handler = Callback(UNEXPECTED.load(Ordering::Relaxed));
+        if !handler.is_null() {
+            handler.call(&[]);
+        }
+        terminate();
+    }
+
+    /// Returns the handler of calls of pure virtual functions.
+    "vcruntime140.dll|ucrtbase.dll" cdecl fn _get_purecall_handler() -> Callback {
+        Callback(PURE_CALL.load(Ordering::Relaxed))
+    }
+
+    /// Notes that `main` begins or ends, for a trace that nobody takes.
+    "vcruntime140.dll" cdecl fn __telemetry_main_invoke_trigger = "__telemetry_main_invoke_trigger|__telemetry_main_return_trigger" (image: Ptr<u8>) {}
 
     /// Sets the handler of calls of pure virtual functions; returns the one before.
     "msvcrt.dll|ucrtbase.dll|vcruntime140.dll" cdecl fn _set_purecall_handler(handler: Callback) -> Callback {

@@ -221,6 +221,26 @@ pub enum Match {
 }
 
 win_api! {
+    /// Tells whether a C++ exception can be caught as a type; ends the program if it is none of C++.
+    "vcruntime140.dll|ucrtbase.dll" cdecl fn _is_exception_typeof = "_is_exception_typeof|?_is_exception_typeof@@YAHAEBVtype_info@@PEAU_EXCEPTION_POINTERS@@@Z|?_is_exception_typeof@@YAHABVtype_info@@PAU_EXCEPTION_POINTERS@@@Z" (kind: Ptr<u8>, pointers: Ptr<Ptr<u8>>) -> i32 {
+        let record = Record::load(pointers.read().address());
+        let Some(thrown) = Thrown::of(&record).filter(|thrown| thrown.info != 0) else {
+            crate::crt::exit::terminate();
+            return 0;
+        };
+        let is_one = (0..)
+            .map_while(|index| thrown.catchable(index))
+            .any(|found| is_same_type(resolve(thrown.image, found.kind), kind.address()));
+        i32::from(is_one)
+    }
+
+    /// Destroys the object of a C++ exception.
+    "vcruntime140.dll|msvcrt.dll|ucrtbase.dll" cdecl fn __DestructExceptionObject(record: Ptr<u8>, may_not_throw: i32) {
+        if let Some(thrown) = Thrown::of(&Record::load(record.address())) {
+            thrown.destroy();
+        }
+    }
+
     /// Returns where a base class lies in an object.
     "vcruntime140.dll|ucrtbase.dll" cdecl fn __AdjustPointer(object: Ptr<u8>, place: Ptr<Displacement>) -> Ptr<u8> {
         Ptr::new(place.read().apply(object.address()))
