@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ntdll_shim::engine::Port;
 use ntdll_shim::host::{
     Alert, CompletionPacket, CompletionPort, ExportedObject, Host, MappedView, PORT_ALL_ACCESS,
-    Personality, Root, Section as PortSection, object_type_code,
+    Personality, Root, Section as PortSection, exported, object_type_code,
 };
 use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
@@ -155,8 +155,11 @@ impl ntdll_shim::host::Event for Event {
     }
 }
 
-/// Kind of the descriptions this host writes.
-const EXPORT_KIND: u8 = 1;
+/// Kind of the descriptions this host writes; Wine's reads those of two types.
+const EXPORT_KIND: u8 = exported::STANDALONE;
+const _: () = assert!(
+    PackedKind::Section as u8 == exported::SECTION && PackedKind::File as u8 == exported::FILE
+);
 
 /// Address space kept for views whose addresses the server chooses.
 fn arena_bytes() -> usize {

@@ -9,6 +9,7 @@
 //! Nothing outside this trait asks which host it runs in.
 
 mod diagnostics;
+pub mod exported;
 mod native;
 pub mod wine;
 

@@ -1,16 +1,17 @@
 //! Handles in messages: the sender's process keeps a handle of ours, the carrier, from which the receiver makes its own.
 //!
 //! Wine copies handles between processes by itself, so no descriptor travels. A carrier is closed by whoever imports it
-//! last or forgets it, at either end.
+//! last or forgets it, at either end. What `lpcrun` sends has descriptors and no carrier (`sections.rs`).
+
+use std::os::fd::OwnedFd;
 
 use ntlpc_abi::{Handle, NtStatus};
 
 use super::names;
+use super::sections;
 use super::service::ntdll;
-use crate::host::{self, ExportedObject, object_type_code};
+use crate::host::{self, ExportedObject, exported, object_type_code};
 
-/// Kind of the descriptions this host writes.
-const EXPORT_KIND: u8 = 2;
 /// Kind and handle.
 const DESCRIPTION_LEN: usize = 9;
 
@@ -27,7 +28,7 @@ pub fn export(handle: Handle, access: Option<u32>) -> Result<ExportedObject, NtS
         options,
     )?;
     let granted = super::handles::granted_access(carrier).inspect_err(|_| close(carrier))?;
-    let mut description = vec![EXPORT_KIND];
+    let mut description = vec![exported::WINE];
     description.extend(carrier.to_le_bytes());
     Ok(ExportedObject {
         object_type,
@@ -37,8 +38,16 @@ pub fn export(handle: Handle, access: Option<u32>) -> Result<ExportedObject, NtS
     })
 }
 
-/// Makes a handle of this process from a carrier of `sender`.
-pub fn import(sender: u32, description: &[u8], is_last: bool) -> Result<Handle, NtStatus> {
+/// Makes a handle of this process from a carrier of `sender`, or from what `lpcrun` sent.
+pub fn import(
+    sender: u32,
+    description: &[u8],
+    fds: &[OwnedFd],
+    is_last: bool,
+) -> Result<Handle, NtStatus> {
+    if description.first() == Some(&exported::STANDALONE) {
+        return sections::import(description, fds);
+    }
     let carrier = carrier_of(description)?;
     let process = Process::open(sender)?;
     let close_source = if is_last { CLOSE_SOURCE } else { 0 };
@@ -48,6 +57,9 @@ pub fn import(sender: u32, description: &[u8], is_last: bool) -> Result<Handle, 
 
 /// Closes a carrier of `sender`.
 pub fn forget(sender: u32, description: &[u8]) {
+    if description.first() == Some(&exported::STANDALONE) {
+        return;
+    }
     let closed = carrier_of(description)
         .and_then(|carrier| Ok((carrier, Process::open(sender)?)))
         .and_then(|(carrier, process)| duplicate(process.0, carrier, 0, 0, CLOSE_SOURCE));
@@ -61,11 +73,11 @@ fn carrier_of(description: &[u8]) -> Result<u64, NtStatus> {
         description
             .try_into()
             .map_err(|_| match description.first() {
-                Some(&EXPORT_KIND) | None => NtStatus::INVALID_PARAMETER,
+                Some(&exported::WINE) | None => NtStatus::INVALID_PARAMETER,
                 Some(_) => NtStatus::NOT_SUPPORTED,
             })?;
     match bytes.split_first() {
-        Some((&EXPORT_KIND, handle)) => {
+        Some((&exported::WINE, handle)) => {
             let handle = handle.try_into().map_err(|_| NtStatus::INVALID_PARAMETER)?;
             Ok(u64::from_le_bytes(handle))
         }

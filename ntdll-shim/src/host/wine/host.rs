@@ -165,10 +165,10 @@ impl Host for Wine {
         &self,
         sender: u32,
         description: &[u8],
-        _fds: Vec<OwnedFd>,
+        fds: Vec<OwnedFd>,
         is_last: bool,
     ) -> Result<Handle, NtStatus> {
-        carriers::import(sender, description, is_last)
+        carriers::import(sender, description, &fds, is_last)
     }
 
     fn completion_port(&self, handle: Handle) -> Result<Arc<dyn CompletionPort>, NtStatus> {

@@ -5,14 +5,15 @@
 //! NtUnmapViewOfSection) whether the memory came from Wine, from a program under `lpcrun`, or is a native memfd.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use ntlpc_abi::{Handle, NtStatus};
 
 use super::handles::{descriptor, granted_access};
 use super::names::is_of_type;
 use super::service::{guest, ntdll};
-use crate::host::{MappedView, Section};
+use crate::host::{MappedView, Section, exported};
 
 /// Returns the file behind a section handle that grants `access`.
 pub fn section(handle: Handle, access: u32) -> Result<Section, NtStatus> {
@@ -41,8 +42,8 @@ pub fn map_view(
     size: u64,
     at: Option<u64>,
 ) -> Result<MappedView, NtStatus> {
-    let file = Owned::of_descriptor(section)?;
-    let mapping = Owned::section_of(&file)?;
+    let file = Owned::of_descriptor(section.fd.as_fd(), GENERIC_READ_WRITE)?;
+    let mapping = Owned::section_of(&file, SECTION_ALL_ACCESS, None, PAGE_READWRITE)?;
     let (mut base, mut offset, mut size) = (at.unwrap_or(0), offset, size);
     let zero_bits = if guest().is_wow64 { BITS_OF_32 } else { 0 };
     let ntdll = ntdll();
@@ -67,6 +68,42 @@ pub fn map_view(
     };
     NtStatus(status).ok()?;
     Ok(MappedView { base, size })
+}
+
+/// Makes a handle to an object that `lpcrun` described: a section or a file, which its descriptor is.
+///
+/// The objects of other types are in the memory of processes outside Wine: `NOT_SUPPORTED`.
+pub fn import(description: &[u8], fds: &[OwnedFd]) -> Result<Handle, NtStatus> {
+    let described = exported::Standalone::parse(description)?;
+    let [fd] = fds else {
+        return Err(NtStatus::NOT_SUPPORTED);
+    };
+    let access = u64::from(described.access);
+    match described.object {
+        exported::FILE => Ok(Owned::of_descriptor(fd.as_fd(), access)?.into_handle()),
+        exported::SECTION => {
+            let fields: &[u8; 16] = described
+                .rest
+                .try_into()
+                .map_err(|_| NtStatus::INVALID_PARAMETER)?;
+            let [size, kind] = fields.as_chunks().0 else {
+                return Err(NtStatus::INVALID_PARAMETER);
+            };
+            let (size, kind) = (u64::from_le_bytes(*size), u64::from_le_bytes(*kind));
+            let (protection, attributes) = (kind & 0xFFFF_FFFF, kind >> 32);
+            let file_access = match protection {
+                PAGE_READONLY => GENERIC_READ,
+                PAGE_READWRITE => GENERIC_READ_WRITE,
+                _ => return Err(NtStatus::NOT_SUPPORTED),
+            };
+            if attributes & SEC_IMAGE != 0 {
+                return Err(NtStatus::NOT_SUPPORTED);
+            }
+            let file = Owned::of_descriptor(fd.as_fd(), file_access)?;
+            Ok(Owned::section_of(&file, access, Some(size), protection)?.into_handle())
+        }
+        _ => Err(NtStatus::NOT_SUPPORTED),
+    }
 }
 
 /// Unmaps a view.
@@ -108,38 +145,40 @@ pub fn protect_view(view: MappedView, is_writable: bool) -> Result<(), NtStatus>
 struct Owned(u64);
 
 impl Owned {
-    fn of_descriptor(section: &Section) -> Result<Owned, NtStatus> {
+    fn of_descriptor(fd: BorrowedFd<'_>, access: u64) -> Result<Owned, NtStatus> {
         let mut handle = 0_u64;
         let ntdll = ntdll();
         // SAFETY: descriptor, access, no attributes, pointer to a local.
         let status = unsafe {
             ntdll.call(
                 ntdll.wine_server_fd_to_handle,
-                [
-                    section.fd.as_raw_fd() as u64,
-                    GENERIC_READ_WRITE,
-                    0,
-                    &raw mut handle as u64,
-                ],
+                [fd.as_raw_fd() as u64, access, 0, &raw mut handle as u64],
             )
         };
         NtStatus(status).ok()?;
         Ok(Owned(handle))
     }
 
-    fn section_of(file: &Owned) -> Result<Owned, NtStatus> {
+    /// A section of a file: of its present size, unless one is given.
+    fn section_of(
+        file: &Owned,
+        access: u64,
+        size: Option<u64>,
+        protection: u64,
+    ) -> Result<Owned, NtStatus> {
         let mut handle = 0_u64;
+        let size = size.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let ntdll = ntdll();
-        // SAFETY: pointer to a local, access, no attributes, size of the file, protection, SEC_COMMIT, file.
+        // SAFETY: pointer to a local, access, no attributes, pointer to a local or null, protection, SEC_COMMIT, file.
         let status = unsafe {
             ntdll.call(
                 ntdll.NtCreateSection,
                 [
                     &raw mut handle as u64,
-                    SECTION_ALL_ACCESS,
+                    access,
                     0,
-                    0,
-                    PAGE_READWRITE,
+                    size as u64,
+                    protection,
                     SEC_COMMIT,
                     file.0,
                 ],
@@ -147,6 +186,11 @@ impl Owned {
         };
         NtStatus(status).ok()?;
         Ok(Owned(handle))
+    }
+
+    /// Gives the handle away.
+    fn into_handle(self) -> Handle {
+        Handle(ManuallyDrop::new(self).0)
     }
 }
 
@@ -159,10 +203,12 @@ impl Drop for Owned {
 }
 
 const CURRENT_PROCESS: u64 = u64::MAX;
+const GENERIC_READ: u64 = 0x8000_0000;
 const GENERIC_READ_WRITE: u64 = 0xC000_0000;
 const SECTION_ALL_ACCESS: u64 = 0xF_001F;
 const PAGE_READONLY: u64 = 0x02;
 const PAGE_READWRITE: u64 = 0x04;
+const SEC_IMAGE: u64 = 0x0100_0000;
 const SEC_COMMIT: u64 = 0x0800_0000;
 /// As `ZeroBits`: a mask of the bits an address may have (phnt `ntmmapi.h`).
 const BITS_OF_32: u64 = 0x7fff_ffff;
