@@ -74,3 +74,20 @@ pub fn lock_range(
     // SAFETY: fcntl reads the structure above.
     done(unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw const lock) })
 }
+
+/// Returns a field of the first processor. Source: `man 5 proc_cpuinfo`.
+#[must_use]
+pub fn processor_field(name: &str) -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(key, _)| key.trim() == name);
+    found.map_or_else(String::new, |(_, value)| value.trim().to_owned())
+}
+
+/// Returns the clock of the first processor; 0 where it is not told.
+#[must_use]
+pub fn processor_mhz() -> u32 {
+    let frequency = processor_field("cpu MHz");
+    let whole = frequency.split('.').next().unwrap_or_default();
+    whole.parse().unwrap_or(0)
+}

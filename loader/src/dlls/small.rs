@@ -1,12 +1,13 @@
 //! DLLs of which programs need a few functions: profile directories, COM memory, UUIDs.
 
-use ntlpc_abi::{Handle, UserPtr};
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use crate::dlls::random;
 use crate::dlls::win32::{error, refuse};
 use crate::export::{Bool, Guest, Ptr};
+use crate::linux::processor_mhz;
 use crate::ob::path;
-use crate::win_api;
+use crate::{guest_struct, win_api};
 
 fn home() -> String {
     let home = std::env::var_os("HOME").unwrap_or_else(|| "/".into());
@@ -18,6 +19,21 @@ fn heap_copy<T: Guest>(elements: &[T]) -> Option<Ptr<T>> {
     copy.write_many(elements);
     Some(copy)
 }
+
+guest_struct! {
+    /// `PROCESSOR_POWER_INFORMATION`.
+    pub struct ProcessorPower {
+        number: u32,
+        most_mhz: u32,
+        current_mhz: u32,
+        limit_mhz: u32,
+        deepest_idle_state: u32,
+        idle_state: u32,
+    }
+}
+
+/// `ProcessorInformation` of `POWER_INFORMATION_LEVEL`.
+const PROCESSOR_INFORMATION: u32 = 11;
 
 /// Splits a command line as `CommandLineToArgvW` does (Microsoft Learn, "Parsing C command-line arguments": the program
 /// name knows no escapes; elsewhere 2n backslashes and a quote are n backslashes, 2n+1 are n and a quote).
@@ -143,6 +159,30 @@ win_api! {
         if !block.is_null() && crate::heap::process().free(block.address()).is_err() {
             log::warn!("CoTaskMemFree of what is no block");
         }
+    }
+
+    /// Tells the clocks of the processors; other information on power is not there.
+    "powrprof.dll" stdcall fn CallNtPowerInformation(level: u32, _input: UserPtr, _input_length: u32, to: Ptr<ProcessorPower>, length: u32) -> NtStatus {
+        if level != PROCESSOR_INFORMATION {
+            log::warn!("CallNtPowerInformation: level {level} is not there");
+            return NtStatus::NOT_IMPLEMENTED;
+        }
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        if (length as usize) < count * ProcessorPower::size() {
+            return NtStatus::BUFFER_TOO_SMALL;
+        }
+        let mhz = processor_mhz();
+        for number in 0..count {
+            to.add(number).write(ProcessorPower {
+                number: u32::try_from(number).unwrap_or(0),
+                most_mhz: mhz,
+                current_mhz: mhz,
+                limit_mhz: mhz,
+                deepest_idle_state: 0,
+                idle_state: 0,
+            });
+        }
+        NtStatus::SUCCESS
     }
 
     /// Asks for a finer system timer; Linux timers are fine enough.

@@ -8,6 +8,7 @@ use ntlpc_proto::fnv1a;
 use super::change::{Change, Record, apply};
 use super::kind;
 use super::tree::{Node, Value, split};
+use crate::linux::{processor_field, processor_mhz};
 use crate::ob::path::WINDOWS;
 use crate::ob::sid::Sid;
 use crate::peb;
@@ -138,26 +139,21 @@ impl Seed {
 
     /// `HARDWARE` is volatile, as on NT: it is made at every start.
     fn processors(&mut self) {
-        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let field = |name: &str| {
-            let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-            let found = lines.find(|(key, _)| key.trim() == name);
-            found.map_or("", |(_, value)| value.trim())
-        };
-        let frequency = field("cpu MHz").split('.').next().unwrap_or_default();
         let identifier = format!(
             "Intel64 Family {} Model {} Stepping {}",
-            field("cpu family"),
-            field("model"),
-            field("stepping")
+            processor_field("cpu family"),
+            processor_field("model"),
+            processor_field("stepping")
         );
+        let (name, vendor) = (processor_field("model name"), processor_field("vendor_id"));
+        let mhz = processor_mhz();
         for number in 0..processor_count() {
             let key = format!("Machine\\Hardware\\Description\\System\\CentralProcessor\\{number}");
             self.key(&key, true);
-            self.text(&key, "ProcessorNameString", field("model name"));
-            self.text(&key, "VendorIdentifier", field("vendor_id"));
+            self.text(&key, "ProcessorNameString", &name);
+            self.text(&key, "VendorIdentifier", &vendor);
             self.text(&key, "Identifier", &identifier);
-            self.number(&key, "~MHz", frequency.parse().unwrap_or(0));
+            self.number(&key, "~MHz", mhz);
         }
     }
 

@@ -395,7 +395,8 @@ fn overlapped_result(
     }
 }
 
-fn full_path(name: &[u16]) -> String {
+/// Returns the absolute form of a path.
+pub fn full_path(name: &[u16]) -> String {
     path::full(&String::from_utf16_lossy(name), &path::directory())
 }
 

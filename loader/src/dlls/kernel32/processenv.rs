@@ -88,7 +88,8 @@ pub fn block() -> Vec<u16> {
     units
 }
 
-fn get(name: &str) -> Option<String> {
+/// Returns a variable of the environment, whatever the case of its name.
+pub fn variable(name: &str) -> Option<String> {
     with_environment(|all| {
         all.iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
@@ -127,7 +128,7 @@ pub fn expand(text: &str) -> String {
         let after = &rest[start + 1..];
         match after
             .find('%')
-            .and_then(|end| get(&after[..end]).map(|value| (end, value)))
+            .and_then(|end| variable(&after[..end]).map(|value| (end, value)))
         {
             Some((end, value)) => {
                 out.push_str(&value);
@@ -220,7 +221,7 @@ fn get_variable<T: crate::export::Guest + Default>(
     size: u32,
     encode: impl Fn(&str) -> Vec<T>,
 ) -> u32 {
-    let value = name.and_then(|name| get(&String::from_utf16_lossy(&name)));
+    let value = name.and_then(|name| variable(&String::from_utf16_lossy(&name)));
     match value {
         Some(value) => {
             let written = put_string(&encode(&value), buffer, size);

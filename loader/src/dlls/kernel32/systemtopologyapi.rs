@@ -165,16 +165,17 @@ fn logical_processors(wanted: u32, buffer: Ptr<u8>, length: Ptr<u32>) -> Bool {
     finish(used, room, length)
 }
 
-/// Idle, kernel (with idle) and user time of all processors together, in 100 ns. Source: `man 5 proc_stat`, in ticks.
-fn system_times() -> Option<[i64; 3]> {
-    let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<i64> = stat
-        .lines()
-        .next()?
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|field| field.parse().ok())
-        .collect();
+/// Idle, kernel (with idle) and user time in 100 ns: of all processors together, then of each. Source: `man 5 proc_stat`,
+/// in ticks.
+pub fn processor_times() -> Vec<[i64; 3]> {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let lines = stat.lines().take_while(|line| line.starts_with("cpu"));
+    lines.filter_map(times_of_line).collect()
+}
+
+fn times_of_line(line: &str) -> Option<[i64; 3]> {
+    let fields = line.split_whitespace().skip(1);
+    let ticks: Vec<i64> = fields.filter_map(|field| field.parse().ok()).collect();
     let &[user, nice, system, idle, iowait, irq, softirq, ..] = ticks.as_slice() else {
         return None;
     };
@@ -271,7 +272,7 @@ win_api! {
 
     /// Returns idle, kernel and user time of all processors.
     "kernel32.dll|kernelbase.dll" stdcall fn GetSystemTimes(idle: Ptr<i64>, kernel: Ptr<i64>, user: Ptr<i64>) -> Bool {
-        let Some(times) = system_times() else { return refuse(error::NOT_SUPPORTED, Bool::FALSE) };
+        let Some(&times) = processor_times().first() else { return refuse(error::NOT_SUPPORTED, Bool::FALSE) };
         for (to, time) in [idle, kernel, user].into_iter().zip(times) {
             to.write_if_some(time);
         }

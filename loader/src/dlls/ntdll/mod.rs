@@ -11,5 +11,6 @@ mod registry;
 mod rtlexception;
 mod rtlstring;
 pub mod sections;
+mod system;
 pub mod threadpool;
 pub mod timerqueues;
