@@ -62,7 +62,7 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
         return Err(NtStatus::LPC_RECEIVE_BUFFER_EXPECTED);
     }
     // Step 4.
-    let message = match send_message.is_null() {
+    let mut message = match send_message.is_null() {
         true => None,
         false => Some(Message::capture(send_message)?),
     };
@@ -82,7 +82,7 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
         return Err(NtStatus::INVALID_PARAMETER);
     }
     engine::with_buffer(|data| {
-        if let Some(message) = message {
+        if let Some(message) = &mut message {
             let kind = match flags & (SYNC_REQUEST | RELEASE_MESSAGE) {
                 0 => Kind::Open,
                 SYNC_REQUEST => Kind::Sync,
@@ -93,7 +93,7 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
                 return receive.answer(&port, sent, data);
             }
         }
-        match receive {
+        match &receive {
             Some(receive) => receive.next(&port, data),
             None => Ok(()),
         }
@@ -122,7 +122,7 @@ struct Sent {
 /// Sends a message (steps 7–17).
 fn send(
     port: &Arc<Port>,
-    mut message: Message,
+    message: &mut Message,
     kind: Kind,
     attributes: UserPtr,
     data: &mut Data,
@@ -132,7 +132,7 @@ fn send(
     check_connection(port)?;
     let name = message.name();
     message.read_data(data)?;
-    let reserve = Reserved::of(port, &message)?;
+    let reserve = Reserved::of(port, name.id, message.header.total_length)?;
     let is_reply = reserve.is_none() && name.id != 0;
     if !is_reply {
         check_new(port)?;
@@ -218,15 +218,13 @@ struct Reserved {
 }
 
 impl Reserved {
-    /// Takes the reserve that a message names instead of an id; `None` if it names none. An id that came with a received
-    /// message is that, whatever its bits.
-    fn of(port: &Arc<Port>, message: &Message) -> Result<Option<Reserved>, NtStatus> {
-        let number = message.name().id;
+    /// Takes the reserve that a message of `total` bytes names by `number` instead of an id; `None` if it names none. An id
+    /// that came with a received message is that, whatever its bits.
+    fn of(port: &Arc<Port>, number: u32, total: u16) -> Result<Option<Reserved>, NtStatus> {
         if number & RESERVE_BIT == 0 || engine::is_outstanding(port, number) {
             return Ok(None);
         }
-        let total = u32::from(message.header.total_length);
-        port.resources.use_reserve(number, total)?;
+        port.resources.use_reserve(number, total.into())?;
         Ok(Some(Reserved {
             port: Arc::clone(port),
             number,
