@@ -97,6 +97,63 @@ TEST(secured_view)
     alpc_pair_close(&p);
 }
 
+/* A sender that writes all the time through a second view, and then against the protection of the first. */
+struct writer {
+    ALPC_DATA_VIEW_ATTR view, second;
+    volatile LONG stop, writes;
+};
+
+static void write_run(void *arg)
+{
+    struct writer *w = arg;
+    volatile ULONG *words = w->second.ViewBase;
+    while (!w->stop) {
+        ULONG value = (ULONG)InterlockedIncrement(&w->writes);
+        for (int i = 0; i < 64; i++)
+            words[i] = value;
+    }
+}
+
+TEST(hostile_sender_of_a_secured_view)
+{
+    struct alpc_pair p;
+    struct msg m;
+    struct alpc_buffer got;
+    struct worker worker;
+    static struct writer w;
+    ULONG copy[64];
+    NEED_ALPC;
+    REQUIRE(alpc_pair_open(&p, 0, NULL), SETUP);
+    memset(&w, 0, sizeof w);
+    REQUIRE(alpc_new_view(p.cli, SECURED, &w.view), SETUP);
+    w.second = w.view;
+    w.second.ViewBase = NULL;
+    REQUIRE_STATUS(NtAlpcCreateSectionView(p.cli, 0, &w.second), STATUS_SUCCESS, SETUP);
+    REQUIRE(spawn(&worker, write_run, &w), SETUP);
+    w.view.Flags = SECURED;
+    for (int round = 0; round < 50; round++) {
+        msg_init(&m, 4);
+        REQUIRE_STATUS(alpc_send_with(p.cli, ALPC_MSGFLG_RELEASE_MESSAGE, &m, ALPC_VIEW_ATTRIBUTE, &w.view, sizeof w.view),
+                       STATUS_SUCCESS, alpc(250));
+        REQUIRE_STATUS(alpc_receive_with(p.conn, &m, &got, ALPC_VIEW_ATTRIBUTE), STATUS_SUCCESS, alpc(250));
+        REQUIRE(got.a.ValidAttributes == ALPC_VIEW_ATTRIBUTE, alpc(250));
+        ALPC_DATA_VIEW_ATTR *received = alpc_attribute(&got, ALPC_VIEW_ATTRIBUTE);
+        memcpy(copy, received->ViewBase, sizeof copy);
+        LONG seen = w.writes;
+        for (int spins = 0; w.writes < seen + 3 && spins < 1000; spins++)
+            Sleep(0);
+        DWORD old;
+        if (VirtualProtect(w.view.ViewBase, 0x1000, PAGE_READWRITE, &old))
+            memset(w.view.ViewBase, 0xEE, sizeof copy);
+        CHECK_EQ(memcmp(copy, received->ViewBase, sizeof copy), 0, alpc(250));
+        CHECK_STATUS(NtAlpcDeleteSectionView(p.conn, 0, received->ViewBase), STATUS_SUCCESS, alpc(243));
+    }
+    w.stop = TRUE;
+    join(&worker);
+    CHECK(w.writes > 3, SETUP);
+    alpc_pair_close(&p);
+}
+
 TEST(released_view_goes_with_the_timeout)
 {
     struct alpc_pair p;

@@ -223,8 +223,15 @@ impl State {
             is_token: item.is_token,
         };
         let fds = item.fds.iter().cloned().map(OutFd::Other).collect();
-        if request.is_last {
-            *slot = None;
+        if request.is_last
+            && let Some(item) = slot.take()
+            && bundle.sender != caller
+            && !item.is_token
+            && !item.description.0.is_empty()
+        {
+            // Its sender is not asked to close what it keeps for it until it asks itself.
+            let orphans = self.orphans.entry(bundle.sender).or_default();
+            orphans.push(item.description);
         }
         answer_with(reply, fds)
     }
@@ -233,10 +240,18 @@ impl State {
     pub fn detach(&mut self, caller: ProcessNo, request: Detach) -> Outcome<Detach> {
         self.check_bundle(caller, request.bundle)?;
         let bundle = self.bundles.remove(&request.bundle);
-        let left = bundle.map(|bundle| bundle.left().collect());
-        answer(DetachReply {
-            left: left.unwrap_or_default(),
-        })
+        let Some(bundle) = bundle else {
+            return answer(DetachReply::default());
+        };
+        let sender = bundle.sender;
+        let left: Vec<Bytes> = bundle.left().collect();
+        if sender == caller {
+            return answer(DetachReply { left });
+        }
+        if self.processes.contains_key(&sender) {
+            self.orphans.entry(sender).or_default().extend(left);
+        }
+        answer(DetachReply::default())
     }
 
     /// Ends the bundles of a connection that is gone. Senders that live may have to let go of what was in them.

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use common::{Client, Server};
 use ntlpc_abi::NtStatus;
 use ntlpc_proto::Bytes;
-use ntlpc_proto::attachment::{Attach, AttachToken, Detach, Take};
-use ntlpc_proto::port::Qos;
+use ntlpc_proto::attachment::{Attach, AttachToken, Detach, Reclaim, RevokeTokens, Take};
+use ntlpc_proto::port::{Connect, Qos};
 use ntlpc_proto::process::Token;
 use ntlpc_proto::wire::{Reader, Wire};
 use rustix::fs::{MemfdFlags, fstat, memfd_create};
@@ -62,9 +62,113 @@ fn item_reaches_the_other_end_and_nobody_else() {
         NtStatus::INVALID_HANDLE
     );
     let (detached, _) = owner.ok(&Detach { bundle });
-    assert_eq!(detached.left.len(), 1);
+    // What the sender keeps for it is the sender's to let go of.
+    assert!(detached.left.is_empty());
+    assert_eq!(client.ok(&Reclaim {}).0.left.len(), 1);
     assert_eq!(client.status(&Detach { bundle }), NtStatus::INVALID_HANDLE);
     assert_eq!(owner.status(&take), NtStatus::INVALID_HANDLE);
+}
+
+#[test]
+fn staged_bundle_is_its_makers_until_the_connect_that_names_it() {
+    let server = Server::start();
+    let (owner, client, thief) = (server.client(), server.client(), server.client());
+    let mut listener = owner.create(r"\p");
+    let attach = Attach {
+        port: 0,
+        source: 0,
+        bundle: 0,
+        description: Bytes(b"staged".to_vec()),
+    };
+    let (staged, _) = client.ok(&attach);
+    let take = Take {
+        bundle: staged.bundle,
+        index: staged.index,
+        is_last: false,
+    };
+    assert_eq!(owner.status(&take), NtStatus::INVALID_HANDLE);
+
+    // Another process that names it gets nothing by that.
+    let stolen = Connect {
+        bundles: vec![staged.bundle],
+        ..thief.connect_request(r"\p", b"")
+    };
+    thief.ok(&stolen);
+    listener.next();
+    assert_eq!(owner.status(&take), NtStatus::INVALID_HANDLE);
+    assert_eq!(thief.status(&take), NtStatus::INVALID_HANDLE);
+
+    let request = Connect {
+        bundles: vec![staged.bundle],
+        ..client.connect_request(r"\p", b"")
+    };
+    let (connected, _) = client.ok(&request);
+    listener.next();
+    let (taken, _) = owner.ok(&take);
+    assert_eq!(taken.description.0, b"staged");
+
+    // The request ends with its client's port; what nobody took for good goes back to who attached it.
+    client.close(connected.port);
+    assert_eq!(owner.status(&take), NtStatus::INVALID_HANDLE);
+    let (reclaimed, _) = client.ok(&Reclaim {});
+    assert_eq!(reclaimed.left.len(), 1);
+    let (again, _) = client.ok(&Reclaim {});
+    assert!(again.left.is_empty());
+}
+
+#[test]
+fn staged_items_are_limited() {
+    let server = Server::start();
+    let client = server.client();
+    let attach = |bundle| Attach {
+        port: 0,
+        source: 0,
+        bundle,
+        description: Bytes(b"x".to_vec()),
+    };
+    let mut count = 0;
+    let status = loop {
+        match client.connection.call(&attach(0), &[]) {
+            Ok(_) => count += 1,
+            Err(error) => break error,
+        }
+        assert!(count < 1_000_000, "no limit");
+    };
+    assert!(count > 0, "{status:?}");
+    assert_eq!(client.status(&attach(0)), NtStatus::INSUFFICIENT_RESOURCES);
+}
+
+#[test]
+fn revoked_tokens_are_nobodys() {
+    let server = Server::start();
+    let (owner, client) = (server.client(), server.client());
+    let (port, _) = connect(&owner, &client);
+    let attach = |context| AttachToken {
+        port,
+        source: 0,
+        bundle: 0,
+        token: Bytes::default(),
+        qos: Qos {
+            level: 2,
+            ..Qos::default()
+        },
+        context,
+    };
+    let items = [1, 2].map(|context| {
+        let (attached, _) = client.ok(&attach(context));
+        Take {
+            bundle: attached.bundle,
+            index: attached.index,
+            is_last: false,
+        }
+    });
+    // Of the same number, but another process's.
+    owner.ok(&RevokeTokens { context: 1 });
+    assert!(items.iter().all(|item| owner.ok(item).0.is_token));
+    client.ok(&RevokeTokens { context: 1 });
+    let (revoked, _) = owner.ok(&items[0]);
+    assert!(!revoked.is_token && revoked.description.0.is_empty());
+    assert!(owner.ok(&items[1]).0.is_token);
 }
 
 #[test]

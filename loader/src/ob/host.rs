@@ -387,7 +387,7 @@ impl Host for Standalone {
     }
 
     /// The descriptors lie at the server and go with the message.
-    fn forget_export(&self, _sender: u32, _description: &[u8]) {}
+    fn forget_export(&self, _description: &[u8]) {}
 
     fn effective_token(&self) -> Vec<u8> {
         impersonation::effective().to_bytes()

@@ -118,7 +118,7 @@ impl Bundle {
         if number == 0 {
             return;
         }
-        sending.undo_with(move || end(number, own_process()));
+        sending.undo_with(move || end(number));
         sending.bundles.push(number);
         let resources = Arc::clone(&self.resources);
         sending.when_sent(move |id| {
@@ -135,13 +135,9 @@ impl Bundle {
 impl Drop for Bundle {
     fn drop(&mut self) {
         if self.number != 0 {
-            end(self.number, own_process());
+            end(self.number);
         }
     }
-}
-
-fn own_process() -> u32 {
-    host::current().client_id().process
 }
 
 /// Lets go of what this process attached to messages that ended without it (a port that had attachments goes away).
@@ -153,7 +149,7 @@ pub(crate) fn reclaim() {
 
 fn forget_left(left: Vec<Bytes>) {
     for description in left {
-        host::current().forget_export(own_process(), &description.0);
+        host::current().forget_export(&description.0);
     }
 }
 
@@ -167,13 +163,12 @@ pub(super) fn revoke(context: &SecurityContext) {
     }
 }
 
-/// Ends a bundle, if it has not ended, and lets go of what process `sender` exported in it.
-pub(super) fn end(bundle: u64, sender: u32) {
+/// Ends a bundle, if it has not ended. Its sender lets go of what it exported in it.
+pub(super) fn end(bundle: u64) {
     let ended = session().and_then(|session| session.call(&Detach { bundle }, &[]));
-    let Ok((reply, _)) = ended else {
-        return;
-    };
-    for description in reply.left {
-        host::current().forget_export(sender, &description.0);
+    match ended {
+        Ok((reply, _)) => forget_left(reply.left),
+        // The other end was faster.
+        Err(_) => reclaim(),
     }
 }

@@ -15,7 +15,7 @@ use super::message::{LPC_CONNECTION_REQUEST, width};
 use super::other_attributes::{capture_direct, capture_work_on_behalf, deliver_work_on_behalf};
 use super::{handle_attribute, handshake, message_information, security, view_attribute};
 use crate::engine::{Incoming, Port, Resources};
-use crate::{guest, host};
+use crate::guest;
 
 /// What is to be done with the id of a message that was sent.
 type WhenSent = Box<dyn FnOnce(u32) -> Result<(), NtStatus>>;
@@ -231,7 +231,7 @@ impl Receiving {
         // What comes with a connection request stays until that is answered.
         let is_kept = incoming.wants_answer() || incoming.message_type == LPC_CONNECTION_REQUEST;
         if !is_kept && !incoming.record.is_empty() {
-            received_over(&incoming.record, incoming.client_id.process);
+            received_over(&incoming.record);
         }
         delivered
     }
@@ -271,9 +271,8 @@ pub(super) fn message_over(port: &Port, id: u32) {
     let Some(held) = port.resources.message_over(id) else {
         return;
     };
-    let process = host::current().client_id().process;
     for bundle in held.bundles {
-        attachment::end(bundle, process);
+        attachment::end(bundle);
     }
 }
 
@@ -284,10 +283,10 @@ pub(super) fn datagram_sent(port: &Port, id: u32) {
 }
 
 /// A message that was received is over: what came beside it and was not taken goes.
-pub(super) fn received_over(record: &[u8], sender: u32) {
+pub(super) fn received_over(record: &[u8]) {
     for bit in BUNDLED {
         if let Some((item, _)) = entry(record, bit).and_then(Item::decode) {
-            attachment::end(item.bundle, sender);
+            attachment::end(item.bundle);
         }
     }
 }

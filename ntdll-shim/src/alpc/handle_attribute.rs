@@ -90,8 +90,7 @@ fn export(
     let exported = host::current().export_object(handle, access)?;
     let forget = |status: &NtStatus| {
         log::debug!("an object does not go along: {status}");
-        let process = host::current().client_id().process;
-        host::current().forget_export(process, &exported.description);
+        host::current().forget_export(&exported.description);
     };
     let is_wanted_type = wanted.object_type == 0 || wanted.object_type == exported.object_type;
     let is_taken =

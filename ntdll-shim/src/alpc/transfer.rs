@@ -22,7 +22,7 @@ use super::message::{
 use super::port::{ALLOW_LPC_REQUESTS, WAITABLE_PORT};
 use super::references::Reference;
 use crate::engine::{
-    self, Cookie, Data, Found, Incoming, Port, RESERVE_BIT, Received, Waiting, me, session,
+    self, Cookie, Data, Found, Incoming, Outstanding, Port, RESERVE_BIT, Received, Waiting, me,
 };
 use crate::{guest, host, interrupt};
 
@@ -144,10 +144,7 @@ fn send(
     let received = found.as_ref().map(Found::message);
     let beside = received
         .filter(|received| received.has_record)
-        .and_then(|received| {
-            let sender = session().ok()?.thread(received.sender)?;
-            Some((received.record(), sender.process))
-        });
+        .map(Outstanding::record);
     let sending = Sending::capture(port, attributes, || {
         received.map(|received| Answered {
             source: received.connection.source,
@@ -197,8 +194,8 @@ fn send(
         message_context = sending.message_context;
         sending.commit(id)?;
     }
-    if let Some((record, sender)) = beside {
-        frame::received_over(&record, sender);
+    if let Some(record) = beside {
+        frame::received_over(&record);
     }
     if kind == Kind::Last && !is_reply {
         // Nothing says when a datagram is received.

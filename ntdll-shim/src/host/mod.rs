@@ -239,7 +239,7 @@ pub trait Host: Send + Sync {
         access: Option<u32>,
     ) -> Result<ExportedObject, NtStatus>;
 
-    /// Makes a handle to what process `sender` exported. `is_last` forgets the export, also in case of failure.
+    /// Makes a handle to what process `sender` exported. `is_last` forgets the export if that is this process.
     ///
     /// # Errors
     /// `NOT_SUPPORTED` for the export of another kind of host, `INVALID_PARAMETER` for a damaged one; what the host answers.
@@ -269,8 +269,8 @@ pub trait Host: Send + Sync {
     /// `INSUFFICIENT_RESOURCES` when no thread can be made.
     fn start_thread(&self, body: Box<dyn FnOnce() + Send>) -> Result<(), NtStatus>;
 
-    /// Lets go of what an export keeps open in process `sender`.
-    fn forget_export(&self, sender: u32, description: &[u8]);
+    /// Lets go of what an export of this process keeps open.
+    fn forget_export(&self, description: &[u8]);
 
     /// Returns the calling thread's effective token, encoded as [`ntlpc_proto::process::Token`]; empty for the one the
     /// server makes from the process's credentials.

@@ -55,7 +55,8 @@ requests! {
         /// The bundle.
         bundle: u64,
     } => DetachReply {
-        /// Descriptions of what nobody took for good, tokens left out: the host may have to let go of something.
+        /// To who attached it: descriptions of what nobody took for good, tokens left out. The host may have to let go of
+        /// something.
         left: Vec<Bytes>,
     };
 
@@ -88,7 +89,7 @@ requests! {
         context: u64,
     } => RevokeTokensReply {};
 
-    /// Returns what the calling process attached, in bundles that ended without it: the host may have to let go of something.
+    /// Returns what the calling process attached and others took for good or ended: the host may have to let go of something.
     6 Reclaim {} => ReclaimReply {
         /// Descriptions of what nobody took for good, tokens left out.
         left: Vec<Bytes>,

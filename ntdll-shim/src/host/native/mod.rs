@@ -206,7 +206,7 @@ impl Host for Native {
     }
 
     /// The descriptors lie at the server and go with the message.
-    fn forget_export(&self, _sender: u32, _description: &[u8]) {}
+    fn forget_export(&self, _description: &[u8]) {}
 
     fn effective_token(&self) -> Vec<u8> {
         THREAD.with(|thread| thread.token.borrow().clone().unwrap_or_default())

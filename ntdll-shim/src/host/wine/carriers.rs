@@ -1,7 +1,9 @@
 //! Handles in messages: the sender's process keeps a handle of ours, the carrier, from which the receiver makes its own.
 //!
-//! Wine copies handles between processes by itself, so no descriptor travels. A carrier is closed by whoever imports it
-//! last or forgets it, at either end. What `lpcrun` sends has descriptors and no carrier (`sections.rs`).
+//! Wine copies handles between processes by itself, so no descriptor travels. A carrier is closed in the process it is a handle
+//! of: Wine closes one of another process by an APC there, for which the caller waits, without end if that process is just
+//! being killed (race/alpc_kills). What `lpcrun` sends has
+//! descriptors and no carrier (`sections.rs`).
 
 use std::os::fd::OwnedFd;
 
@@ -50,21 +52,16 @@ pub fn import(
     }
     let carrier = carrier_of(description)?;
     let process = Process::open(sender)?;
-    let close_source = if is_last { CLOSE_SOURCE } else { 0 };
+    let is_own = process.0 == CURRENT_PROCESS;
+    let close_source = if is_last && is_own { CLOSE_SOURCE } else { 0 };
     let options = SAME_ACCESS | close_source;
     duplicate(process.0, carrier, CURRENT_PROCESS, 0, options).map(Handle)
 }
 
-/// Closes a carrier of `sender`.
-pub fn forget(sender: u32, description: &[u8]) {
-    if description.first() == Some(&exported::STANDALONE) {
-        return;
-    }
-    let closed = carrier_of(description)
-        .and_then(|carrier| Ok((carrier, Process::open(sender)?)))
-        .and_then(|(carrier, process)| duplicate(process.0, carrier, 0, 0, CLOSE_SOURCE));
-    if let Err(status) = closed {
-        log::debug!("a carrier of process {sender:#x} was gone: {status}");
+/// Closes a carrier of this process.
+pub fn forget(description: &[u8]) {
+    if let Ok(carrier) = carrier_of(description) {
+        close(carrier);
     }
 }
 

@@ -183,8 +183,8 @@ impl Host for Wine {
         threads::start(body)
     }
 
-    fn forget_export(&self, sender: u32, description: &[u8]) {
-        carriers::forget(sender, description);
+    fn forget_export(&self, description: &[u8]) {
+        carriers::forget(description);
     }
 
     fn effective_token(&self) -> Vec<u8> {
