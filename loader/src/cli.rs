@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::export::EXPORTS;
-use crate::ob::path;
+use crate::ob::{path, shell};
 use crate::process::{self, Program, command_line};
 use crate::trace::{self, Filter};
 use crate::{cmd, diagnostics, module, wine_host};
@@ -219,7 +219,7 @@ fn run(mut options: Options) -> ! {
     }
     set_personality(options.personality.take());
     let path = find_program(&options.program);
-    if cmd::is_built_in(&path) {
+    if shell::is_built_in(&path) {
         let joined = command_line::join(&options.program, &options.arguments);
         cmd::main(options.command_line.as_deref().unwrap_or(&joined))
     }
@@ -283,7 +283,7 @@ fn find_program(name: &str) -> PathBuf {
         .any(|shell| name.eq_ignore_ascii_case(shell));
     found.flatten().unwrap_or_else(|| {
         if is_shell {
-            path::to_unix(cmd::PATH)
+            path::to_unix(shell::PATH)
         } else {
             given.to_owned()
         }

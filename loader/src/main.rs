@@ -30,6 +30,7 @@ mod teb;
 mod thread;
 mod trace;
 mod vm;
+mod win32_error;
 mod wine_host;
 
 use std::fmt;

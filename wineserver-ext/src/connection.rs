@@ -208,17 +208,20 @@ impl State {
             false => Some(token.impersonation(level, request.qos.is_effective_only)?),
         };
         request.view_status.ok()?;
-        if request.is_alpc
-            && request.message.body_len + header_len(self.process(caller)?.width) > port.max_message
-        {
+        let width = self.process(caller)?.width;
+        let creator_width = self
+            .process(port.creator)
+            .map_or(width, |process| process.width);
+        let max_message = in_width(port.max_message, creator_width, width);
+        if request.is_alpc && request.message.body_len + header_len(width) > max_message {
             return Err(NtStatus::PORT_MESSAGE_TOO_LONG);
         }
         self.check_port_room()?;
-        let (max_message, max_info, creator) = (port.max_message, port.max_info, port.creator);
+        let (max_info, creator) = (port.max_info, port.creator);
         let mut info = request.info.0;
         if !request.is_alpc {
             // Silently cut (lpc §2.3 step 16).
-            info.truncate(limits::max_connection_info(self.process(caller)?.width));
+            info.truncate(limits::max_connection_info(width));
         }
         // The client's buffer takes as much as it sent (lpc#84); ALPC has no such rule.
         let info_room = (!request.is_alpc).then_some(info.len());
@@ -481,6 +484,14 @@ pub(crate) fn end_attributes(is_alpc: bool, alpc: &AlpcPort) -> EndAttributes {
         },
         object_types: alpc.object_types,
     }
+}
+
+/// A longest message as processes of another width count it: their headers differ (pe32.md §8.1).
+fn in_width(max_message: u32, from: Width, to: Width) -> u32 {
+    if from == to {
+        return max_message;
+    }
+    max_message.saturating_sub(header_len(from)) + header_len(to)
 }
 
 fn header_len(width: Width) -> u32 {

@@ -117,7 +117,7 @@ pub fn remove_directories(shell: &Shell, text: &str) -> i32 {
     code
 }
 
-/// `del`: removes files. Names without a file are reported, yet the command succeeds, as observed on Windows.
+/// `del`: removes files. Names without a file are reported, yet the command succeeds.
 pub fn delete(shell: &Shell, text: &str) -> i32 {
     let (options, names) = options(text);
     if names.is_empty() {

@@ -2,8 +2,7 @@
 //! `C:\windows\system32\cmd.exe`.
 //!
 //! It runs one command line (`/c`) or a batch file and ends; there is no prompt. Programs it starts get its handles.
-//! Source of grammar and commands: Microsoft Learn "cmd", "Windows commands", "Command redirection, pipes"; where that
-//! is silent, the comments name what is observed.
+//! Source of grammar and commands: Microsoft Learn "cmd", "Windows commands", "Command redirection, pipes".
 
 mod batch;
 mod builtins;
@@ -15,39 +14,9 @@ mod program;
 mod shell;
 mod streams;
 
-use std::path::Path;
-
 use shell::{Shell, Stop};
 
-use crate::ob::path;
 use crate::ob::{process, spawn, unpack};
-
-/// Where Windows programs find it.
-pub const PATH: &str = "C:\\windows\\system32\\cmd.exe";
-
-/// Returns whether the image is this program. A file there, as Wine has one, is never run.
-#[must_use]
-pub fn is_built_in(image: &Path) -> bool {
-    let parts = image.strip_prefix(path::drive_c());
-    parts.is_ok_and(|rest| {
-        rest.to_string_lossy()
-            .eq_ignore_ascii_case("windows/system32/cmd.exe")
-    })
-}
-
-/// Returns whether the file is run by handing it to this program.
-#[must_use]
-pub fn is_batch(image: &Path) -> bool {
-    image.extension().is_some_and(|extension| {
-        extension.eq_ignore_ascii_case("bat") || extension.eq_ignore_ascii_case("cmd")
-    })
-}
-
-/// Returns the command line that makes this program run a batch file's command line.
-#[must_use]
-pub fn batch_line(command_line: &str) -> String {
-    format!("{PATH} /c \"{command_line}\"")
-}
 
 /// What the options in front of the command say.
 #[derive(Debug, PartialEq, Eq)]

@@ -43,7 +43,11 @@ pub fn find(shell: &Shell, name: &str) -> Option<PathBuf> {
         names
             .iter()
             .find_map(|name| match path::resolve(name, &start) {
-                Ok(Target::File(file)) if file.is_file() || super::is_built_in(&file) => Some(file),
+                Ok(Target::File(file))
+                    if file.is_file() || crate::ob::shell::is_built_in(&file) =>
+                {
+                    Some(file)
+                }
                 _ => None,
             })
     })

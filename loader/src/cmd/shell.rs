@@ -15,7 +15,7 @@ use crate::ob::path;
 use crate::ob::pipe;
 use crate::process::environment;
 
-/// `errorlevel` after a name that is no program; the process ends with 1 then, as observed on Windows.
+/// `errorlevel` after a name that is no program; the process ends with 1 then.
 const NOT_A_PROGRAM: i32 = 9009;
 
 /// What ends more than a command.
@@ -206,7 +206,7 @@ impl Shell {
         } else {
             self.fail(&format!("{what} was unexpected at this time."))
         };
-        // A batch file ends here, as observed on Windows.
+        // A batch file ends here.
         Err(Stop::EndBatch(1))
     }
 
@@ -325,7 +325,7 @@ impl Shell {
             self.error_level = NOT_A_PROGRAM;
             return Ok(1);
         };
-        if super::is_batch(&image) {
+        if crate::ob::shell::is_batch(&image) {
             // Without `call` the batch file that runs does not go on.
             let was_in_batch = self.is_in_batch();
             let code = self.run_batch(&image, &name, rest)?;
@@ -371,7 +371,9 @@ impl Shell {
             }
         } else {
             match program::find(self, &name) {
-                Some(image) if super::is_batch(&image) => self.run_batch(&image, &name, rest)?,
+                Some(image) if crate::ob::shell::is_batch(&image) => {
+                    self.run_batch(&image, &name, rest)?
+                }
                 _ => return self.run_simple(text),
             }
         };

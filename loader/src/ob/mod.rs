@@ -30,6 +30,7 @@ pub mod reactor;
 pub mod record;
 pub mod section;
 pub mod security;
+pub mod shell;
 pub mod sid;
 pub mod socket;
 pub mod spawn;

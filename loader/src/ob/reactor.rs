@@ -113,7 +113,7 @@ pub fn start_operation(
             status.map_or_else(|status| (status, 0), |done| (NtStatus::SUCCESS, done));
         complete(&file, overlapped, status, done);
         if let Some((function, thread)) = take_routine(overlapped.address()) {
-            let code = u64::from(crate::dlls::win32::dos_error(status));
+            let code = u64::from(crate::win32_error::dos_error(status));
             thread.apcs.push(Apc {
                 function: function.0,
                 args: [code, done as u64, overlapped.address()],

@@ -304,7 +304,7 @@ pub fn wait_for_resume() {
 /// Returns whether a program can be started from there: a file, or the shell that is built in.
 #[must_use]
 pub fn is_there(image: &Path) -> bool {
-    crate::cmd::is_built_in(image) || image.is_file()
+    crate::ob::shell::is_built_in(image) || image.is_file()
 }
 
 /// Finds the image of a command line: as given, then with `.exe`, beside the program, in the current directory, in the

@@ -191,7 +191,7 @@ impl Item {
             Argument::Io(packet) => packet,
             _ => crate::ob::completion::Packet::default(),
         };
-        let error = u64::from(crate::dlls::win32::dos_error(ntlpc_abi::NtStatus(
+        let error = u64::from(crate::win32_error::dos_error(ntlpc_abi::NtStatus(
             packet.status,
         )));
         let (arguments, count) = match self.kind {

@@ -12,11 +12,12 @@ use crate::export::{Bool, Guest, Ptr};
 use crate::ob::file::FILE_TYPE;
 use crate::ob::object::Object;
 use crate::ob::path::{self, Target};
+use crate::ob::shell;
 use crate::ob::spawn::{self, NewProcess};
 use crate::ob::table::{INHERIT, TABLE};
+use crate::peb;
 use crate::process::environment;
 use crate::win_api;
-use crate::{cmd, peb};
 
 /// `CREATE_UNICODE_ENVIRONMENT`.
 const UNICODE_ENVIRONMENT: u32 = 0x400;
@@ -87,7 +88,7 @@ fn image_of(request: &Request) -> Result<PathBuf, NtStatus> {
 
 /// Returns `INVALID_IMAGE_FORMAT` unless the file is a PE image, or the shell that is built in.
 fn check_image(image: &std::path::Path) -> Result<(), NtStatus> {
-    if cmd::is_built_in(image) {
+    if shell::is_built_in(image) {
         return Ok(());
     }
     let mut magic = [0; 2];
@@ -125,9 +126,9 @@ fn handle_list(startup: Ptr<StartupInfo>, flags: u32) -> Option<Vec<Handle>> {
 
 fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
     let mut image = image_of(request)?;
-    let is_batch = cmd::is_batch(&image);
+    let is_batch = shell::is_batch(&image);
     if is_batch {
-        image = path::to_unix(cmd::PATH);
+        image = path::to_unix(shell::PATH);
     }
     check_image(&image)?;
     let startup = request.startup.read();
@@ -187,7 +188,7 @@ fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
     let new = NewProcess {
         image,
         command_line: if is_batch {
-            cmd::batch_line(&command_line)
+            shell::batch_line(&command_line)
         } else {
             command_line
         },

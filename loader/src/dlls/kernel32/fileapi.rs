@@ -294,7 +294,7 @@ fn information(handle: Handle) -> Result<ByHandleFileInformation, NtStatus> {
 
 fn stat_of(name: Option<Vec<u16>>) -> Result<rustix::fs::Stat, NtStatus> {
     let mut path = resolve_file(&name.ok_or(NtStatus::OBJECT_PATH_NOT_FOUND)?)?;
-    if crate::cmd::is_built_in(&path) {
+    if crate::ob::shell::is_built_in(&path) {
         // What programs look for before they start it; it is part of this program.
         path = "/proc/self/exe".into();
     }
