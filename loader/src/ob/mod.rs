@@ -2,7 +2,7 @@
 //!
 //! Objects live in this process. What other processes share of them is little and explicit: the state of a
 //! synchronization object is one page ([`record`]), sections and files are descriptors, ports belong to the server.
-//! An object crosses to another process [packed](object::Packed): named objects through the server's name space,
+//! An object crosses to another process [packed](packed::Packed): named objects through the server's name space,
 //! handles by inheritance or through the other process's [agent].
 
 pub mod agent;
