@@ -156,9 +156,9 @@ class Bench:
             server.wait()
             server.stdout.close()
 
-    def client(self, name, place, mode, size, limit, *more, width="x64", wrapper=(), program="bench/ping"):
+    def client(self, name, place, mode, size, limit, *more, width="x64", program="bench/ping"):
         """Returns the words of a program as a client."""
-        return [*wrapper, *self.program(program, width), "client", name, PLACES[place][0], mode, size, limit, *more]
+        return [*self.program(program, width), "client", name, PLACES[place][0], mode, size, limit, *more]
 
     def numbers(self, mode, place, size=64, limit=None, *more, env=None, width="x64", client_width=None, program="bench/ping"):
         """Runs server and client, both of `width` unless the client's is named; returns what the client printed."""
@@ -188,9 +188,13 @@ class Bench:
         return each.get("futex", 0), sum(count for name, count in each.items() if name != "futex")
 
     def trace(self, place, operations):
-        with self.server(place) as (name, _), tempfile.NamedTemporaryFile("r") as log:
-            strace = ("strace", "-f", "-c", "-U", "name,calls", "-o", log.name)
-            self.output(self.client(name, place, "request", 64, operations, wrapper=strace))
+        with self.server(place) as (name, _):
+            return self.counted(self.client(name, place, "request", 64, operations))
+
+    def counted(self, words):
+        """Runs a program under strace; returns how often it made each system call."""
+        with tempfile.NamedTemporaryFile("r") as log:
+            self.output(["strace", "-f", "-c", "-U", "name,calls", "-o", log.name, *words])
             counts = {word: int(calls) for word, calls in re.findall(r"^(\w+) +(\d+)$", log.read(), re.M)}
             counts.pop("total", None)
             return counts
