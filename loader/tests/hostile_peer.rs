@@ -124,7 +124,7 @@ fn garbage_in_a_segment_hurts_its_connection_only() {
     fs::create_dir_all(&prefix).expect("a prefix");
     let port = "\\RPC Control\\hostile-peer";
     let seed = u64::from(std::process::id()) << 32 | 1;
-    println!("seed {seed:#x}");
+    eprintln!("seed {seed:#x}");
 
     let mut server = Role::start(&program, &prefix, "server", port);
     server.until("a wait of the server", |server| server.waits() > 20);
