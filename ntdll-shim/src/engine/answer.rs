@@ -38,21 +38,28 @@ pub struct To {
 pub fn reply(port: &Port, to: To, message: &Outgoing<'_>) -> Result<(), NtStatus> {
     let me = me()?;
     let _guard = interrupt::enter();
-    let target = find(port, to, me)?;
-    if target.conversation.is_some() {
-        answer_conversation(port, to, &target, message, Expects::Nothing).map_err(|status| {
-            match status {
-                NtStatus::NO_MEMORY | NtStatus::PORT_DISCONNECTED => status,
-                _ => not_waiting(to, me),
+    let (target, is_crowded) = take(port, to, me)?;
+    let answered = if target.conversation.is_some() {
+        answer_conversation(port, to, &target, message, Expects::Nothing).map(drop)
+    } else {
+        deliver_to(to, &target, message, me, &Extra::default(), || is_crowded)
+    };
+    match answered {
+        Ok(()) if target.conversation.is_some() => Ok(()),
+        Ok(()) => {
+            if let Some(waiting) = take_called_back(to.message_id) {
+                waiting.release();
             }
-        })?;
-        return Ok(());
+            Ok(())
+        }
+        Err(status @ (NtStatus::NO_MEMORY | NtStatus::PORT_DISCONNECTED)) => {
+            // It can be answered again.
+            let mut state = port.queue.state.lock();
+            state.remember(to.message_id, to.client_id, target);
+            Err(status)
+        }
+        Err(_) => Err(not_waiting(to, me)),
     }
-    deliver(port, to, me, &target, message, &Extra::default())?;
-    if let Some(waiting) = take_called_back(to.message_id) {
-        waiting.release();
-    }
-    Ok(())
 }
 
 /// Answers a callback and waits again for the answer to the original request (lpc §2.12): one step for any third party.
@@ -193,6 +200,24 @@ fn find(port: &Port, to: To, me: Me) -> Result<Outstanding, NtStatus> {
     }
 }
 
+/// Takes the wait that `to` names from what `port` owes, as [`find`]; also returns whether the queue is crowded.
+fn take(port: &Port, to: To, me: Me) -> Result<(Outstanding, bool), NtStatus> {
+    let mut state = port.queue.state.lock();
+    let is_crowded = state.is_crowded();
+    match state.outstanding.remove(to.message_id, to.client_id) {
+        Some(target) if may_answer(port, &target) => Ok((target, is_crowded)),
+        Some(others) => {
+            state.remember(to.message_id, to.client_id, others);
+            drop(state);
+            Err(not_waiting(to, me))
+        }
+        None => {
+            drop(state);
+            find(port, to, me).map(|target| (target, is_crowded))
+        }
+    }
+}
+
 /// A server communication port answers its own client and requests made on the connection port itself, not a sibling's
 /// client (lpc#114).
 pub(super) fn may_answer(port: &Port, target: &Outstanding) -> bool {
@@ -264,6 +289,7 @@ pub(super) fn not_waiting(to: To, me: Me) -> NtStatus {
     }
 }
 
+/// Answers a request that `port` may still owe, and forgets it.
 pub(super) fn deliver(
     port: &Port,
     to: To,
@@ -271,6 +297,29 @@ pub(super) fn deliver(
     target: &Outstanding,
     message: &Outgoing<'_>,
     extra: &Extra,
+) -> Result<(), NtStatus> {
+    deliver_to(to, target, message, me, extra, || {
+        let mut state = port.queue.state.lock();
+        state.outstanding.remove(to.message_id, to.client_id);
+        state.is_crowded()
+    })
+    .map_err(|status| match status {
+        NtStatus::REPLY_MESSAGE_MISMATCH => not_waiting(to, me),
+        other => other,
+    })
+}
+
+/// Answers a request. `forget` is called once it is sure that nobody else will; it returns whether the queue is crowded.
+///
+/// # Errors
+/// `NO_MEMORY`; `REPLY_MESSAGE_MISMATCH` if nobody waits.
+fn deliver_to(
+    to: To,
+    target: &Outstanding,
+    message: &Outgoing<'_>,
+    me: Me,
+    extra: &Extra,
+    forget: impl FnOnce() -> bool,
 ) -> Result<(), NtStatus> {
     let slot = target.slot();
     let is_delivered = |peer: u32, sequence: u32| {
@@ -282,12 +331,8 @@ pub(super) fn deliver(
         peer.is_some_and(|peer| peer.is_answered_by(target.slot, sequence))
     };
     let Ok(filling) = slot.claim_answer(to.message_id, me.tno, is_delivered) else {
-        port.queue
-            .state
-            .lock()
-            .outstanding
-            .remove(to.message_id, to.client_id);
-        return Err(not_waiting(to, me));
+        forget();
+        return Err(NtStatus::REPLY_MESSAGE_MISMATCH);
     };
     let side = match place(target, &filling, message, extra, me) {
         Ok(side) => side,
@@ -295,11 +340,6 @@ pub(super) fn deliver(
             filling.give_back();
             return Err(status);
         }
-    };
-    let is_crowded = {
-        let mut state = port.queue.state.lock();
-        state.outstanding.remove(to.message_id, to.client_id);
-        state.is_crowded()
     };
     let answer = Answer {
         data_len: message.data_len,
@@ -311,12 +351,12 @@ pub(super) fn deliver(
         slot: 0,
         waiter: extra.waiter,
         cpu: sys::current_cpu(),
-        flags: if is_crowded { CROWDED } else { 0 }
+        flags: if forget() { CROWDED } else { 0 }
             | if extra.continues { ANSWER_CONTINUES } else { 0 },
     };
     filling
         .deliver(&answer, side.as_ref())
-        .map_err(|_| not_waiting(to, me))
+        .map_err(|_| NtStatus::REPLY_MESSAGE_MISMATCH)
 }
 
 /// Writes the answer's data into the request's slot, or into one of the other lane if it does not fit or the request's data

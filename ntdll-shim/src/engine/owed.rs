@@ -1,6 +1,7 @@
 //! Delivered requests that are not answered, by message id.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use ntlpc_abi::ClientId;
@@ -47,10 +48,14 @@ impl Owed {
     /// Adds the request `id` of a thread, or replaces it.
     #[inline]
     pub fn insert(&mut self, id: u32, client: ClientId, outstanding: Outstanding) {
-        match self.by_id.get_mut(&id) {
-            None => drop(self.by_id.insert(id, (client, outstanding))),
-            Some((known, first)) if *known == client => *first = outstanding,
-            Some(_) => {
+        match self.by_id.entry(id) {
+            Entry::Vacant(place) => {
+                place.insert((client, outstanding));
+            }
+            Entry::Occupied(mut first) if first.get().0 == client => {
+                first.get_mut().1 = outstanding;
+            }
+            Entry::Occupied(_) => {
                 self.further
                     .retain(|(other, sender, _)| (*other, *sender) != (id, client));
                 self.further.push((id, client, outstanding));
@@ -78,22 +83,33 @@ impl Owed {
             .chain(further.map(|(_, client, outstanding)| (*client, outstanding)))
     }
 
-    /// Takes the request `id` of a thread away.
+    /// Takes the request `id` of a thread away and returns it.
     #[inline]
-    pub fn remove(&mut self, id: u32, client: ClientId) {
-        let is_first = self
-            .by_id
-            .get(&id)
-            .is_some_and(|(known, _)| *known == client);
-        if is_first {
-            self.by_id.remove(&id);
-            if let Some(at) = self.further.iter().position(|(other, ..)| *other == id) {
-                let (_, client, outstanding) = self.further.swap_remove(at);
-                self.by_id.insert(id, (client, outstanding));
+    pub fn remove(&mut self, id: u32, client: ClientId) -> Option<Outstanding> {
+        match self.by_id.entry(id) {
+            Entry::Occupied(first) if first.get().0 == client => {
+                let (_, outstanding) = first.remove();
+                if !self.further.is_empty() {
+                    self.promote(id);
+                }
+                Some(outstanding)
             }
-        } else {
-            self.further
-                .retain(|(other, sender, _)| (*other, *sender) != (id, client));
+            _ => {
+                let is_meant = |(other, sender, _): &(u32, ClientId, Outstanding)| {
+                    (*other, *sender) == (id, client)
+                };
+                let at = self.further.iter().position(is_meant)?;
+                Some(self.further.swap_remove(at).2)
+            }
+        }
+    }
+
+    /// Makes one of the further requests of an id the first.
+    #[cold]
+    fn promote(&mut self, id: u32) {
+        if let Some(at) = self.further.iter().position(|(other, ..)| *other == id) {
+            let (_, client, outstanding) = self.further.swap_remove(at);
+            self.by_id.insert(id, (client, outstanding));
         }
     }
 

@@ -14,7 +14,7 @@ use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_proto::port::{CheckSender, OpenSource, PortKind};
 use ntlpc_shm::receive::{Found, Taken};
 use ntlpc_shm::segment::{Connecting, Direction, SYSTEM_SOURCE};
-use ntlpc_shm::slot::{CONTINUES, Kind, WANTS_REPLY};
+use ntlpc_shm::slot::{CONTINUES, Header, Kind, WANTS_REPLY};
 use ntlpc_shm::spin::Spinner;
 use ntlpc_shm::sys::{Deadline, Woken};
 use ntlpc_shm::{SERVER, Tno};
@@ -240,16 +240,6 @@ fn sleep_on_lane(connection: &Connection, deadline: Option<Deadline>) {
     }
 }
 
-/// What a taken message needs outside of the queue's lock.
-struct Claimed {
-    taken: Taken,
-    connection: Option<Arc<Connection>>,
-    segment: ntlpc_shm::segment::Segment,
-    direction: Direction,
-    context: u64,
-    sender: ClientId,
-}
-
 fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Received, NtStatus> {
     {
         let _guard = interrupt::enter();
@@ -313,15 +303,15 @@ fn take_from_inbox(
                 continue;
             }
         };
-        let claimed = claim(queue, &mut state, taken);
-        let has_more = state.receiver.is_crowded();
-        let incoming = match claimed {
-            Some(claimed) => accept(queue, state, me, claimed, data),
+        let incoming = match sender_of(queue, &mut state, &taken) {
+            Some(sender) => accept(queue, &mut state, me, &taken, sender, data),
             None => {
-                drop_message(&state, taken, me.tno);
+                drop_message(&state, &taken, me.tno);
                 None
             }
         };
+        let has_more = state.receiver.is_crowded();
+        drop(state);
         if has_more && queue.inbox.has_sleepers() {
             queue.inbox.wake_one();
         }
@@ -390,16 +380,16 @@ fn settle_signal(queue: &Queue) {
 }
 
 /// Finds out who sent a taken message; `None` if it is forged.
-fn claim(queue: &Queue, state: &mut QueueState, taken: Taken) -> Option<Claimed> {
+fn sender_of(queue: &Queue, state: &mut QueueState, taken: &Taken) -> Option<ClientId> {
     let session = session().ok()?;
-    let thread = session.thread(taken.header.sender)?;
-    let source = state.receiver.source_mut(taken.source)?;
-    let is_system = taken.source == SYSTEM_SOURCE;
-    if !is_system && !source.peer.processes.contains(&thread.process_no) {
+    let tno = taken.header.sender;
+    let thread = session.thread(tno)?;
+    let peer = &mut state.receiver.source_mut(taken.source)?.peer;
+    if taken.source != SYSTEM_SOURCE && !peer.processes.contains(&thread.process_no) {
         let check = CheckSender {
             port: queue.port,
             source: taken.source,
-            tno: taken.header.sender,
+            tno,
         };
         if let Err(status) = session.call(&check, &[]) {
             log::warn!(
@@ -409,95 +399,95 @@ fn claim(queue: &Queue, state: &mut QueueState, taken: Taken) -> Option<Claimed>
             );
             return None;
         }
-        source.peer.processes.push(thread.process_no);
+        peer.processes.push(thread.process_no);
     }
-    let claimed = Claimed {
-        taken,
-        connection: source.peer.connection.clone(),
-        segment: source.segment.clone(),
-        direction: source.direction,
-        context: if is_system {
-            taken.header.context
-        } else {
-            source.peer.context
-        },
-        sender: ClientId {
-            process: thread.process,
-            thread: thread.thread,
-        },
-    };
-    state.note(taken.source);
-    if is_system && taken.header.message_type == LPC_PORT_CLOSED {
-        state.forget(taken.header.attributes);
+    Some(ClientId {
+        process: thread.process,
+        thread: thread.thread,
+    })
+}
+
+/// Returns whether a message may say what it says of itself.
+fn is_allowed(queue: &Queue, connection: Option<&Connection>, header: &Header) -> bool {
+    match connection {
+        Some(connection) if connection.is_kernel => true,
+        _ if header.flags & WANTS_REPLY != 0 => header.message_type == LPC_REQUEST,
+        _ if header.flags & CONTINUES != 0 => {
+            matches!(header.message_type, LPC_REQUEST | LPC_DATAGRAM)
+        }
+        _ => {
+            header.message_type == LPC_DATAGRAM || queue.is_alpc && header.message_type == LPC_REPLY
+        }
     }
-    Some(claimed)
 }
 
 /// Copies a claimed message and settles its slot. `None` if a peer wrote impossible lengths or types.
 fn accept(
     queue: &Queue,
-    mut state: parking_lot::MutexGuard<'_, QueueState>,
+    state: &mut QueueState,
     me: Me,
-    claimed: Claimed,
+    taken: &Taken,
+    client_id: ClientId,
     data: &mut Data,
 ) -> Option<Incoming> {
-    let Claimed {
-        taken,
-        connection,
-        segment,
-        direction,
-        context,
-        sender,
-    } = claimed;
-    let mut header = taken.header;
+    let source = state.receiver.source(taken.source)?;
     let is_system = taken.source == SYSTEM_SOURCE;
+    let connection = source.peer.connection.as_ref();
+    let header = &taken.header;
     let wants_reply = header.flags & WANTS_REPLY != 0;
     let continues = header.flags & CONTINUES != 0 && !is_system;
-    let is_allowed = is_system
-        || match &connection {
-            Some(connection) if connection.is_kernel => true,
-            _ if wants_reply => header.message_type == LPC_REQUEST,
-            _ if continues => matches!(header.message_type, LPC_REQUEST | LPC_DATAGRAM),
-            _ => {
-                header.message_type == LPC_DATAGRAM
-                    || queue.is_alpc && header.message_type == LPC_REPLY
-            }
-        };
-    let lane = segment.lane(direction);
+    let is_allowed = is_system || is_allowed(queue, connection.map(Arc::as_ref), header);
+    let lane = source.segment.lane(source.direction);
     let slot = lane.slot(taken.slot)?;
     // What a client left behind that went away is known by its end alone (alpc#201).
     let is_cancelled = queue.is_alpc
         && !is_system
-        && direction == Direction::ToServer
-        && segment.is_closed()
-        && !segment.takes_datagrams();
+        && source.direction == Direction::ToServer
+        && source.segment.is_closed()
+        && !source.segment.takes_datagrams();
+    let mut incoming = Incoming {
+        message_type: header.message_type,
+        data_len: header.data_len,
+        body_len: header.body_len,
+        data_info: header.data_info,
+        flags: header.flags,
+        client_id,
+        message_id: header.message_id,
+        callback_id: if is_system { 0 } else { header.callback_id },
+        view_size: header.view_size,
+        context: if is_system {
+            header.context
+        } else {
+            source.peer.context
+        },
+        record: Vec::new(),
+        source: taken.source,
+        about: if is_system {
+            header.attributes
+        } else {
+            taken.source
+        },
+        sender: header.sender,
+        cookie: None,
+    };
     if is_cancelled {
-        header.message_type = LPC_CANCELED;
-        header.flags = 0;
-        header.data_len = 0;
-        header.body_len = 0;
-        header.attributes = 0;
+        incoming.cancel();
+    } else if !is_system && header.attributes != 0 {
+        incoming.record = read_record(&slot, header.attributes);
     }
+    let copied = read_data(&slot, incoming.data_len, incoming.body_len, data);
     let is_kept = is_allowed && !is_cancelled;
-    if let (true, Some(connection)) = ((wants_reply || continues) && is_kept, connection) {
-        let outstanding = Outstanding {
-            connection,
-            direction,
+    let outstanding = connection
+        .filter(|_| (wants_reply || continues) && is_kept)
+        .map(|connection| Outstanding {
+            connection: Arc::clone(connection),
+            direction: source.direction,
             slot: taken.slot,
             conversation: continues.then(|| slot.state().generation),
             callback_id: header.callback_id,
             sender: header.sender,
             has_record: header.attributes != 0,
-        };
-        state.remember(header.message_id, sender, outstanding);
-    }
-    let cookie = take_cookie(&mut state, &taken, header.message_type);
-    drop(state);
-    let record = match is_system {
-        true => Vec::new(),
-        false => read_record(&slot, header.attributes),
-    };
-    let copied = read_data(&slot, header.data_len, header.body_len, data);
+        });
     if wants_reply {
         lane.hold(&slot, me.tno, header.sender);
     } else if continues && is_kept {
@@ -505,6 +495,14 @@ fn accept(
     } else {
         lane.free(&slot, Kind::Taken, me.tno, None);
     }
+    state.note(taken.source);
+    if let Some(outstanding) = outstanding {
+        state.remember(header.message_id, client_id, outstanding);
+    }
+    if is_system && header.message_type == LPC_PORT_CLOSED {
+        state.forget(header.attributes);
+    }
+    incoming.cookie = take_cookie(state, taken, incoming.message_type);
     if !is_allowed || copied.is_err() {
         log::warn!(
             "source {}: a damaged message of type {} was dropped",
@@ -513,27 +511,7 @@ fn accept(
         );
         return None;
     }
-    Some(Incoming {
-        message_type: header.message_type,
-        data_len: header.data_len,
-        body_len: header.body_len,
-        data_info: header.data_info,
-        flags: header.flags,
-        client_id: sender,
-        message_id: header.message_id,
-        callback_id: if is_system { 0 } else { header.callback_id },
-        view_size: header.view_size,
-        context,
-        record,
-        source: taken.source,
-        about: if is_system {
-            taken.header.attributes
-        } else {
-            taken.source
-        },
-        sender: header.sender,
-        cookie,
-    })
+    Some(incoming)
 }
 
 /// Returns what this end remembers of the conversation a message belongs to, and forgets it with the last word.
@@ -556,7 +534,7 @@ fn take_cookie(state: &mut QueueState, taken: &Taken, message_type: u16) -> Opti
     }
 }
 
-fn drop_message(state: &QueueState, taken: Taken, me: Tno) {
+fn drop_message(state: &QueueState, taken: &Taken, me: Tno) {
     if let Some(source) = state.receiver.source(taken.source) {
         let lane = source.segment.lane(source.direction);
         if let Some(slot) = lane.slot(taken.slot) {
