@@ -4,8 +4,8 @@
 /* A pair and a thread inside a call on it. */
 struct blocked {
     struct pair pair;
-    struct worker worker;
-    struct msg m;
+    struct worker worker, server;
+    struct msg m, request;
     HANDLE port;
     NTSTATUS status;
 };
@@ -42,6 +42,13 @@ static void receive_release(struct blocked *b)
     msg_init(&datagram, 4);
     CHECK_STATUS(NtRequestPort(b->pair.cli, &datagram.h), STATUS_SUCCESS, SETUP);
     join(&b->worker);
+}
+
+static void receive_ex_run(void *arg)
+{
+    struct blocked *b = arg;
+    LARGE_INTEGER hour = {.QuadPart = -36000000000};
+    b->status = NtReplyWaitReceivePortEx(b->pair.conn, NULL, NULL, &b->m.h, &hour);
 }
 
 static void client_receive_run(void *arg)
@@ -91,6 +98,36 @@ static void request_release(struct blocked *b)
     join(&b->worker);
 }
 
+/* Takes a request and calls its client back. */
+static void call_back(void *arg)
+{
+    struct blocked *b = arg;
+    struct msg callback, answer;
+    CHECK_STATUS(receive_within(b->pair.conn, NULL, &b->request, 10000), STATUS_SUCCESS, SETUP);
+    msg_init(&callback, 4);
+    callback.h.Type = LPC_REQUEST;
+    callback.h.ClientId = b->request.h.ClientId;
+    callback.h.MessageId = b->request.h.MessageId;
+    CHECK_STATUS(NtRequestWaitReplyPort(b->pair.srv, &callback.h, &answer.h), STATUS_SUCCESS, SETUP);
+}
+
+/* Answers the callback and waits on. */
+static void answer_run(void *arg)
+{
+    struct blocked *b = arg;
+    CHECK(spawn(&b->server, call_back, b), SETUP);
+    msg_init(&b->m, 8);
+    CHECK_STATUS(NtRequestWaitReplyPort(b->pair.cli, &b->m.h, &b->m.h), STATUS_SUCCESS, SETUP);
+    b->status = NtReplyWaitReplyPort(b->pair.cli, &b->m.h);
+}
+
+static void answer_release(struct blocked *b)
+{
+    join(&b->server);
+    CHECK_STATUS(NtReplyPort(b->pair.srv, &b->request.h), STATUS_SUCCESS, SETUP);
+    join(&b->worker);
+}
+
 static const struct {
     const char *name;
     void (*run)(void *);
@@ -101,6 +138,8 @@ static const struct {
     {"NtReplyWaitReceivePort on a client's port", client_receive_run, client_receive_release},
     {"NtConnectPort", connect_run, connect_release},
     {"NtRequestWaitReplyPort", request_run, request_release},
+    {"NtReplyWaitReceivePortEx", receive_ex_run, receive_release},
+    {"NtReplyWaitReplyPort", answer_run, answer_release},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 

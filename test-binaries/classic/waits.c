@@ -207,6 +207,61 @@ TEST(several_processes_wait)
     pair_close(&server);
 }
 
+/* Registers a wait for an inherited port, until told to stop. */
+ROLE(registered_waiter)
+{
+    HANDLE ready = (HANDLE)role_arg_number(2), stop = (HANDLE)role_arg_number(3), wait;
+    registered = (HANDLE)role_arg_number(0);
+    called = (HANDLE)role_arg_number(1);
+    if (!RegisterWaitForSingleObject(&wait, registered, take_if_there, NULL, INFINITE, WT_EXECUTEDEFAULT))
+        return 101;
+    SetEvent(ready);
+    WaitForSingleObject(stop, INFINITE);
+    return UnregisterWaitEx(wait, INVALID_HANDLE_VALUE) ? 0 : 102;
+}
+
+static void send_and_have_taken(HANDLE port)
+{
+    for (int i = 0; i < 10; i++) {
+        send_one(port);
+        CHECK_EQ(WaitForSingleObject(called, 10000), WAIT_OBJECT_0, lpc(38));
+    }
+}
+
+/* Three processes register waits for a port: each message is taken, also when this process no longer waits. */
+TEST(registered_waits_of_several_processes)
+{
+    enum { CHILDREN = 2 };
+    struct pair server, client;
+    struct child children[CHILDREN];
+    HANDLE inherited, wait, ready = inheritable_event(FALSE), stop = inheritable_event(TRUE);
+    REQUIRE(waitable_pair(&server, &client), SETUP);
+    REQUIRE(DuplicateHandle(GetCurrentProcess(), server.conn, GetCurrentProcess(), &inherited, 0, TRUE,
+                            DUPLICATE_SAME_ACCESS),
+            SETUP);
+    registered = server.conn;
+    called = inheritable_event(FALSE);
+    for (int i = 0; i < CHILDREN; i++) {
+        REQUIRE(child_start(&children[i], "registered_waiter", number((ULONG_PTR)inherited),
+                            number((ULONG_PTR)called), number((ULONG_PTR)ready), number((ULONG_PTR)stop), NULL),
+                SETUP);
+        CHECK_EQ(WaitForSingleObject(ready, 20000), WAIT_OBJECT_0, lpc(38));
+    }
+    REQUIRE(RegisterWaitForSingleObject(&wait, server.conn, take_if_there, NULL, INFINITE, WT_EXECUTEDEFAULT), SETUP);
+    send_and_have_taken(client.cli);
+    CHECK(UnregisterWaitEx(wait, INVALID_HANDLE_VALUE), SETUP);
+    send_and_have_taken(client.cli);
+    SetEvent(stop);
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_EQ(child_join(&children[i]), 0, lpc(38));
+    CloseHandle(inherited);
+    CloseHandle(called);
+    CloseHandle(ready);
+    CloseHandle(stop);
+    pair_close(&client);
+    pair_close(&server);
+}
+
 static void suspended_send(void *arg)
 {
     struct worker *victim = arg;
