@@ -45,8 +45,15 @@ pub(crate) fn exec<A: AsRef<OsStr>>(
     arguments: &[A],
 ) -> Result<Infallible, WineError> {
     let wine = find_wine().ok_or(WineError::NoWine)?;
-    if is_i386(Path::new(program)) && !runs_i386(&wine) {
-        return Err(WineError::No32Bit(wine));
+    if is_i386(Path::new(program)) {
+        match Wow64::of(&wine) {
+            Wow64::Absent => return Err(WineError::No32Bit(wine)),
+            Wow64::Old => log::warn!(
+                "{} runs 32-bit programs in 32-bit processes, which the library does not extend: this one gets Wine's own port calls",
+                wine.display()
+            ),
+            Wow64::New => {}
+        }
     }
     let here = executable_directory();
     let library = find_library(&here)?;
@@ -87,23 +94,42 @@ pub(crate) fn is_i386(program: &Path) -> bool {
     read().unwrap_or(false)
 }
 
-/// Returns whether a Wine has the DLLs of 32-bit programs. Without them it dies while it loads such a program, and says so
-/// nowhere (Debian's wine64 8.0: exit code 0).
-fn runs_i386(wine: &Path) -> bool {
-    const PLACES: [&str; 7] = [
-        "wine",
-        "x86_64-linux-gnu/wine",
-        "i386-linux-gnu/wine",
-        "lib/wine",
-        "lib32/wine",
-        "lib/x86_64-linux-gnu/wine",
-        "lib/i386-linux-gnu/wine",
-    ];
-    let wine = wine.canonicalize().unwrap_or_else(|_| wine.to_owned());
-    let above = wine.ancestors().skip(1).take(3);
-    above
-        .flat_map(|directory| PLACES.map(|place| directory.join(place)))
-        .any(|place| place.join("i386-windows/ntdll.dll").is_file())
+/// How a Wine runs 32-bit programs.
+enum Wow64 {
+    /// In 64-bit processes.
+    New,
+    /// In 32-bit processes, by a `ntdll.so` of their own.
+    Old,
+    /// Not at all: without their DLLs it dies while it loads such a program, and says so nowhere (Debian's wine64 8.0: exit
+    /// code 0).
+    Absent,
+}
+
+impl Wow64 {
+    fn of(wine: &Path) -> Wow64 {
+        const PLACES: [&str; 7] = [
+            "wine",
+            "x86_64-linux-gnu/wine",
+            "i386-linux-gnu/wine",
+            "lib/wine",
+            "lib32/wine",
+            "lib/x86_64-linux-gnu/wine",
+            "lib/i386-linux-gnu/wine",
+        ];
+        let wine = wine.canonicalize().unwrap_or_else(|_| wine.to_owned());
+        let above = wine.ancestors().skip(1).take(3);
+        let places: Vec<PathBuf> = above
+            .flat_map(|directory| PLACES.map(|place| directory.join(place)))
+            .collect();
+        let any_has = |file| places.iter().any(|place| place.join(file).is_file());
+        if any_has("i386-unix/ntdll.so") {
+            Wow64::Old
+        } else if any_has("i386-windows/ntdll.dll") {
+            Wow64::New
+        } else {
+            Wow64::Absent
+        }
+    }
 }
 
 /// Why Wine does not run the program.
