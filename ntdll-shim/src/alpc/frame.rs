@@ -58,7 +58,7 @@ impl Sending {
         port: &Arc<Port>,
         at: UserPtr,
         answered: impl FnOnce() -> Option<Answered>,
-    ) -> Result<Option<Sending>, NtStatus> {
+    ) -> Result<Option<Box<Sending>>, NtStatus> {
         if at.is_null() {
             return Ok(None);
         }
@@ -69,8 +69,8 @@ impl Sending {
         port: &Arc<Port>,
         answered: Option<Answered>,
         at: UserPtr,
-    ) -> Result<Sending, NtStatus> {
-        let mut sending = Sending::default();
+    ) -> Result<Box<Sending>, NtStatus> {
+        let mut sending = Box::<Sending>::default();
         sending.answered = answered;
         sending.port = Some(Arc::clone(port));
         sending.resources = Arc::clone(&port.resources);

@@ -88,9 +88,17 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
                 SYNC_REQUEST => Kind::Sync,
                 _ => Kind::Last,
             };
-            let sent = send(&port, message, kind, send_message_attributes, data)?;
-            if let (Some(sent), Some(receive)) = (sent, &receive) {
-                return receive.answer(&port, sent, data);
+            let mut waiting = None;
+            let sent = send(
+                &port,
+                message,
+                kind,
+                send_message_attributes,
+                data,
+                &mut waiting,
+            )?;
+            if let (Some(waiting), Some(receive)) = (&waiting, &receive) {
+                return receive.answer(&port, waiting, sent, data);
             }
         }
         match &receive {
@@ -111,22 +119,23 @@ enum Kind {
     Sync,
 }
 
-/// A request whose answer is waited for.
+/// What the answer to a message that was sent is given.
+#[derive(Clone, Copy, Debug)]
 struct Sent {
-    waiting: Waiting,
     message_context: u64,
     /// Whether something is remembered of it until the wait is over.
     has_cookie: bool,
 }
 
-/// Sends a message (steps 7–17).
+/// Sends a message (steps 7–17); `waiting` becomes the wait for its answer, if there is one.
 fn send(
     port: &Arc<Port>,
     message: &mut Message,
     kind: Kind,
     attributes: UserPtr,
     data: &mut Data,
-) -> Result<Option<Sent>, NtStatus> {
+    waiting: &mut Option<Waiting>,
+) -> Result<Sent, NtStatus> {
     message.check_lengths()?;
     message.check_fits(port.max_message)?;
     check_connection(port)?;
@@ -154,15 +163,14 @@ fn send(
     })?;
     let cookie = match kind {
         // Remembered until the answer is there, for a cancellation.
-        Kind::Open | Kind::Sync => sending.as_ref().and_then(Sending::cookie),
+        Kind::Open | Kind::Sync => sending.as_deref().and_then(Sending::cookie),
         Kind::Last => None,
     };
-    let record = sending.as_ref().map_or(&[][..], Sending::record);
+    let record = sending.as_deref().map_or(&[][..], Sending::record);
     let outgoing = |message_type| message.outgoing(message_type, data, record);
-    let mut waiting = None;
     let id = match (&found, kind) {
         (None, Kind::Last) => {
-            let is_released = sending.as_ref().is_some_and(Sending::is_released);
+            let is_released = sending.as_deref().is_some_and(Sending::is_released);
             engine::send(port, &outgoing(LPC_DATAGRAM), is_released)?
         }
         (None, Kind::Open) => engine::ask(port, &outgoing(LPC_REQUEST), cookie)?,
@@ -201,11 +209,10 @@ fn send(
         // Nothing says when a datagram is received.
         frame::datagram_sent(port, id);
     }
-    Ok(waiting.map(|waiting| Sent {
-        waiting,
+    Ok(Sent {
         message_context,
         has_cookie: cookie.is_some(),
-    }))
+    })
 }
 
 /// A reserve a message uses, free again if the message is not sent (alpc §2.12).
@@ -307,12 +314,18 @@ impl Receive {
     }
 
     /// Waits for the answer to a request (alpc §2.5.5).
-    fn answer(&self, port: &Arc<Port>, sent: Sent, data: &mut Data) -> Result<(), NtStatus> {
-        let id = sent.waiting.id;
+    fn answer(
+        &self,
+        port: &Arc<Port>,
+        waiting: &Waiting,
+        sent: Sent,
+        data: &mut Data,
+    ) -> Result<(), NtStatus> {
+        let id = waiting.id;
         let forget = || sent.has_cookie.then(|| forget(port, id)).flatten();
         let answer = {
             let _alertable = engine::alertable(self.is_alertable);
-            engine::wait(port, sent.waiting, self.deadline, data)
+            engine::wait(port, waiting, self.deadline, data)
         };
         match answer {
             Ok(mut incoming) => {

@@ -119,7 +119,7 @@ fn raise(record: &[u8]) -> Result<NtStatus, NtStatus> {
     };
     let waiting = engine::request(&port, &message)?;
     let mut reply = Data::new();
-    engine::wait(&port, waiting, None, &mut reply)?;
+    engine::wait(&port, &waiting, None, &mut reply)?;
     let status = reply
         .get(RETURNED_STATUS..RETURNED_STATUS + 4)
         .and_then(|bytes| bytes.try_into().ok());

@@ -47,7 +47,7 @@ pub(crate) fn nt_reply_wait_reply_port(
         message.read_data(0, data)?;
         let outgoing = message.outgoing(LPC_REPLY, false, data);
         let waiting = engine::reply_and_wait(&port, message.target(), &outgoing)?;
-        let incoming = engine::wait(&port, waiting, None, data)?;
+        let incoming = engine::wait(&port, &waiting, None, data)?;
         deliver(reply, &incoming, data)
     })
 }

@@ -53,7 +53,7 @@ pub(crate) fn nt_request_wait_reply_port(
         } else {
             engine::request(&port, &outgoing)?
         };
-        let incoming = engine::wait(&port, waiting, None, data)?;
+        let incoming = engine::wait(&port, &waiting, None, data)?;
         deliver(reply, &incoming, data)
     })
 }

@@ -40,7 +40,7 @@ thread_local! {
 /// in an alertable wait.
 pub fn wait(
     port: &Port,
-    waiting: Waiting,
+    waiting: &Waiting,
     deadline: Option<Deadline>,
     data: &mut Data,
 ) -> Result<Incoming, NtStatus> {
@@ -65,7 +65,7 @@ pub fn wait(
         match slot.turn().phase {
             Phase::Msg => {
                 let _guard = interrupt::enter();
-                let answer = consume(port, &waiting, &slot, data);
+                let answer = consume(port, waiting, &slot, data);
                 return ended_by.map_or(answer, Err);
             }
             Phase::Lost | Phase::Cancelled | Phase::Idle | Phase::Orphan => {
@@ -78,7 +78,7 @@ pub fn wait(
             ended_by = alerted();
         }
         if let Some(status) = ended_by
-            && give_up(&waiting, &slot)
+            && give_up(waiting, &slot)
         {
             return Err(status);
         }
@@ -90,7 +90,7 @@ pub fn wait(
                     return Err(NtStatus::THREAD_IS_TERMINATING);
                 }
             }
-            Woken::Deadline if give_up(&waiting, &slot) => return Err(NtStatus::TIMEOUT),
+            Woken::Deadline if give_up(waiting, &slot) => return Err(NtStatus::TIMEOUT),
             Woken::Deadline => {}
         }
     }
