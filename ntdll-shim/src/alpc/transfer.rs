@@ -301,15 +301,17 @@ struct Receive {
 impl Receive {
     /// Receives the next message of the port (alpc §2.5.4).
     fn next(&self, port: &Arc<Port>, data: &mut Data) -> Result<(), NtStatus> {
+        let mut incoming = Incoming::default();
+        let room = self.buffer.room();
         let received = {
             let _alertable = engine::alertable(self.is_alertable);
-            engine::receive_within(port, self.deadline, self.buffer.room(), data)?
+            engine::receive_within(port, self.deadline, room, &mut incoming, data)?
         };
         match received {
             Received::Nothing => Err(NtStatus::TIMEOUT),
             Received::CheckRing => Err(NtStatus::ALPC_CHECK_COMPLETION_LIST),
             Received::TooLong(body_len) => self.too_long(body_len),
-            Received::Message(incoming) => self.deliver(port, &incoming, data),
+            Received::Message => self.deliver(port, &incoming, data),
         }
     }
 
@@ -323,12 +325,13 @@ impl Receive {
     ) -> Result<(), NtStatus> {
         let id = waiting.id;
         let forget = || sent.has_cookie.then(|| forget(port, id)).flatten();
+        let mut incoming = Incoming::default();
         let answer = {
             let _alertable = engine::alertable(self.is_alertable);
-            engine::wait(port, waiting, self.deadline, data)
+            engine::wait(port, waiting, self.deadline, &mut incoming, data)
         };
         match answer {
-            Ok(mut incoming) => {
+            Ok(()) => {
                 incoming.context = port.context();
                 incoming.cookie = Some(Cookie {
                     value: sent.message_context,

@@ -8,7 +8,7 @@ use ntlpc_proto::process::{OpenExceptionPort, SetExceptionPort};
 use ntlpc_shm::segment::{Direction, EndAttributes};
 
 use super::message::width;
-use crate::engine::{self, Connection, Data, NewPort, Outgoing, Port, Queue, session};
+use crate::engine::{self, Connection, Data, Incoming, NewPort, Outgoing, Port, Queue, session};
 use crate::host;
 
 /// Message type of an exception (lpc §1.9).
@@ -119,7 +119,7 @@ fn raise(record: &[u8]) -> Result<NtStatus, NtStatus> {
     };
     let waiting = engine::request(&port, &message)?;
     let mut reply = Data::new();
-    engine::wait(&port, &waiting, None, &mut reply)?;
+    engine::wait(&port, &waiting, None, &mut Incoming::default(), &mut reply)?;
     let status = reply
         .get(RETURNED_STATUS..RETURNED_STATUS + 4)
         .and_then(|bytes| bytes.try_into().ok());

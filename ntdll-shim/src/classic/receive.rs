@@ -5,7 +5,8 @@ use ntlpc_shm::sys::Deadline;
 
 use super::message::{deliver, probe_receive};
 use super::reply;
-use crate::{engine, guest, host};
+use crate::engine::{self, Incoming};
+use crate::{guest, host};
 
 pub(crate) fn nt_reply_wait_receive_port(
     port_handle: Handle,
@@ -51,9 +52,10 @@ fn reply_wait_receive(
             reply::send(&port, message, data)?;
         }
         // Steps 3–5.
-        let Some(incoming) = engine::receive(&port, deadline, data)? else {
+        let mut incoming = Incoming::default();
+        if !engine::receive(&port, deadline, &mut incoming, data)? {
             return Err(NtStatus::TIMEOUT);
-        };
+        }
         deliver(receive, &incoming, data)?;
         if !port_context.is_null() {
             guest::write_word(port_context, incoming.context)?;

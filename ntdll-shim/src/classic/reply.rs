@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use super::message::{LPC_REPLY, Message, deliver, probe_receive};
-use crate::engine::{self, Data, Port};
+use crate::engine::{self, Data, Incoming, Port};
 use crate::host;
 
 pub(crate) fn nt_reply_port(port_handle: Handle, reply: UserPtr) -> Result<(), NtStatus> {
@@ -47,7 +47,8 @@ pub(crate) fn nt_reply_wait_reply_port(
         message.read_data(0, data)?;
         let outgoing = message.outgoing(LPC_REPLY, false, data);
         let waiting = engine::reply_and_wait(&port, message.target(), &outgoing)?;
-        let incoming = engine::wait(&port, &waiting, None, data)?;
+        let mut incoming = Incoming::default();
+        engine::wait(&port, &waiting, None, &mut incoming, data)?;
         deliver(reply, &incoming, data)
     })
 }

@@ -4,7 +4,7 @@ use ntlpc_abi::layout::PortMessage;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use super::message::{LPC_DATAGRAM, Message, deliver, probe_receive};
-use crate::engine::{self, LPC_REQUEST, call_back};
+use crate::engine::{self, Incoming, LPC_REQUEST, call_back};
 use crate::host;
 
 pub(crate) fn nt_request_port(port_handle: Handle, request: UserPtr) -> Result<(), NtStatus> {
@@ -53,7 +53,8 @@ pub(crate) fn nt_request_wait_reply_port(
         } else {
             engine::request(&port, &outgoing)?
         };
-        let incoming = engine::wait(&port, &waiting, None, data)?;
+        let mut incoming = Incoming::default();
+        engine::wait(&port, &waiting, None, &mut incoming, data)?;
         deliver(reply, &incoming, data)
     })
 }

@@ -176,11 +176,11 @@ pub(super) fn answer_conversation(
     let direction = target.direction.opposite();
     let path = (&target.connection, direction);
     match post(port, path, Some(to.message_id), message, expects) {
-        Ok(waiting) => {
+        Ok(posted) => {
             let lane = target.connection.segment.lane(target.direction);
             lane.free(&slot, Kind::Writing, tno, None);
             drop(forget());
-            Ok(waiting)
+            Ok(posted.waiting(path))
         }
         Err(status) => {
             slot.resume_conversation(tno);

@@ -9,6 +9,7 @@
 //! 2. Else it sleeps in the inbox as any receiver, and collects when it is chosen.
 //! 3. It ends with the queue.
 
+use std::mem::take;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -217,20 +218,20 @@ impl Notifier {
             collected.has_more = true;
             return collected;
         }
-        let mut data = Data::new();
+        let (mut incoming, mut data) = (Incoming::default(), Data::new());
         loop {
             if queue.state.lock().kept.len() >= MANY_KEPT {
                 collected.has_more = true;
                 break;
             }
-            let Ok(Some(incoming)) = take_new(queue, me, &mut data) else {
+            if !matches!(take_new(queue, me, &mut incoming, &mut data), Ok(true)) {
                 break;
-            };
+            }
             let is_for_ring = |ring: &&Arc<dyn Ring>| ring.takes(&incoming);
             match targets.ring.as_ref().filter(is_for_ring) {
                 Some(ring) if ring.put(&incoming, &data) => collected.into_ring += 1,
                 Some(_) => {
-                    keep(queue, incoming, std::mem::take(&mut data));
+                    keep(queue, take(&mut incoming), take(&mut data));
                     collected.has_more = true;
                     break;
                 }
@@ -239,7 +240,7 @@ impl Notifier {
                     if !self.has_receiver(queue) {
                         collected.kept += 1;
                     }
-                    keep(queue, incoming, std::mem::take(&mut data));
+                    keep(queue, take(&mut incoming), take(&mut data));
                 }
             }
         }

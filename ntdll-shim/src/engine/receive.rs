@@ -39,26 +39,26 @@ thread_local! {
     static SPINNER: std::cell::RefCell<Spinner> = std::cell::RefCell::default();
 }
 
-/// Receives the next message on `port` (lpc §2.10 steps 3–5); `None` when the deadline passed.
+/// Receives the next message on `port` (lpc §2.10 steps 3–5); returns false when the deadline passed. What a message is goes
+/// into `incoming`: moved about, so large a structure costs more than the message.
 ///
 /// # Errors
 /// `PORT_DISCONNECTED` on a communication port whose other end is gone and whose queue is empty; `THREAD_IS_TERMINATING`.
 pub fn receive(
     port: &Port,
     deadline: Option<Deadline>,
+    incoming: &mut Incoming,
     data: &mut Data,
-) -> Result<Option<Incoming>, NtStatus> {
-    match receive_within(port, deadline, i64::MAX, data)? {
-        Received::Message(incoming) => Ok(Some(incoming)),
-        Received::TooLong(_) | Received::CheckRing | Received::Nothing => Ok(None),
-    }
+) -> Result<bool, NtStatus> {
+    receive_within(port, deadline, i64::MAX, incoming, data)
+        .map(|received| matches!(received, Received::Message))
 }
 
 /// What a receive brought.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Received {
     /// A message.
-    Message(Incoming),
+    Message,
     /// A message with this `TotalLength` less the header, more than there is room for. It is the next one received.
     TooLong(u16),
     /// The completion list has messages that not enough workers look for.
@@ -76,6 +76,7 @@ pub fn receive_within(
     port: &Port,
     deadline: Option<Deadline>,
     room: i64,
+    incoming: &mut Incoming,
     data: &mut Data,
 ) -> Result<Received, NtStatus> {
     let me = me()?;
@@ -96,7 +97,7 @@ pub fn receive_within(
             }
         }
         // Step 1.
-        match take(queue, me, wanted, data)? {
+        match take(queue, me, wanted, incoming, data)? {
             Received::Nothing => {}
             received => return Ok(received),
         }
@@ -240,11 +241,17 @@ fn sleep_on_lane(connection: &Connection, deadline: Option<Deadline>) {
     }
 }
 
-fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Received, NtStatus> {
+fn take(
+    queue: &Queue,
+    me: Me,
+    wanted: Wanted,
+    incoming: &mut Incoming,
+    data: &mut Data,
+) -> Result<Received, NtStatus> {
     {
         let _guard = interrupt::enter();
         let taken = match queue.has_kept.load(Acquire) {
-            true => take_kept(queue, wanted, data),
+            true => take_kept(queue, wanted, incoming, data),
             false => None,
         };
         // A queue that nobody rings at has nothing to look for.
@@ -254,39 +261,41 @@ fn take(queue: &Queue, me: Me, wanted: Wanted, data: &mut Data) -> Result<Receiv
             return Ok(taken.unwrap_or(Received::Nothing));
         }
     }
-    let Some(incoming) = take_from_inbox(queue, me, wanted.source, data)? else {
+    if !take_from_inbox(queue, me, wanted.source, incoming, data)? {
         return Ok(Received::Nothing);
-    };
+    }
     if i64::from(incoming.body_len) > wanted.room {
         let body_len = incoming.body_len;
-        keep(queue, incoming, std::mem::take(data));
+        keep(queue, std::mem::take(incoming), std::mem::take(data));
         return Ok(Received::TooLong(body_len));
     }
-    Ok(Received::Message(incoming))
+    Ok(Received::Message)
 }
 
 /// Takes the next message that is still in shared memory: for the notifier, which keeps it for receivers.
 pub(super) fn take_new(
     queue: &Queue,
     me: Me,
+    incoming: &mut Incoming,
     data: &mut Data,
-) -> Result<Option<Incoming>, NtStatus> {
-    take_from_inbox(queue, me, None, data)
+) -> Result<bool, NtStatus> {
+    take_from_inbox(queue, me, None, incoming, data)
 }
 
 fn take_from_inbox(
     queue: &Queue,
     me: Me,
     source: Option<u32>,
+    incoming: &mut Incoming,
     data: &mut Data,
-) -> Result<Option<Incoming>, NtStatus> {
+) -> Result<bool, NtStatus> {
     loop {
         let _guard = interrupt::enter();
         let mut state = queue.state.lock();
         let found = match source {
             Some(source) => match state.receiver.take_from(&queue.inbox, me.tno, source) {
                 Some(taken) => Found::Message(taken),
-                None => return Ok(None),
+                None => return Ok(false),
             },
             None => state.receiver.take(&queue.inbox, me.tno),
         };
@@ -295,7 +304,7 @@ fn take_from_inbox(
             Found::Nothing => {
                 drop(state);
                 settle_signal(queue);
-                return Ok(None);
+                return Ok(false);
             }
             Found::Unknown(source) => {
                 drop(state);
@@ -303,11 +312,11 @@ fn take_from_inbox(
                 continue;
             }
         };
-        let incoming = match sender_of(queue, &mut state, &taken) {
-            Some(sender) => accept(queue, &mut state, me, &taken, sender, data),
+        let is_accepted = match sender_of(queue, &mut state, &taken) {
+            Some(sender) => accept(queue, &mut state, me, &taken, sender, incoming, data),
             None => {
                 drop_message(&state, &taken, me.tno);
-                None
+                false
             }
         };
         let has_more = state.receiver.is_crowded();
@@ -315,17 +324,22 @@ fn take_from_inbox(
         if has_more && queue.inbox.has_sleepers() {
             queue.inbox.wake_one();
         }
-        let Some(incoming) = incoming else {
+        if !is_accepted {
             continue;
-        };
+        }
         queue.peer_cpu.store(taken.header.cpu, Relaxed);
         settle_signal(queue);
-        return Ok(Some(incoming));
+        return Ok(true);
     }
 }
 
 /// Takes the oldest kept message.
-fn take_kept(queue: &Queue, wanted: Wanted, data: &mut Data) -> Option<Received> {
+fn take_kept(
+    queue: &Queue,
+    wanted: Wanted,
+    incoming: &mut Incoming,
+    data: &mut Data,
+) -> Option<Received> {
     let mut state = queue.state.lock();
     if state.kept.is_empty() {
         queue.has_kept.store(false, Release);
@@ -347,8 +361,9 @@ fn take_kept(queue: &Queue, wanted: Wanted, data: &mut Data) -> Option<Received>
     if has_room_again {
         queue.notifier.look_again();
     }
+    *incoming = kept.incoming;
     *data = kept.data;
-    Some(Received::Message(kept.incoming))
+    Some(Received::Message)
 }
 
 /// Keeps a message for the next receiver of this process.
@@ -421,16 +436,19 @@ fn is_allowed(queue: &Queue, connection: Option<&Connection>, header: &Header) -
     }
 }
 
-/// Copies a claimed message and settles its slot. `None` if a peer wrote impossible lengths or types.
+/// Copies a claimed message and settles its slot. Returns false if a peer wrote impossible lengths or types.
 fn accept(
     queue: &Queue,
     state: &mut QueueState,
     me: Me,
     taken: &Taken,
     client_id: ClientId,
+    incoming: &mut Incoming,
     data: &mut Data,
-) -> Option<Incoming> {
-    let source = state.receiver.source(taken.source)?;
+) -> bool {
+    let Some(source) = state.receiver.source(taken.source) else {
+        return false;
+    };
     let is_system = taken.source == SYSTEM_SOURCE;
     let connection = source.peer.connection.as_ref();
     let header = &taken.header;
@@ -438,14 +456,16 @@ fn accept(
     let continues = header.flags & CONTINUES != 0 && !is_system;
     let is_allowed = is_system || is_allowed(queue, connection.map(Arc::as_ref), header);
     let lane = source.segment.lane(source.direction);
-    let slot = lane.slot(taken.slot)?;
+    let Some(slot) = lane.slot(taken.slot) else {
+        return false;
+    };
     // What a client left behind that went away is known by its end alone (alpc#201).
     let is_cancelled = queue.is_alpc
         && !is_system
         && source.direction == Direction::ToServer
         && source.segment.is_closed()
         && !source.segment.takes_datagrams();
-    let mut incoming = Incoming {
+    *incoming = Incoming {
         message_type: header.message_type,
         data_len: header.data_len,
         body_len: header.body_len,
@@ -509,9 +529,9 @@ fn accept(
             taken.source,
             header.message_type
         );
-        return None;
+        return false;
     }
-    Some(incoming)
+    true
 }
 
 /// Returns what this end remembers of the conversation a message belongs to, and forgets it with the last word.

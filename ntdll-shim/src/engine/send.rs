@@ -72,10 +72,12 @@ pub fn ask(port: &Arc<Port>, message: &Outgoing<'_>, cookie: Option<u64>) -> Res
 ///
 /// # Errors
 /// `PORT_DISCONNECTED`, `NO_MEMORY` when the queue is full.
+#[inline]
 pub fn request(port: &Port, message: &Outgoing<'_>) -> Result<Waiting, NtStatus> {
     let connection = port.connection()?;
     let path = (connection, connection.outgoing);
-    post(port, path, None, message, Expects::Answer)
+    let posted = post(port, path, None, message, Expects::Answer)?;
+    Ok(posted.waiting(path))
 }
 
 /// As [`request`], with a cookie for who cancels it. The caller forgets it when the wait is over.
@@ -96,16 +98,36 @@ pub fn request_remembered(
     Ok(waiting)
 }
 
+/// A message in a lane. With [`Expects::Answer`] the wait for that is begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Posted {
+    slot: u32,
+    sender: Me,
+    id: u32,
+}
+
+impl Posted {
+    /// Returns the wait for the answer.
+    #[inline]
+    pub fn waiting(self, (connection, direction): (&Arc<Connection>, Direction)) -> Waiting {
+        Waiting {
+            connection: Arc::clone(connection),
+            direction,
+            slot: self.slot,
+            me: self.sender,
+            id: self.id,
+        }
+    }
+}
+
 /// Queues a message in a lane of a connection of `port`, in the conversation `id` or a new one.
-///
-/// Only with [`Expects::Answer`] has the result a wait that was begun.
 pub(super) fn post(
     port: &Port,
     (connection, direction): (&Arc<Connection>, Direction),
     id: Option<u32>,
     message: &Outgoing<'_>,
     expects: Expects,
-) -> Result<Waiting, NtStatus> {
+) -> Result<Posted, NtStatus> {
     let me = me()?;
     let _guard = interrupt::enter();
     let message = Outgoing {
@@ -138,19 +160,16 @@ pub(super) fn post(
     if direction == Direction::ToServer {
         segment.ring_lane();
     }
-    let waiting = Waiting {
-        connection: Arc::clone(connection),
-        direction,
-        slot: slot.index(),
-        me,
-        id,
-    };
     // The server closes first and sweeps afterwards; this thread publishes first and looks afterwards.
     if is_refused() && (!waits || slot.end_wait().is_ok()) && lane.withdraw(&slot, me.tno) {
         return Err(NtStatus::PORT_DISCONNECTED);
     }
     port.signal_peer(inbox);
-    Ok(waiting)
+    Ok(Posted {
+        slot: slot.index(),
+        sender: me,
+        id,
+    })
 }
 
 impl Waiting {

@@ -33,7 +33,7 @@ thread_local! {
     static CALLED_BACK: RefCell<Vec<Waiting>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Waits for the answer and returns it (lpc §2.11). `port` is the port the request was made on.
+/// Waits for the answer, which goes into `incoming` and `data` (lpc §2.11). `port` is the port the request was made on.
 ///
 /// # Errors
 /// `LPC_REPLY_LOST` if the other side went away, `REQUEST_CANCELED`, `TIMEOUT`, `THREAD_IS_TERMINATING`; `USER_APC`, `ALERTED`
@@ -42,8 +42,9 @@ pub fn wait(
     port: &Port,
     waiting: &Waiting,
     deadline: Option<Deadline>,
+    incoming: &mut Incoming,
     data: &mut Data,
-) -> Result<Incoming, NtStatus> {
+) -> Result<(), NtStatus> {
     interrupt::assert_open();
     let slot = waiting.slot();
     let connection = &waiting.connection;
@@ -65,7 +66,7 @@ pub fn wait(
         match slot.turn().phase {
             Phase::Msg => {
                 let _guard = interrupt::enter();
-                let answer = consume(port, waiting, &slot, data);
+                let answer = consume(port, waiting, &slot, incoming, data);
                 return ended_by.map_or(answer, Err);
             }
             Phase::Lost | Phase::Cancelled | Phase::Idle | Phase::Orphan => {
@@ -132,8 +133,9 @@ fn consume(
     port: &Port,
     waiting: &Waiting,
     slot: &Slot<'_>,
+    incoming: &mut Incoming,
     data: &mut Data,
-) -> Result<Incoming, NtStatus> {
+) -> Result<(), NtStatus> {
     let answer = slot.answer();
     waiting.connection.peer_cpu.store(answer.cpu, Relaxed);
     waiting
@@ -157,8 +159,9 @@ fn consume(
     let is_request = answer.message_type == LPC_REQUEST;
     // A classic reply carries the waiting thread's own id, a callback that of the thread that calls back (lpc §2.0.4).
     let names_sender = is_request || port.is_alpc;
-    let (record, conversation) = match &result {
-        Ok(copied) => (copied.record.clone(), copied.conversation),
+    let ended = result.as_ref().map(drop).map_err(|&status| status);
+    let (record, conversation) = match result {
+        Ok(copied) => (copied.record, copied.conversation),
         Err(_) => (Vec::new(), None),
     };
     let outstanding = |slot: u32, conversation: Option<u32>| Outstanding {
@@ -183,7 +186,7 @@ fn consume(
     if let (Some(owed), Some(id)) = (owed, client_id) {
         port.queue.state.lock().remember(waiting.id, id, owed);
     }
-    let incoming = Incoming {
+    *incoming = Incoming {
         message_type: answer.message_type,
         data_len: answer.data_len,
         body_len: answer.body_len,
@@ -207,12 +210,12 @@ fn consume(
         cookie: None,
     };
     // A classic thread waits for its reply again when it answered a callback; an ALPC one does not (alpc#170).
-    if is_request && result.is_ok() && !port.is_alpc {
+    if is_request && ended.is_ok() && !port.is_alpc {
         CALLED_BACK.with_borrow_mut(|list| list.push(waiting.clone()));
     } else {
         waiting.free(slot);
     }
-    result.map(|_| incoming)
+    ended
 }
 
 /// What came with an answer besides its data.

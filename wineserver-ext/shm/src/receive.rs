@@ -117,6 +117,7 @@ impl<P> Receiver<P> {
 
     /// Returns a source, to change what is known of its peer.
     #[must_use]
+    #[inline]
     pub fn source_mut(&mut self, number: u32) -> Option<&mut Source<P>> {
         self.sources.get_mut(number as usize)?.as_mut()
     }
@@ -130,6 +131,7 @@ impl<P> Receiver<P> {
     }
 
     /// Claims the oldest visible message for `me`.
+    #[inline]
     pub fn take(&mut self, inbox: &Inbox, me: Tno) -> Found {
         self.take_looking::<true>(inbox, me)
     }
@@ -149,8 +151,8 @@ impl<P> Receiver<P> {
                 .min()?;
             self.heap.retain(|Reverse(entry)| *entry != oldest);
             let (_, _, index, generation, _) = oldest;
-            if let Some(taken) = self.claim(inbox, me, (number, index, generation), &mut renewed) {
-                return Some(taken);
+            if self.claim(inbox, me, (number, index, generation), &mut renewed) {
+                return self.taken(number, index);
             }
         }
         None
@@ -181,8 +183,8 @@ impl<P> Receiver<P> {
                 }
             }
             if let Some(Reverse((_, number, index, generation, _))) = self.heap.pop()
-                && let Some(taken) =
-                    self.claim(inbox, me, (number, index, generation), &mut renewed)
+                && self.claim(inbox, me, (number, index, generation), &mut renewed)
+                && let Some(taken) = self.taken(number, index)
             {
                 return Found::Message(taken);
             }
@@ -206,18 +208,32 @@ impl<P> Receiver<P> {
         !self.heap.is_empty()
     }
 
-    fn claim(
-        &mut self,
-        inbox: &Inbox,
-        me: Tno,
-        name: (u32, u32, u32),
-        renewed: &mut u32,
-    ) -> Option<Taken> {
+    /// Returns the message in a slot this thread claimed.
+    #[inline]
+    fn taken(&self, source: u32, slot: u32) -> Option<Taken> {
+        let from = self.source(source)?;
+        let header = from.segment.lane(from.direction).slot(slot)?.header();
+        Some(Taken {
+            source,
+            slot,
+            header,
+        })
+    }
+
+    fn claim(&mut self, inbox: &Inbox, me: Tno, name: (u32, u32, u32), renewed: &mut u32) -> bool {
         let (number, index, generation) = name;
-        let source = self.sources.get_mut(number as usize)?.as_mut()?;
+        let Some(source) = self
+            .sources
+            .get_mut(number as usize)
+            .and_then(Option::as_mut)
+        else {
+            return false;
+        };
         source.known.remove(index);
         let lane = source.segment.lane(source.direction);
-        let slot = lane.slot(index)?;
+        let Some(slot) = lane.slot(index) else {
+            return false;
+        };
         let taken = lane.take(&slot, generation, me);
         if !taken {
             // Its slot may have a new message, which no look saw because the old one was known.
@@ -238,11 +254,7 @@ impl<P> Receiver<P> {
         }
         silence_if_empty(inbox, number, &lane);
         self.last = (number, index);
-        taken.then(|| Taken {
-            source: number,
-            slot: index,
-            header: slot.header(),
-        })
+        taken
     }
 
     /// Adds every message that is new since the last look. Returns a source that is not mapped here, if one rang: then the look
