@@ -380,11 +380,8 @@ fn place<'a>(
     let side = lane
         .allocate(cursor, message.payload_len(), me.tno)
         .map_err(|_| NtStatus::NO_MEMORY)?;
-    let message = Outgoing {
-        flags: if extra.continues { CONTINUES } else { 0 },
-        ..*message
-    };
-    message.fill(&side, me.tno);
+    let expected = if extra.continues { CONTINUES } else { 0 };
+    message.fill(&side, me.tno, expected);
     side.set_message_id(slot.header().message_id);
     Ok(Some(side))
 }

@@ -20,7 +20,7 @@ pub struct Outgoing<'a> {
     pub body_len: u16,
     /// Offset of the data-information block in the data, plus one; 0 for none.
     pub data_info: u16,
-    /// Header flags of `ntlpc_shm::slot`.
+    /// Header flags of `ntlpc_shm::slot` besides what the sender expects.
     pub flags: u16,
     /// Callback id; 0 for none.
     pub callback_id: u32,
@@ -48,8 +48,9 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Fills a slot this thread is writing.
-    pub(super) fn fill(&self, slot: &Slot<'_>, sender: Tno) {
+    /// Fills a slot this thread is writing; `expected` are the header flags that say what the sender expects.
+    #[inline]
+    pub(super) fn fill(&self, slot: &Slot<'_>, sender: Tno, expected: u16) {
         let mut attributes = 0;
         if !self.record.is_empty() {
             let at = record_offset(self.data.len());
@@ -63,7 +64,7 @@ impl Outgoing<'_> {
             body_len: self.body_len,
             message_type: self.message_type,
             data_info: self.data_info,
-            flags: self.flags,
+            flags: self.flags | expected,
             cpu: sys::current_cpu(),
             attributes,
             sender,

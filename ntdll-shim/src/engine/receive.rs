@@ -522,7 +522,9 @@ fn accept(
     if is_system && header.message_type == LPC_PORT_CLOSED {
         state.forget(header.attributes);
     }
-    incoming.cookie = take_cookie(state, taken, incoming.message_type);
+    if let Some(cookie) = take_cookie(state, taken, incoming.message_type) {
+        incoming.cookie = Some(cookie);
+    }
     if !is_allowed || copied.is_err() {
         log::warn!(
             "source {}: a damaged message of type {} was dropped",

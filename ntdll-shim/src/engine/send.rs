@@ -130,15 +130,6 @@ pub(super) fn post(
 ) -> Result<Posted, NtStatus> {
     let me = me()?;
     let _guard = interrupt::enter();
-    let message = Outgoing {
-        flags: message.flags
-            | match expects {
-                Expects::Nothing => 0,
-                Expects::Message => CONTINUES,
-                Expects::Answer => WANTS_REPLY,
-            },
-        ..*message
-    };
     let segment = &connection.segment;
     let lane = segment.lane(direction);
     let is_refused = || {
@@ -153,7 +144,12 @@ pub(super) fn post(
     let slot = lane
         .allocate(cursor, message.payload_len(), me.tno)
         .map_err(|_| NtStatus::NO_MEMORY)?;
-    message.fill(&slot, me.tno);
+    let expected = match expects {
+        Expects::Nothing => 0,
+        Expects::Message => CONTINUES,
+        Expects::Answer => WANTS_REPLY,
+    };
+    message.fill(&slot, me.tno, expected);
     let (inbox, source) = port.end_of(connection, direction);
     let waits = expects == Expects::Answer;
     let id = lane.publish_as(&slot, id, (&port.tickets, inbox), source, me.tno, waits);
@@ -195,12 +191,12 @@ impl Waiting {
             data_len: 0,
             body_len: 0,
             data_info: 0,
-            flags: WANTS_REPLY,
+            flags: 0,
             callback_id: 0,
             data: &[],
             record: &[],
         };
-        empty.fill(&slot, me.tno);
+        empty.fill(&slot, me.tno, WANTS_REPLY);
         slot.set_message_id(id);
         slot.advance(slot.state(), Kind::Held, me.tno);
         Ok(Waiting {

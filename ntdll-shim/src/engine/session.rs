@@ -269,14 +269,16 @@ thread_local! {
 /// What [`session`] or the server answers.
 #[inline]
 pub fn me() -> Result<Me, NtStatus> {
-    match ME.get() {
-        Some((of, me)) if of == generation() => Ok(me),
-        _ => register(),
+    loop {
+        match ME.get() {
+            Some((of, me)) if of == generation() => return Ok(me),
+            _ => register()?,
+        }
     }
 }
 
 #[cold]
-fn register() -> Result<Me, NtStatus> {
+fn register() -> Result<(), NtStatus> {
     let host = host::current();
     let id = host.client_id();
     let request = RegisterThread {
@@ -295,7 +297,7 @@ fn register() -> Result<Me, NtStatus> {
         },
     };
     ME.set(Some((generation, me)));
-    Ok(me)
+    Ok(())
 }
 
 /// Tells the server that the calling thread ends, if it ever used a port. Its CLIENT_DIED notices are queued when this

@@ -179,6 +179,7 @@ impl<'a> Lane<'a> {
     ///
     /// # Errors
     /// [`Full`] if none is free; nothing was changed.
+    #[inline]
     pub fn allocate(&self, cursor: &Cursor, len: usize, me: Tno) -> Result<Slot<'a>, Full> {
         let full = self.mem.w32(self.full_word());
         for (class, next) in CLASSES.iter().zip(&cursor.0) {

@@ -278,6 +278,7 @@ impl<'a> Slot<'a> {
     ///
     /// # Errors
     /// [`NotWaiting`] if nobody waits for that id here.
+    #[inline]
     pub fn claim_answer(
         &self,
         id: u32,
@@ -374,6 +375,7 @@ impl<'a> Filling<'a> {
     ///
     /// # Errors
     /// [`NotWaiting`] if the requester left meanwhile; nothing of the answer remains.
+    #[inline]
     pub fn deliver(self, answer: &Answer, side: Option<&Slot<'_>>) -> Result<(), NotWaiting> {
         let (slot, me) = (self.slot, self.me);
         let requester = slot.header().sender;
