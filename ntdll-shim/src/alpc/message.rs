@@ -149,6 +149,7 @@ pub(super) struct Buffer {
 impl Buffer {
     /// Captures the length at `length_at`, and checks that a header can be written. NULL for the length
     /// means that any message fits (alpc §2.5.4); for the buffer, that only the length counts (alpc#87).
+    #[inline]
     pub fn capture(at: UserPtr, length_at: UserPtr) -> Result<Buffer, NtStatus> {
         let capacity = match length_at.is_null() {
             true => None,

@@ -146,11 +146,13 @@ fn send(
     if !is_reply {
         check_new(port)?;
     }
-    let found = match is_reply {
-        true => Some(engine::find(port, name)?),
-        false => None,
+    let sought = is_reply.then(|| engine::find(port, name));
+    let found = match &sought {
+        Some(Ok(found)) => Some(found),
+        Some(Err(status)) => return Err(*status),
+        None => None,
     };
-    let received = found.as_ref().map(Found::message);
+    let received = found.map(Found::message);
     let beside = received
         .filter(|received| received.has_record)
         .map(Outstanding::record);
@@ -168,7 +170,7 @@ fn send(
     };
     let record = sending.as_deref().map_or(&[][..], Sending::record);
     let outgoing = |message_type| message.outgoing(message_type, data, record);
-    let id = match (&found, kind) {
+    let id = match (found, kind) {
         (None, Kind::Last) => {
             let is_released = sending.as_deref().is_some_and(Sending::is_released);
             engine::send(port, &outgoing(LPC_DATAGRAM), is_released)?

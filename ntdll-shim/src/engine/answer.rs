@@ -361,6 +361,7 @@ fn deliver_to(
 
 /// Writes the answer's data into the request's slot, or into one of the other lane if it does not fit or the request's data
 /// must stay. Returns that other slot.
+#[inline]
 fn place<'a>(
     target: &'a Outstanding,
     filling: &Filling<'_>,
@@ -407,6 +408,7 @@ impl Outstanding {
     }
 
     /// Returns the slot the requester waits in.
+    #[inline]
     pub(super) fn slot(&self) -> Slot<'_> {
         self.connection
             .segment

@@ -72,7 +72,7 @@ pub fn ask(port: &Arc<Port>, message: &Outgoing<'_>, cookie: Option<u64>) -> Res
 ///
 /// # Errors
 /// `PORT_DISCONNECTED`, `NO_MEMORY` when the queue is full.
-#[inline]
+#[inline(always)]
 pub fn request(port: &Port, message: &Outgoing<'_>) -> Result<Waiting, NtStatus> {
     let connection = port.connection()?;
     let path = (connection, connection.outgoing);
@@ -209,6 +209,7 @@ impl Waiting {
     }
 
     /// Returns the slot.
+    #[inline]
     pub(super) fn slot(&self) -> Slot<'_> {
         self.connection
             .segment

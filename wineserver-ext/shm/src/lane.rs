@@ -186,13 +186,17 @@ impl<'a> Lane<'a> {
             if class.capacity() < len || full.load(Ordering::Relaxed) & class.bit() != 0 {
                 continue;
             }
-            let found = self.search(class, next, me).or_else(|| {
+            let mut is_last = false;
+            loop {
+                if let Some(slot) = self.search(class, next, me) {
+                    slot.forget_turn();
+                    return Ok(slot);
+                }
+                if is_last {
+                    break;
+                }
                 full.fetch_or(class.bit(), Ordering::SeqCst);
-                self.search(class, next, me)
-            });
-            if let Some(slot) = found {
-                slot.forget_turn();
-                return Ok(slot);
+                is_last = true;
             }
         }
         Err(Full)

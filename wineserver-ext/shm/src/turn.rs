@@ -375,7 +375,7 @@ impl<'a> Filling<'a> {
     ///
     /// # Errors
     /// [`NotWaiting`] if the requester left meanwhile; nothing of the answer remains.
-    #[inline]
+    #[inline(always)]
     pub fn deliver(self, answer: &Answer, side: Option<&Slot<'_>>) -> Result<(), NotWaiting> {
         let (slot, me) = (self.slot, self.me);
         let requester = slot.header().sender;
