@@ -267,6 +267,7 @@ impl Receiving {
 }
 
 /// Message `id` that `port` sent is over: answered for good, timed out, cancelled or lost. What it held goes.
+#[inline]
 pub(super) fn message_over(port: &Port, id: u32) {
     let Some(held) = port.resources.message_over(id) else {
         return;
@@ -278,6 +279,7 @@ pub(super) fn message_over(port: &Port, id: u32) {
 
 /// Datagram `id` that `port` sent is on its way: what its sender has of it goes. Nothing says when it is received, so what
 /// travels beside it is ended by its receiver.
+#[inline]
 pub(super) fn datagram_sent(port: &Port, id: u32) {
     let _bundles = port.resources.message_over(id);
 }

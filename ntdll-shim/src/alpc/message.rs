@@ -46,6 +46,7 @@ impl Message {
     /// Captures the header at `at`. A 32-bit program on a 64-bit system says by a bit of the type whether the ids lie
     /// where its own layout has them, or where the 64-bit one has them (alpc#276). A message without a type is new and has
     /// none: data may lie there.
+    #[inline]
     pub fn capture(at: UserPtr) -> Result<Message, NtStatus> {
         let mut header: PortMessage = guest::read(at, width())?;
         let is_new = header.message_type & PortMessage::TYPE_MASK == 0;
@@ -106,7 +107,9 @@ impl Message {
         let len = usize::from(self.header.data_length);
         data.resize(len.next_multiple_of(4), 0);
         let (data, padding) = data.split_at_mut(len);
-        padding.fill(0);
+        if !padding.is_empty() {
+            padding.fill(0);
+        }
         if data.is_empty() {
             return Ok(());
         }

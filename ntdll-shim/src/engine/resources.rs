@@ -350,10 +350,12 @@ impl Resources {
 
     /// Message `id` of this port is over: answered for good, withdrawn, cancelled or lost. Returns what it held, of which the
     /// caller ends the bundles.
+    #[inline]
     pub fn message_over(&self, id: u32) -> Option<Sent> {
-        if !self.has_sent() {
-            return None;
-        }
+        self.has_sent().then(|| self.release(id)).flatten()
+    }
+
+    fn release(&self, id: u32) -> Option<Sent> {
         let (sent, view) = self.with(|table| {
             let sent = table.sent.remove(&id)?;
             if let Some(reserve) = table.reserves.get_mut(&sent.reserve) {
