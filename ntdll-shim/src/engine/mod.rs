@@ -18,7 +18,8 @@
 //! | `notify.rs` | telling a program of messages nobody waits for |
 //! | `alert.rs` | user APCs that end a wait |
 //! | `cancel.rs` | cancelling a message at either end |
-//! | `receive.rs` | taking the next message of a queue |
+//! | `receive.rs` | receiving the next message of a queue, and waiting for it |
+//! | `take.rs` | taking a message out of shared memory |
 
 mod adopt;
 mod alert;
@@ -36,6 +37,7 @@ mod receive;
 mod resources;
 mod send;
 mod session;
+mod take;
 mod wait;
 
 pub use adopt::{adopt, adopt_by_lifetime};

@@ -20,8 +20,9 @@ use parking_lot::Mutex;
 
 use super::message::{Data, Incoming};
 use super::queue::{Kept, Queue};
-use super::receive::{keep, take_new};
+use super::receive::keep;
 use super::session::{Me, me};
+use super::take::take_new;
 use crate::host::{self, CompletionPacket, CompletionPort};
 use crate::interrupt;
 
