@@ -84,22 +84,24 @@ fn next(state: &mut u64) -> u64 {
     *state
 }
 
-/// Writes random words all over the segments of a client; returns how many were written.
-fn write_garbage(client: &Role, seed: u64) -> usize {
+/// Writes random words all over the segments of a client while it has any; returns how many were written.
+fn write_garbage(client: &Role, random: &mut u64, until: Instant) -> usize {
     let memory = File::options()
         .write(true)
         .open(format!("/proc/{}/mem", client.0.id()))
         .expect("a child's memory can be written");
-    let mut random = seed;
     let mut written = 0;
-    let start = Instant::now();
-    while start.elapsed() < HOSTILE {
-        for (from, to) in client.segments() {
+    while Instant::now() < until {
+        let segments = client.segments();
+        if segments.is_empty() {
+            break;
+        }
+        for (from, to) in segments {
             for _ in 0..256 {
                 // Most of it where the traffic is: connection state, maps and the first slots.
-                let span = [0x1_0000, to - from][usize::from(next(&mut random).is_multiple_of(8))];
-                let at = from + next(&mut random) % span / 8 * 8;
-                let word = next(&mut random).to_le_bytes();
+                let span = [0x1_0000, to - from][usize::from(next(random).is_multiple_of(8))];
+                let at = from + next(random) % span / 8 * 8;
+                let word = next(random).to_le_bytes();
                 written += usize::from(memory.write_at(&word, at).is_ok());
             }
         }
@@ -130,10 +132,16 @@ fn garbage_in_a_segment_hurts_its_connection_only() {
     server.until("a wait of the server", |server| server.waits() > 20);
     let mut honest = Role::start(&program, &prefix, "client", port);
     honest.until("a connection", |client| !client.segments().is_empty());
-    let mut hostile = Role::start(&program, &prefix, "client", port);
-    hostile.until("a connection", |client| !client.segments().is_empty());
-    let written = write_garbage(&hostile, seed);
-    assert!(written > 1000, "only {written} words of garbage");
+    // Garbage ends many a client by its own faults: another one goes on.
+    let (mut random, mut written) = (seed, 0);
+    let until = Instant::now() + HOSTILE;
+    while Instant::now() < until {
+        let mut hostile = Role::start(&program, &prefix, "client", port);
+        hostile.until("a connection", |client| !client.segments().is_empty());
+        written += write_garbage(&hostile, &mut random, until);
+    }
+    assert!(written > 0, "no garbage was written");
+    eprintln!("{written} words of garbage");
 
     assert!(server.is_alive(), "the server died of garbage");
     let before = honest.waits();
