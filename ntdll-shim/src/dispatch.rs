@@ -94,12 +94,12 @@ fn outcome_of(outcome: Result<(), NtStatus>) -> NtStatus {
 }
 
 /// Makes a call for the guest and returns its result register. A host is installed; guest memory is readable and writable
-/// by plain accesses, and faults on it reach [`crate::capture::fixup`] or discard this frame.
+/// by plain accesses, whose faults reach [`crate::capture::fixup`].
 ///
 /// # Errors
 /// [`Fault`], from helpers only.
 pub fn call(id: CallId, slots: Slots<'_>) -> Result<u64, Fault> {
-    interrupt::reset();
+    let _call = interrupt::enter();
     let traced = trace::begin(id, slots);
     let outcome = run(id, slots);
     if let Some(traced) = traced {

@@ -1,11 +1,10 @@
-//! Keeps a thread from being stopped or ended while it holds something of ours.
+//! Keeps a thread from being stopped or ended inside a call, except where it waits.
 //!
 //! Wine suspends and terminates threads by signals (SIGUSR1, SIGQUIT) whose handlers never return to the interrupted
-//! code, or only much later. A host that wraps those handlers asks [`defer`] first; a deferred signal is sent again by
-//! the last [`Guard`] to go. Blocking waits and copies of guest memory must run at depth zero: see [`assert_open`].
-//!
-//! A fault on guest memory may discard frames without running destructors, so [`reset`] is called where a guest thread
-//! enters the library.
+//! code, or only much later. A thread ended while it holds a lock, the C library's heap included, or half-way through a change
+//! of a thread-local with a destructor takes others with it. So every way in begins a stretch ([`begin`]) in which a host
+//! that wraps those handlers puts the signal off ([`defer`]); waits that may last lie in [`open`], where the thread holds
+//! nothing but memory. What was put off is sent again when the stretch ends or opens.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -33,7 +32,7 @@ pub struct Guard {
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
-/// Begins such a stretch; stretches nest.
+/// Begins such a stretch, for what runs outside of calls; stretches nest.
 pub fn enter() -> Guard {
     DEPTH.set(DEPTH.get() + 1);
     compiler_fence(Ordering::SeqCst);
@@ -59,21 +58,38 @@ pub fn depth() -> u32 {
     DEPTH.get()
 }
 
-/// Forgets guards whose frames were discarded, and delivers what was deferred meanwhile.
-pub fn reset() {
+/// Begins a call of the guest. A fault may have discarded the frames of the call before, with their guards.
+pub fn begin() -> Guard {
     if DEPTH.replace(0) != 0 {
         deliver_pending();
     }
+    enter()
 }
 
-/// Checks, in debug builds, that the thread may be stopped here: called before every blocking wait.
-#[inline]
-pub fn assert_open() {
-    debug_assert_eq!(
-        depth(),
-        0,
-        "a thread must not wait while it cannot be terminated"
-    );
+/// A wait inside a call: the thread may be stopped or ended here.
+#[derive(Debug)]
+#[must_use = "the wait ends when this is dropped"]
+pub struct Open {
+    depth: u32,
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// Opens the calling thread's stretch for a wait that may last. The caller holds no lock.
+pub fn open() -> Open {
+    let depth = DEPTH.replace(0);
+    compiler_fence(Ordering::SeqCst);
+    deliver_pending();
+    Open {
+        depth,
+        _not_send: std::marker::PhantomData,
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        DEPTH.set(self.depth);
+        compiler_fence(Ordering::SeqCst);
+    }
 }
 
 /// Called by a signal handler: takes note of `signal` and returns true if it must not be handled now.
@@ -128,7 +144,15 @@ mod tests {
 
         std::mem::forget(enter());
         assert!(defer(3));
-        reset();
-        assert_eq!((depth(), LAST.load(Ordering::Relaxed)), (0, 3));
+        let call = begin();
+        assert_eq!((depth(), LAST.swap(0, Ordering::Relaxed)), (1, 3));
+
+        assert!(defer(12));
+        let wait = open();
+        assert_eq!(LAST.load(Ordering::Relaxed), 12);
+        assert!(!defer(12), "a waiting thread may be ended");
+        drop(wait);
+        assert_eq!(depth(), 1);
+        drop(call);
     }
 }

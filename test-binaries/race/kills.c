@@ -173,7 +173,7 @@ TEST(client_processes)
 }
 
 struct sender {
-    volatile LONG registered;
+    volatile LONG runs, registered;
     HANDLE port;
     NTSTATUS status;
 };
@@ -181,6 +181,7 @@ struct sender {
 static void send_run(void *arg)
 {
     struct sender *s = arg;
+    s->runs = TRUE;
     s->registered = NtRegisterThreadTerminatePort(s->port) == STATUS_SUCCESS;
     s->status = send_until_it_ends(s->port);
 }
@@ -227,6 +228,54 @@ TEST(client_threads)
     note("%ld requests, %ld datagrams, %ld deaths", server.requests, server.datagrams, server.died);
     CHECK_EQ(server.failures, 0, lpc(207));
     CHECK_EQ(server.died, ROUNDS * THREADS, lpc(200));
+    CHECK_EQ(server.closed, 1, lpc(198));
+    CHECK_STATUS(NtClose(server.conn), STATUS_SUCCESS, SETUP);
+}
+
+/* Ends threads in their first calls, which make what later ones use. */
+TEST(young_threads)
+{
+    enum { ROUNDS = 300, LONGEST_US = 400 };
+    static struct server server;
+    struct sender sender;
+    struct worker worker, thread, connector;
+    struct connecting connecting;
+    char name[64];
+    WCHAR wide[64];
+    struct msg m;
+    LARGE_INTEGER frequency, now, until;
+    memset(&server, 0, sizeof server);
+    open_port(&server.conn, name);
+    to_wide(wide, name);
+    REQUIRE(spawn(&worker, serve, &server), SETUP);
+    connect_init(&connecting, wide);
+    REQUIRE(connect_start(&connecting, &connector), SETUP);
+    join(&connector);
+    REQUIRE(connecting.status == STATUS_SUCCESS, SETUP);
+    QueryPerformanceFrequency(&frequency);
+    for (int round = 0; round < ROUNDS; round++) {
+        sender.port = connecting.port;
+        sender.runs = FALSE;
+        REQUIRE(spawn(&thread, send_run, &sender), SETUP);
+        /* A thread that begins holds locks of the system's. */
+        while (!sender.runs)
+            SwitchToThread();
+        QueryPerformanceCounter(&until);
+        until.QuadPart += frequency.QuadPart * random_below(LONGEST_US) / 1000000;
+        do
+            QueryPerformanceCounter(&now);
+        while (now.QuadPart < until.QuadPart);
+        CHECK(TerminateThread(thread.thread, 0), SETUP);
+        join_killed(&thread);
+        msg_init(&m, 8);
+        CHECK_STATUS(NtRequestWaitReplyPort(connecting.port, &m.h, &m.h), STATUS_SUCCESS, lpc(207));
+    }
+    CHECK_STATUS(NtClose(connecting.port), STATUS_SUCCESS, SETUP);
+    server.stop = TRUE;
+    join(&worker);
+    note("%ld requests, %ld datagrams, %ld deaths", server.requests, server.datagrams, server.died);
+    CHECK_EQ(server.failures, 0, lpc(207));
+    CHECK(server.died <= ROUNDS, lpc(200));
     CHECK_EQ(server.closed, 1, lpc(198));
     CHECK_STATUS(NtClose(server.conn), STATUS_SUCCESS, SETUP);
 }

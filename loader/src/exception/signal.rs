@@ -43,7 +43,6 @@ unsafe extern "C" {
 
 /// Continues an exception on the guest's stack.
 extern "C" fn raise_entry(record: u64, context: u64) -> ! {
-    interrupt::reset();
     // SAFETY: `redirect` has stored both there, aligned, and nothing else uses the memory.
     let (record, context) = unsafe { (*(record as *const Record), *(context as *const Context)) };
     super::raise(record, context)

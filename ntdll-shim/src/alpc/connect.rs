@@ -255,13 +255,16 @@ fn wait(
 ) -> Result<(), NtStatus> {
     let host = host::current();
     let _waiting = PendingConnect::new(segment, session()?);
-    interrupt::assert_open();
     while !segment.is_connect_done() {
         if let Some(status) = engine::alerted() {
             abort(pending);
             return Err(status);
         }
-        match segment.wait_connect(deadline) {
+        let woken = {
+            let _open = interrupt::open();
+            segment.wait_connect(deadline)
+        };
+        match woken {
             Woken::Look => {}
             Woken::Deadline => {
                 if !segment.is_connect_done() {

@@ -24,7 +24,7 @@ use super::message::{
 use super::user::{update_u32, update_u64};
 use crate::dispatch::Fault;
 use crate::engine::{Incoming, Port, Queue, Ring};
-use crate::{guest, host, interrupt};
+use crate::{guest, host};
 
 /// Address and size must be multiples of this: the header has 64-bit words that change atomically.
 const ALIGNMENT: u64 = 8;
@@ -124,7 +124,6 @@ pub(super) fn register(port: &Arc<Port>, wanted: Wanted) -> Result<(), NtStatus>
     });
     list.write_header(wanted.size)?;
     // The list is found from the first message on.
-    let _guard = interrupt::enter();
     LISTS.write().insert(wanted.base.0, list.clone());
     let set = port.queue.notifier.set_ring(list);
     if set.is_err() {
@@ -144,7 +143,6 @@ pub fn completion_list(port: &Port) -> Option<u64> {
 /// # Errors
 /// `INVALID_PARAMETER` if it has none.
 fn list_of(port: &Port) -> Result<Arc<List>, NtStatus> {
-    let _guard = interrupt::enter();
     let lists = LISTS.read();
     let mut lists = lists.values();
     let found = lists.find(|list| std::ptr::eq(list.queue.as_ptr(), Arc::as_ptr(&port.queue)));
@@ -158,7 +156,6 @@ fn list_of(port: &Port) -> Result<Arc<List>, NtStatus> {
 pub(super) fn unregister(port: &Port) -> Result<(), NtStatus> {
     let list = list_of(port)?;
     port.queue.notifier.clear_ring();
-    let _guard = interrupt::enter();
     LISTS.write().remove(&list.base.0);
     // Whoever was putting a message in is done.
     drop(ENTRIES.lock());
@@ -185,7 +182,6 @@ pub(super) fn adjust(port: &Port, concurrency: u32) -> Result<(), NtStatus> {
 pub(super) fn run_down(port: &Port) -> Result<(), NtStatus> {
     let list = list_of(port)?;
     {
-        let _guard = interrupt::enter();
         let _entries = ENTRIES.lock();
         list.empty()
             .map_err(|Fault(_)| NtStatus::ACCESS_VIOLATION)?;
@@ -220,7 +216,6 @@ pub(super) fn note_leave(base: UserPtr) {
 }
 
 fn find(base: UserPtr) -> Option<Arc<List>> {
-    let _guard = interrupt::enter();
     LISTS.read().get(&base.0).cloned()
 }
 
@@ -391,8 +386,7 @@ impl Ring for List {
         let Some(port) = self.port.upgrade() else {
             return false;
         };
-        // The guard keeps the thread whole while it has the lock; a fault on the program's memory is a status here.
-        let _guard = interrupt::enter();
+        // A fault on the program's memory is a status here.
         let _entries = ENTRIES.lock();
         match self.add(&port, incoming, data) {
             Ok(Some(())) => true,

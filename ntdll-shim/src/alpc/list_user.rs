@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use super::user::{read_u16, read_u32, update_u32, update_u64, write_u32, write_word};
 use crate::dispatch::Fault;
-use crate::{host, interrupt};
+use crate::host;
 
 /// Held while an entry is taken or added.
 pub(super) static ENTRIES: Mutex<()> = Mutex::new(());
@@ -105,7 +105,6 @@ pub(crate) fn alpc_get_message_from_completion_list(
 fn pop(list: UserPtr) -> Result<Option<u32>, Fault> {
     let capacity = read_u32(list.offset(LIST_SIZE))? / 4;
     let entries = list.offset(read_u32(list.offset(LIST_OFFSET))? as usize);
-    let _guard = interrupt::enter();
     let _entries = ENTRIES.lock();
     let mut entry = Ok(0);
     let taken = update_u64(list.offset(STATE), |bits| {

@@ -41,7 +41,6 @@ pub(super) fn wait_for_port_references(
         return Err(NtStatus::INFO_LENGTH_MISMATCH);
     }
     let most = guest::read_u32(buffer)?;
-    interrupt::assert_open();
     loop {
         let count = port.references.load(Ordering::SeqCst);
         if count <= most {
@@ -50,7 +49,11 @@ pub(super) fn wait_for_port_references(
         if host::current().is_thread_terminating() {
             return Err(NtStatus::THREAD_IS_TERMINATING);
         }
-        if futex_wait(&port.references, count, None) == Woken::Signal {
+        let woken = {
+            let _open = interrupt::open();
+            futex_wait(&port.references, count, None)
+        };
+        if woken == Woken::Signal {
             host::current().interrupted();
         }
     }

@@ -24,7 +24,7 @@ use super::references::Reference;
 use crate::engine::{
     self, Cookie, Data, Found, Incoming, Outstanding, Port, RESERVE_BIT, Received, Waiting, me,
 };
-use crate::{guest, host, interrupt};
+use crate::{guest, host};
 
 /// `ALPC_MSGFLG_RELEASE_MESSAGE`: the last word on the message.
 const RELEASE_MESSAGE: u32 = 0x1_0000;
@@ -406,6 +406,5 @@ impl Receive {
 
 /// The wait for message `id` is over: what was remembered of it goes.
 fn forget(port: &Port, id: u32) -> Option<Cookie> {
-    let _guard = interrupt::enter();
     port.queue.state.lock().cookies.remove(&id)
 }

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 
 use super::frame::Answered;
 use crate::engine::{Incoming, Port, PortView};
+use crate::guest;
 use crate::host::{self, MappedView, PORT_ALL_ACCESS};
-use crate::{guest, interrupt};
 
 /// An end of a connection: connection port, source number there, and which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,6 @@ pub(super) fn note_received(port: &Port, incoming: &Incoming, mapped: MappedView
         },
         message_id: incoming.message_id,
     };
-    let _guard = interrupt::enter();
     RECEIVED.lock().insert(mapped.base, received);
 }
 
@@ -121,7 +120,6 @@ pub(super) fn release_of_message(port: &Port, answered: Answered) {
         view.message_id == answered.id && view.end.source == answered.source && view.end.is_of(port)
     };
     let base = {
-        let _guard = interrupt::enter();
         let mut received = RECEIVED.lock();
         let found = received.iter().find(|(_, view)| is_its(view));
         let base = found.map(|(&base, _)| base);
@@ -141,7 +139,6 @@ pub(super) fn release_of_message(port: &Port, answered: Answered) {
 /// `NOT_MAPPED_VIEW` for an address where none of the port's views lies.
 pub(super) fn release_received(port: &Port, base: u64) -> Result<(), NtStatus> {
     let is_found = {
-        let _guard = interrupt::enter();
         let mut received = RECEIVED.lock();
         let is_found = received.get(&base).is_some_and(|view| view.end.is_of(port));
         if is_found {
@@ -162,7 +159,6 @@ pub(crate) fn release_views(port: &Port) {
         return;
     }
     let gone: Vec<u64> = {
-        let _guard = interrupt::enter();
         let mut received = RECEIVED.lock();
         let gone: Vec<u64> = received
             .iter()

@@ -111,9 +111,12 @@ pub(crate) fn nt_secure_connect_port(
         .inspect_err(|_| abort(&pending))?;
     // Step 4.
     let waiting = PendingConnect::new(&segment, session()?);
-    interrupt::assert_open();
     while !segment.is_connect_done() {
-        if segment.wait_connect(None) == Woken::Signal {
+        let woken = {
+            let _open = interrupt::open();
+            segment.wait_connect(None)
+        };
+        if woken == Woken::Signal {
             host.interrupted();
             if host.is_thread_terminating() {
                 abort(&pending);

@@ -20,7 +20,6 @@ use super::queue::Outstanding;
 use super::send::{Expects, Waiting};
 use super::session::{Me, me, session};
 use super::wait::take_called_back;
-use crate::interrupt;
 
 /// Whom to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +36,6 @@ pub struct To {
 /// `INVALID_CID`, `REPLY_MESSAGE_MISMATCH`, `NO_MEMORY`.
 pub fn reply(port: &Port, to: To, message: &Outgoing<'_>) -> Result<(), NtStatus> {
     let me = me()?;
-    let _guard = interrupt::enter();
     let (target, is_crowded) = take(port, to, me)?;
     let answered = if target.conversation.is_some() {
         answer_conversation(port, to, &target, message, Expects::Nothing).map(drop)
@@ -68,7 +66,6 @@ pub fn reply(port: &Port, to: To, message: &Outgoing<'_>) -> Result<(), NtStatus
 /// As [`reply`], and `PORT_DISCONNECTED`.
 pub fn reply_and_wait(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting, NtStatus> {
     let me = me()?;
-    let _guard = interrupt::enter();
     let target = find(port, to, me)?;
     let waiting = match take_called_back(to.message_id) {
         Some(waiting) => waiting,
@@ -106,7 +103,6 @@ pub fn reply_and_wait(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Wai
 /// As [`reply_and_wait`].
 pub fn call_back(port: &Port, to: To, message: &Outgoing<'_>) -> Result<Waiting, NtStatus> {
     let me = me()?;
-    let _guard = interrupt::enter();
     let target = find(port, to, me)?;
     call_back_at(port, to, me, &target, message)
 }
@@ -431,7 +427,6 @@ impl Outstanding {
 /// Returns where the request that `to` names waits: source and slot; `None` if no such wait is known here.
 #[must_use]
 pub fn locate(port: &Port, to: To) -> Option<(u32, u32)> {
-    let _guard = interrupt::enter();
     let known = port
         .queue
         .state

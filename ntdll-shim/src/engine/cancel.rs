@@ -12,7 +12,6 @@ use ntlpc_shm::turn::Phase;
 use super::port::{Connection, Port};
 use super::queue::QueueState;
 use super::session::{me, session};
-use crate::interrupt;
 
 /// Where a message was that is to be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +25,6 @@ pub enum Place {
 /// Returns whether message `id` was received here and is not answered.
 #[must_use]
 pub fn is_outstanding(port: &Port, id: u32) -> bool {
-    let _guard = interrupt::enter();
     let state = port.queue.state.lock();
     state.outstanding.of(id).next().is_some()
 }
@@ -34,20 +32,17 @@ pub fn is_outstanding(port: &Port, id: u32) -> bool {
 /// Returns whether message `id` was cancelled.
 #[must_use]
 pub fn is_cancelled(port: &Port, id: u32) -> bool {
-    let _guard = interrupt::enter();
     port.queue.state.lock().is_cancelled(id)
 }
 
 /// Remembers that message `id` was cancelled.
 pub fn remember_cancelled(port: &Port, id: u32) {
-    let _guard = interrupt::enter();
     port.queue.state.lock().remember_cancelled(id);
 }
 
 /// Returns the program's value of a message `port` sent; 0 for none.
 #[must_use]
 pub fn cookie_value(port: &Port, id: u32) -> u64 {
-    let _guard = interrupt::enter();
     let state = port.queue.state.lock();
     state.cookies.get(&id).map_or(0, |cookie| cookie.value)
 }
@@ -58,7 +53,6 @@ pub fn cookie_value(port: &Port, id: u32) -> u64 {
 /// `MESSAGE_NOT_FOUND`, `REQUEST_CANCELED` if it has been cancelled.
 pub fn cancel(port: &Port, id: u32, only_queued: bool) -> Result<Place, NtStatus> {
     let me = me()?;
-    let _guard = interrupt::enter();
     let (connections, is_known) = {
         let state = port.queue.state.lock();
         if state.is_cancelled(id) {

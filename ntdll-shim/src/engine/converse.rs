@@ -16,7 +16,6 @@ use super::port::Port;
 use super::queue::{Cookie, Outstanding};
 use super::send::{Expects, Waiting, post};
 use super::session::{Me, me};
-use crate::interrupt;
 
 /// A received message, as its receiver names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +55,6 @@ pub fn answer(
     cookie: Option<u64>,
 ) -> Result<(), NtStatus> {
     let me = me()?;
-    let _guard = interrupt::enter();
     if target.is_datagram() {
         return release_datagram(port, *to, target);
     }
@@ -94,7 +92,6 @@ pub fn call_back_found(
     cookie: Option<u64>,
 ) -> Result<Waiting, NtStatus> {
     let me = me()?;
-    let _guard = interrupt::enter();
     if target.is_datagram() {
         return Err(NtStatus::INVALID_MESSAGE);
     }
@@ -130,7 +127,6 @@ fn remember_cookie(port: &Arc<Port>, to: To, target: &Outstanding, cookie: Optio
 /// # Errors
 /// `MESSAGE_NOT_FOUND`.
 pub fn received(port: &Port, name: Name) -> Result<Outstanding, NtStatus> {
-    let _guard = interrupt::enter();
     find(port, name)
         .map(|found| found.target)
         .ok()
@@ -194,7 +190,6 @@ pub(super) fn answer_conversation(
 /// # Errors
 /// `INVALID_MESSAGE`, `REQUEST_CANCELED`.
 pub fn find(port: &Port, name: Name) -> Result<Found, NtStatus> {
-    let _guard = interrupt::enter();
     let (client_id, target) = match known(port, name)? {
         Some(known) => known,
         None => {

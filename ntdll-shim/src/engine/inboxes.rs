@@ -8,7 +8,6 @@ use ntlpc_shm::inbox::Inbox;
 use parking_lot::Mutex;
 
 use super::session::{generation, session};
-use crate::interrupt;
 
 /// A mapped inbox.
 #[derive(Clone, Debug)]
@@ -24,7 +23,6 @@ static LAST: Mutex<Option<Known>> = Mutex::new(None);
 /// Returns the inbox that is known.
 #[must_use]
 pub fn last() -> Option<Known> {
-    let _guard = interrupt::enter();
     let last = LAST.lock();
     last.clone()
         .filter(|known| known.generation == generation())
@@ -43,7 +41,6 @@ pub fn of(
         return Ok(known.inbox);
     }
     let inbox = session()?.inbox(fds.next())?;
-    let _guard = interrupt::enter();
     *LAST.lock() = Some(Known {
         generation: generation(),
         port: reply.connection_port,

@@ -78,7 +78,6 @@ struct Collected {
 
 impl Notifier {
     fn targets(&self) -> Targets {
-        let _guard = interrupt::enter();
         self.targets.lock().clone()
     }
 
@@ -93,7 +92,6 @@ impl Notifier {
         key: u64,
     ) -> Result<(), NtStatus> {
         {
-            let _guard = interrupt::enter();
             let mut targets = self.targets.lock();
             if targets.completion.is_some() {
                 return Err(NtStatus::PORT_ALREADY_SET);
@@ -102,7 +100,6 @@ impl Notifier {
         }
         let started = self.start_thread(queue);
         if started.is_err() {
-            let _guard = interrupt::enter();
             self.targets.lock().completion = None;
         }
         started
@@ -114,7 +111,6 @@ impl Notifier {
     /// `PORT_ALREADY_HAS_COMPLETION_LIST`.
     pub fn set_ring(&self, ring: Arc<dyn Ring>) -> Result<(), NtStatus> {
         {
-            let _guard = interrupt::enter();
             let mut targets = self.targets.lock();
             if targets.ring.is_some() {
                 return Err(NtStatus::PORT_ALREADY_HAS_COMPLETION_LIST);
@@ -129,7 +125,6 @@ impl Notifier {
     /// Ends the use of a completion list.
     pub fn clear_ring(&self) {
         {
-            let _guard = interrupt::enter();
             let mut targets = self.targets.lock();
             targets.ring = None;
             self.has_ring.store(false, SeqCst);
@@ -180,7 +175,10 @@ impl Notifier {
     #[must_use]
     pub fn rest(&self, seen: u32, deadline: Option<Deadline>) -> Woken {
         self.resting.fetch_add(1, SeqCst);
-        let woken = sys::futex_wait(&self.changes, seen, deadline);
+        let woken = {
+            let _open = interrupt::open();
+            sys::futex_wait(&self.changes, seen, deadline)
+        };
         self.resting.fetch_sub(1, SeqCst);
         woken
     }
@@ -206,7 +204,6 @@ impl Notifier {
 
     fn collect_for(&self, queue: &Queue, targets: &Targets) -> Collected {
         let mut collected = Collected::default();
-        let _guard = interrupt::enter();
         let Some(_collecting) = self.collecting.try_lock() else {
             return collected;
         };
@@ -349,6 +346,7 @@ fn run(queue: &Weak<Queue>) {
 fn sleep(queue: Arc<Queue>, me: Me, seen: u32) {
     let (inbox, notifier) = (queue.inbox.clone(), Arc::clone(&queue.notifier));
     let Some(record) = inbox.arm(me.tno) else {
+        let _open = interrupt::open();
         std::thread::sleep(NO_RECORD_PAUSE);
         return;
     };
@@ -357,6 +355,7 @@ fn sleep(queue: Arc<Queue>, me: Me, seen: u32) {
     // While this thread sleeps it keeps no queue alive; one that goes is closed by the server, which wakes everybody.
     drop(queue);
     if is_settled && inbox.sources().is_empty() {
+        let _open = interrupt::open();
         let _ = inbox.wait(record, None);
     }
     notifier.is_asleep.store(false, SeqCst);

@@ -15,7 +15,6 @@ use super::loss;
 use super::queue::Queue;
 use super::resources::Resources;
 use super::session::{generation, me, session};
-use crate::interrupt;
 
 /// A connection as one of its ends sees it.
 #[derive(Debug)]
@@ -231,7 +230,6 @@ impl Port {
         if self.own_end().is_some() {
             return self.attributes();
         }
-        let _guard = interrupt::enter();
         let state = self.queue.state.lock();
         let source = state.receiver.source(source);
         match source.and_then(|source| source.peer.connection.as_ref()) {
@@ -352,7 +350,6 @@ impl Port {
         };
         let segment = &connection.segment;
         segment.is_closed() || !segment.lane(Direction::ToServer).map().is_empty() || {
-            let _guard = interrupt::enter();
             let state = self.queue.state.lock();
             let is_its = |source| source == connection.source;
             state.kept.iter().any(|kept| is_its(kept.incoming.source))
@@ -398,10 +395,7 @@ impl Port {
         if self.is_given_up.swap(true, Ordering::Relaxed) {
             return;
         }
-        {
-            let _guard = interrupt::enter();
-            drop(self.lifetime.lock().take());
-        }
+        drop(self.lifetime.lock().take());
         self.queue.notifier.look_again();
         if self.is_stale() {
             return;
@@ -437,7 +431,6 @@ impl Port {
             .map()
             .is_empty();
         if connection.segment.is_closed() && is_drained {
-            let _guard = interrupt::enter();
             self.queue.state.lock().forget(connection.source);
         }
     }

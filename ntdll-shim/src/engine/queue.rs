@@ -15,7 +15,6 @@ use super::message::{Data, Incoming};
 use super::notify::Notifier;
 use super::owed::Owed;
 use super::port::{Connection, Port};
-use crate::interrupt;
 
 /// What a queue knows of the other end of a source.
 #[derive(Debug, Default)]
@@ -241,7 +240,6 @@ impl Queue {
         is_alpc: bool,
         system: Option<Segment>,
     ) -> Arc<Queue> {
-        let _guard = interrupt::enter();
         let mut queues = QUEUES.lock();
         let queues = queues.get_or_insert_default();
         let known = queues.by_port.get(&port);
@@ -268,7 +266,6 @@ impl Queue {
     /// Returns the queue of the connection port numbered `port`, if this process receives from it.
     #[must_use]
     pub fn find(port: u64) -> Option<Arc<Queue>> {
-        let _guard = interrupt::enter();
         QUEUES.lock().as_ref()?.by_port.get(&port)?.upgrade()
     }
 
@@ -332,7 +329,6 @@ impl Queue {
         context: u64,
         process: Option<u32>,
     ) {
-        let _guard = interrupt::enter();
         let receiver = &mut self.state.lock().receiver;
         if receiver.source(connection.source).is_none() {
             let peer = Peer {

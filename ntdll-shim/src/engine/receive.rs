@@ -74,7 +74,6 @@ pub fn receive_within(
 ) -> Result<Received, NtStatus> {
     let me = me()?;
     let queue = &port.queue;
-    interrupt::assert_open();
     let mut was_chosen = false;
     loop {
         let wanted = Wanted {
@@ -194,23 +193,24 @@ fn spin(queue: &Queue) -> bool {
 
 /// Sleeps until something may have changed; returns whether a waker chose this thread.
 fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
-    let record = {
-        let _guard = interrupt::enter();
-        queue.inbox.arm(me)
-    };
-    let Some(record) = record else {
-        if queue.inbox.wait_for_record(deadline) == Woken::Signal {
+    let Some(record) = queue.inbox.arm(me) else {
+        let woken = {
+            let _open = interrupt::open();
+            queue.inbox.wait_for_record(deadline)
+        };
+        if woken == Woken::Signal {
             host::current().interrupted();
         }
         return false;
     };
-    let has_kept = {
-        let _guard = interrupt::enter();
-        !queue.state.lock().kept.is_empty()
-    };
+    let has_kept = !queue.state.lock().kept.is_empty();
     if queue.inbox.sources().is_empty() && !has_kept {
         loop {
-            match queue.inbox.wait(record, deadline) {
+            let woken = {
+                let _open = interrupt::open();
+                queue.inbox.wait(record, deadline)
+            };
+            match woken {
                 Woken::Look if !queue.inbox.is_chosen(record) => continue,
                 Woken::Signal => host::current().interrupted(),
                 Woken::Look | Woken::Deadline => {}
@@ -218,7 +218,6 @@ fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
             break;
         }
     }
-    let _guard = interrupt::enter();
     queue.inbox.disarm(record)
 }
 
@@ -226,10 +225,14 @@ fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
 fn sleep_on_lane(connection: &Connection, deadline: Option<Deadline>) {
     let segment = &connection.segment;
     segment.arm_lane();
-    if segment.lane(Direction::ToServer).map().is_empty()
-        && !segment.is_closed()
-        && segment.wait_lane(deadline) == Woken::Signal
-    {
+    if !segment.lane(Direction::ToServer).map().is_empty() || segment.is_closed() {
+        return;
+    }
+    let woken = {
+        let _open = interrupt::open();
+        segment.wait_lane(deadline)
+    };
+    if woken == Woken::Signal {
         host::current().interrupted();
     }
 }
@@ -241,18 +244,15 @@ fn take(
     incoming: &mut Incoming,
     data: &mut Data,
 ) -> Result<Received, NtStatus> {
-    {
-        let _guard = interrupt::enter();
-        let taken = match queue.has_kept.load(Acquire) {
-            true => take_kept(queue, wanted, incoming, data),
-            false => None,
-        };
-        // A queue that nobody rings at has nothing to look for.
-        let is_silent = wanted.source.is_none() && queue.inbox.sources().is_empty();
-        if taken.is_some() || wanted.is_kept || is_silent {
-            settle_signal(queue);
-            return Ok(taken.unwrap_or(Received::Nothing));
-        }
+    let taken = match queue.has_kept.load(Acquire) {
+        true => take_kept(queue, wanted, incoming, data),
+        false => None,
+    };
+    // A queue that nobody rings at has nothing to look for.
+    let is_silent = wanted.source.is_none() && queue.inbox.sources().is_empty();
+    if taken.is_some() || wanted.is_kept || is_silent {
+        settle_signal(queue);
+        return Ok(taken.unwrap_or(Received::Nothing));
     }
     if !take_from_inbox(queue, me, wanted.source, incoming, data)? {
         return Ok(Received::Nothing);
@@ -301,7 +301,6 @@ fn take_kept(
 /// Keeps a message for the next receiver of this process.
 pub fn keep(queue: &Queue, incoming: Incoming, data: Data) {
     {
-        let _guard = interrupt::enter();
         let mut state = queue.state.lock();
         state.kept.push_back(Kept { incoming, data });
         queue.has_kept.store(true, Release);

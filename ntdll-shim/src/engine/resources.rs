@@ -9,7 +9,6 @@ use ntlpc_proto::port::Qos;
 use parking_lot::Mutex;
 
 use crate::host::{self, Event, MappedView, Section};
-use crate::interrupt;
 
 /// A section of a port.
 #[derive(Debug)]
@@ -131,7 +130,6 @@ pub struct Resources {
 impl Resources {
     /// Runs `change` under the lock; nothing in it may call the guest's memory, the server or the host.
     fn with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        let _guard = interrupt::enter();
         change(&mut self.table.lock())
     }
 

@@ -10,7 +10,6 @@ use super::message::Outgoing;
 use super::port::{Connection, Port};
 use super::queue::Cookie;
 use super::session::{Me, me};
-use crate::interrupt;
 
 /// A wait that was begun: the slot in which the calling thread waits for answers to `id`.
 #[derive(Clone, Debug)]
@@ -58,7 +57,6 @@ pub fn ask(port: &Arc<Port>, message: &Outgoing<'_>, cookie: Option<u64>) -> Res
     let connection = port.connection()?;
     let path = (connection, connection.outgoing);
     // Locked, the answer cannot be received before the cookie is there.
-    let _guard = interrupt::enter();
     let state = cookie.map(|_| port.queue.state.lock());
     let id = post(port, path, None, message, Expects::Message)?.id;
     if let (Some(mut state), Some(value)) = (state, cookie) {
@@ -91,7 +89,6 @@ pub fn request_remembered(
     cookie: u64,
 ) -> Result<Waiting, NtStatus> {
     // Locked, nobody can look for the cookie before it is there.
-    let _guard = interrupt::enter();
     let mut state = port.queue.state.lock();
     let waiting = request(port, message)?;
     let cookie = Cookie::new(port, &waiting.connection, cookie);
@@ -130,7 +127,6 @@ pub(super) fn post(
     expects: Expects,
 ) -> Result<Posted, NtStatus> {
     let me = me()?;
-    let _guard = interrupt::enter();
     let segment = &connection.segment;
     let lane = segment.lane(direction);
     let is_refused = || {

@@ -17,7 +17,7 @@ use ntlpc_shm::threads::{Thread, ThreadTable};
 use parking_lot::Mutex;
 
 use super::loss;
-use crate::{host, interrupt};
+use crate::host;
 
 /// This process at the server.
 #[derive(Debug)]
@@ -84,7 +84,6 @@ fn renew() -> Result<(), NtStatus> {
 #[cold]
 fn start(generation: usize) -> Result<&'static Session, NtStatus> {
     let place = SESSIONS.get(generation).ok_or(NtStatus::UNSUCCESSFUL)?;
-    let _guard = interrupt::enter();
     let _starting = STARTING.lock();
     if let Some(session) = place.get() {
         return Ok(session);
@@ -142,7 +141,6 @@ impl Session {
         request: &R,
         fds: &[BorrowedFd<'_>],
     ) -> Result<(R::Reply, Vec<OwnedFd>), NtStatus> {
-        let _guard = interrupt::enter();
         self.control.call(request, fds).map_err(|error| {
             log::debug!("{}: {error}", R::NAME);
             if matches!(error, CallError::Lost(_)) {
@@ -157,7 +155,6 @@ impl Session {
     /// # Errors
     /// `UNSUCCESSFUL` if the server is gone.
     pub fn post<R: Request>(&self, request: &R) -> Result<(), NtStatus> {
-        let _guard = interrupt::enter();
         self.control.post(request).map_err(|error| {
             log::debug!("{}: {error}", R::NAME);
             self.mark_lost();

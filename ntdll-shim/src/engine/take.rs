@@ -20,7 +20,7 @@ use super::port::Connection;
 use super::queue::{Cookie, Outstanding, Queue, QueueState};
 use super::session::{Me, session};
 use super::wait::LPC_REQUEST;
-use crate::{host, interrupt};
+use crate::host;
 
 /// Types a sender may give its own messages (lpc §1.9).
 const LPC_REPLY: u16 = 2;
@@ -45,7 +45,6 @@ pub(super) fn take_from_inbox(
     data: &mut Data,
 ) -> Result<bool, NtStatus> {
     loop {
-        let _guard = interrupt::enter();
         let mut state = queue.state.lock();
         let found = match source {
             Some(source) => match state.receiver.take_from(&queue.inbox, me.tno, source) {

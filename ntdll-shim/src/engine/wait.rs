@@ -45,7 +45,6 @@ pub fn wait(
     incoming: &mut Incoming,
     data: &mut Data,
 ) -> Result<(), NtStatus> {
-    interrupt::assert_open();
     let slot = waiting.slot();
     let connection = &waiting.connection;
     let is_over = || {
@@ -65,12 +64,10 @@ pub fn wait(
     loop {
         match slot.turn().phase {
             Phase::Msg => {
-                let _guard = interrupt::enter();
                 let answer = consume(port, waiting, &slot, incoming, data);
                 return ended_by.map_or(answer, Err);
             }
             Phase::Lost | Phase::Cancelled | Phase::Idle | Phase::Orphan => {
-                let _guard = interrupt::enter();
                 return Err(end(&slot));
             }
             Phase::Wait | Phase::Filling | Phase::Armed => {}
@@ -83,7 +80,11 @@ pub fn wait(
         {
             return Err(status);
         }
-        match slot.sleep(deadline) {
+        let woken = {
+            let _open = interrupt::open();
+            slot.sleep(deadline)
+        };
+        match woken {
             Woken::Look => {}
             Woken::Signal => {
                 host::current().interrupted();
@@ -99,7 +100,6 @@ pub fn wait(
 
 /// Ends the wait without an answer; returns false if the answer was faster.
 fn give_up(waiting: &Waiting, slot: &Slot<'_>) -> bool {
-    let _guard = interrupt::enter();
     match slot.end_wait() {
         Ok(()) => {
             withdraw(waiting, slot);

@@ -5,6 +5,7 @@
 //! what that means.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -26,7 +27,10 @@ pub struct Alert {
 }
 
 thread_local! {
-    static WATCHED: RefCell<Option<Alert>> = const { RefCell::new(None) };
+    /// Without a destructor: the first wait of a thread would have the C library note it under the lock of its loader, and a
+    /// thread may be ended in its waits.
+    static WATCHED: ManuallyDrop<RefCell<Option<Alert>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// The calling thread watches a word until this is dropped.
@@ -39,7 +43,7 @@ pub struct Watching {
 
 /// Makes the sleeps of the calling thread end by `alert` too.
 pub fn watch(alert: Alert) -> Watching {
-    WATCHED.set(Some(alert));
+    WATCHED.with(|watched| watched.replace(Some(alert)));
     Watching {
         _not_send: std::marker::PhantomData,
     }
@@ -47,14 +51,14 @@ pub fn watch(alert: Alert) -> Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        WATCHED.set(None);
+        WATCHED.with(|watched| watched.take());
     }
 }
 
 /// Returns what the calling thread watches.
 #[cfg(not(feature = "model"))]
 pub(crate) fn watched() -> Option<Alert> {
-    WATCHED.with_borrow(Clone::clone)
+    WATCHED.with(|watched| watched.borrow().clone())
 }
 
 #[cfg(all(test, not(feature = "model")))]

@@ -57,6 +57,7 @@ thread_local! {
 }
 
 fn change(change: impl FnOnce(&mut HashMap<u32, Arc<Apcs>>)) {
+    // Also called by the thread's end, which is no call.
     let _guard = interrupt::enter();
     let mut threads = THREADS.lock();
     let threads = threads.get_or_insert_default();
@@ -66,12 +67,11 @@ fn change(change: impl FnOnce(&mut HashMap<u32, Arc<Apcs>>)) {
 
 /// `NtQueueApcThread(Thread, Function, Context, Argument1, Argument2)`.
 pub unsafe extern "sysv64" fn queue_apc_thread(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the five arguments of the call.
     let arguments = unsafe { *arguments.cast::<[u64; 5]>() };
     let ntdll = ntdll();
     // SAFETY: the caller's own arguments.
-    let status = unsafe { ntdll.call(ntdll.NtQueueApcThread, arguments) };
+    let status = unsafe { ntdll.pass(ntdll.NtQueueApcThread, arguments) };
     if status == NtStatus::SUCCESS.0
         && let Ok(id) = senders::thread_id(Handle(arguments[0]))
     {
@@ -115,7 +115,7 @@ pub fn alerted() -> Option<NtStatus> {
             mine.apcs.0.store(0, Ordering::SeqCst);
         }
     });
-    interrupt::assert_open();
+    let _open = interrupt::open();
     let no_time: i64 = 0;
     let ntdll = ntdll();
     // SAFETY: TRUE and a pointer to a local.

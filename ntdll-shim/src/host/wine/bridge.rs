@@ -65,7 +65,6 @@ impl Bridged {
         unsafe { ntdll.call(ntdll.NtResetEvent, [bridged.event, 0]) };
         // Only now: a firing before the reset is undone by it, one after the reset is seen.
         let must_start = {
-            let _guard = interrupt::enter();
             let mut state = STATE.lock();
             if let Some(armed) = state
                 .armed
@@ -77,7 +76,6 @@ impl Bridged {
             !std::mem::replace(&mut state.is_running, true)
         };
         if must_start && !start() {
-            let _guard = interrupt::enter();
             STATE.lock().is_running = false;
             return None;
         }
@@ -98,7 +96,6 @@ impl Bridged {
 impl Drop for Bridged {
     fn drop(&mut self) {
         let unused = {
-            let _guard = interrupt::enter();
             let mut state = STATE.lock();
             let at = state
                 .armed
@@ -128,11 +125,8 @@ fn acquire(port: &Arc<Port>) -> Option<u64> {
         armed.waits += 1;
         Some(armed.event)
     };
-    {
-        let _guard = interrupt::enter();
-        if let Some(event) = count(&mut STATE.lock()) {
-            return Some(event);
-        }
+    if let Some(event) = count(&mut STATE.lock()) {
+        return Some(event);
     }
     let mut event = 0_u64;
     let ntdll = ntdll();
@@ -147,7 +141,6 @@ fn acquire(port: &Arc<Port>) -> Option<u64> {
         return None;
     }
     let existing = {
-        let _guard = interrupt::enter();
         let mut state = STATE.lock();
         let existing = count(&mut state);
         if existing.is_none() {
@@ -182,7 +175,6 @@ fn run() {
     loop {
         let seen = CHANGES.load(Ordering::SeqCst);
         let armed: Vec<Armed> = {
-            let _guard = interrupt::enter();
             let mut state = STATE.lock();
             if state.armed.is_empty() && idle_until.has_passed() {
                 state.is_running = false;
@@ -211,7 +203,6 @@ fn run() {
 /// Sets an event, unless its last wait has ended.
 fn fire(armed: &Armed) {
     let is_wanted = {
-        let _guard = interrupt::enter();
         let mut state = STATE.lock();
         let found = state
             .armed
@@ -280,6 +271,7 @@ fn wait_for_any(seen: u32, ports: &[Armed], idle_until: Deadline) {
         tv_sec: (until / 1_000_000_000) as i64,
         tv_nsec: (until % 1_000_000_000) as i64,
     };
+    let _open = interrupt::open();
     // SAFETY: the array and the time outlive the call; the words live in mappings that `ports` keep.
     let result = unsafe {
         libc::syscall(

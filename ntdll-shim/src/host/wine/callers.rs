@@ -12,7 +12,7 @@ use ntlpc_abi::ClientId;
 use parking_lot::Mutex;
 
 use crate::engine::{Port, existing_session};
-use crate::{host, interrupt};
+use crate::host;
 
 /// One thread.
 #[derive(Debug)]
@@ -65,13 +65,10 @@ pub fn leave() {
 
 /// A thread of this process has ended.
 pub fn ended(thread: u32) {
-    {
-        let _guard = interrupt::enter();
-        for slot in SLOTS.lock().iter() {
-            if slot.thread.load(Ordering::Relaxed) == thread {
-                slot.port.store(0, Ordering::Relaxed);
-                slot.thread.store(0, Ordering::Release);
-            }
+    for slot in SLOTS.lock().iter() {
+        if slot.thread.load(Ordering::Relaxed) == thread {
+            slot.port.store(0, Ordering::Relaxed);
+            slot.thread.store(0, Ordering::Release);
         }
     }
     end_lingering();
@@ -80,10 +77,7 @@ pub fn ended(thread: u32) {
 /// The last handle of this process on a port is closed: the port ends, once no live thread is inside a call on it.
 pub fn end(port: &Arc<Port>) {
     if is_used(port.id) {
-        {
-            let _guard = interrupt::enter();
-            LINGERING.lock().push(port.clone());
-        }
+        LINGERING.lock().push(port.clone());
         IS_ANY_LINGERING.store(true, Ordering::SeqCst);
         barrier_in_every_thread();
         // The call may have ended before the flag was seen.
@@ -107,7 +101,6 @@ fn barrier_in_every_thread() {
 #[cold]
 fn claim() -> &'static Slot {
     let thread = host::current().client_id().thread;
-    let _guard = interrupt::enter();
     let mut slots = SLOTS.lock();
     let free = slots
         .iter()
@@ -129,7 +122,6 @@ fn claim() -> &'static Slot {
 /// Returns whether a live thread of this process is inside a call on a port.
 fn is_used(port: u64) -> bool {
     let inside: Vec<u32> = {
-        let _guard = interrupt::enter();
         let slots = SLOTS.lock();
         let inside = slots
             .iter()
@@ -148,13 +140,9 @@ fn is_used(port: u64) -> bool {
 /// Ends the lingering ports that nobody uses any more.
 #[cold]
 fn end_lingering() {
-    let lingering = {
-        let _guard = interrupt::enter();
-        std::mem::take(&mut *LINGERING.lock())
-    };
+    let lingering = { std::mem::take(&mut *LINGERING.lock()) };
     let (used, unused): (Vec<_>, Vec<_>) = lingering.into_iter().partition(|port| is_used(port.id));
     {
-        let _guard = interrupt::enter();
         let mut lingering = LINGERING.lock();
         lingering.extend(used);
         IS_ANY_LINGERING.store(!lingering.is_empty(), Ordering::SeqCst);

@@ -11,7 +11,7 @@ use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use super::service::ntdll;
 use super::tokens;
 use crate::classic::exception::{self, Verdict};
-use crate::{capture, host, interrupt};
+use crate::{capture, host};
 
 /// Not zero once this process has an exception port.
 static HAS_PORT: AtomicU32 = AtomicU32::new(0);
@@ -23,14 +23,13 @@ pub fn has_port_address() -> u64 {
 
 /// `NtSetInformationProcess(Process, Class, Buffer, Length)`.
 pub unsafe extern "sysv64" fn set_information_process(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the four arguments of the call.
     let all = unsafe { *arguments.cast::<[u64; 4]>() };
     let [process, class, buffer, length] = all;
     if class as u32 != PROCESS_EXCEPTION_PORT {
         let ntdll = ntdll();
         // SAFETY: the caller's own arguments.
-        return unsafe { ntdll.call(ntdll.NtSetInformationProcess, all) };
+        return unsafe { ntdll.pass(ntdll.NtSetInformationProcess, all) };
     }
     match set_port(process, UserPtr(buffer), length as u32) {
         Ok(()) => NtStatus::SUCCESS.0,
@@ -62,7 +61,6 @@ fn set_port(process: u64, buffer: UserPtr, length: u32) -> Result<(), NtStatus> 
 pub unsafe extern "sysv64" fn raise_exception(arguments: *mut u64) -> u32 {
     const GO_ON: u32 = 0;
     const UNHANDLED: u32 = 1;
-    interrupt::reset();
     // SAFETY: Wine passes the three arguments of the call.
     let [record, _, _] = unsafe { *arguments.cast::<[u64; 3]>() };
     let mut bytes = [0; EXCEPTION_RECORD];

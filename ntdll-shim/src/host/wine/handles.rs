@@ -22,7 +22,6 @@ use super::page::page;
 use super::service::ntdll;
 use crate::engine::{Port, adopt_by_lifetime};
 use crate::host::PORT_ALL_ACCESS;
-use crate::interrupt;
 
 /// Bit of a byte of the map: the handle names a port.
 pub const PORT: u8 = 1;
@@ -139,7 +138,6 @@ pub fn forget(handle: u64) -> Option<Arc<Known>> {
     if let Some(byte) = byte(handle) {
         byte.store(0, Ordering::Relaxed);
     }
-    let _guard = interrupt::enter();
     KNOWN.write().get_mut(index(handle)).and_then(Option::take)
 }
 
@@ -201,7 +199,6 @@ fn forget_what_others_closed() {
     }
     SEEN.store(count, Ordering::Relaxed);
     let handles: Vec<(usize, Arc<Known>)> = {
-        let _guard = interrupt::enter();
         let known = KNOWN.read();
         known
             .iter()
@@ -235,7 +232,6 @@ fn learn(handle: u64) -> Result<(), NtStatus> {
 }
 
 fn port_of_inode(inode: u64) -> Option<Arc<Port>> {
-    let _guard = interrupt::enter();
     let known = KNOWN.read();
     known
         .iter()
@@ -259,7 +255,6 @@ fn remember(handle: u64, port: Arc<Port>, access: u32, inode: u64) {
     });
     let at = index(handle);
     let replaced = {
-        let _guard = interrupt::enter();
         let mut table = KNOWN.write();
         if at < MOST && table.len() <= at {
             table.resize(at + 1, None);
@@ -274,7 +269,6 @@ fn remember(handle: u64, port: Arc<Port>, access: u32, inode: u64) {
 
 /// Returns what is remembered of a handle; notes the call, if there is one.
 fn lookup(handle: u64, caller: Option<Caller>) -> Option<Arc<Known>> {
-    let _guard = interrupt::enter();
     let table = KNOWN.read();
     let known = table.get(index(handle))?.clone()?;
     if let Some(caller) = caller {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use super::code::Test;
 use super::handles::{self, PLAIN, PORT};
 use super::page::page;
-use super::service::Service;
+use super::service::{Service, service};
 use super::{apcs, exceptions, objects, threads, waits};
 
 /// A hooked call of PE ntdll.
@@ -31,52 +31,52 @@ pub enum Stub {
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: "NtClose",
-        service: objects::close,
+        service: service!(objects::close),
         stub: Stub::Tested(known_handles),
     },
     Hook {
         name: "NtDuplicateObject",
-        service: objects::duplicate_object,
+        service: service!(objects::duplicate_object),
         stub: Stub::Tested(Vec::new),
     },
     Hook {
         name: "NtQueryObject",
-        service: objects::query_object,
+        service: service!(objects::query_object),
         stub: Stub::Tested(maybe_ports),
     },
     Hook {
         name: "NtWaitForSingleObject",
-        service: waits::wait_for_single_object,
+        service: service!(waits::wait_for_single_object),
         stub: Stub::Tested(maybe_waitable),
     },
     Hook {
         name: "NtWaitForMultipleObjects",
-        service: waits::wait_for_multiple_objects,
+        service: service!(waits::wait_for_multiple_objects),
         stub: Stub::Tested(any_waitable),
     },
     Hook {
         name: "NtSignalAndWaitForSingleObject",
-        service: waits::signal_and_wait_for_single_object,
+        service: service!(waits::signal_and_wait_for_single_object),
         stub: Stub::Tested(any_waitable),
     },
     Hook {
         name: "NtQueueApcThread",
-        service: apcs::queue_apc_thread,
+        service: service!(apcs::queue_apc_thread),
         stub: Stub::Tested(threads_that_wait_alertably),
     },
     Hook {
         name: "NtSetInformationProcess",
-        service: exceptions::set_information_process,
+        service: service!(exceptions::set_information_process),
         stub: Stub::Tested(Vec::new),
     },
     Hook {
         name: "NtRaiseException",
-        service: exceptions::raise_exception,
+        service: service!(exceptions::raise_exception),
         stub: Stub::SecondChance(exceptions::has_port_address),
     },
     Hook {
         name: "NtTerminateThread",
-        service: threads::terminate_thread,
+        service: service!(threads::terminate_thread),
         stub: Stub::Tested(Vec::new),
     },
 ];

@@ -7,6 +7,8 @@
 use std::arch::asm;
 use std::ffi::{CStr, c_void};
 
+use crate::interrupt;
+
 /// Calling convention of the exported functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
@@ -120,6 +122,16 @@ impl Ntdll {
                 }
             }
         }
+    }
+
+    /// Makes the guest's own call. It may wait, and a fault on the guest's memory may discard the caller's frames.
+    ///
+    /// # Safety
+    /// As [`Ntdll::call`]; the caller holds no lock.
+    pub unsafe fn pass<const N: usize>(&self, entry: Entry, arguments: [u64; N]) -> u32 {
+        let _open = interrupt::open();
+        // SAFETY: the caller's promise.
+        unsafe { self.call(entry, arguments) }
     }
 }
 

@@ -2,16 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, UserPtr};
 
 use super::handles::{self, Closed, Known};
 use super::page::page;
 use super::service::ntdll;
-use crate::interrupt;
+use crate::capture;
 
 /// `NtClose(Handle)`.
 pub unsafe extern "sysv64" fn close(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the argument of the call.
     let handle = unsafe { *arguments };
     handles::close(handle)
@@ -21,7 +20,6 @@ pub unsafe extern "sysv64" fn close(arguments: *mut u64) -> u32 {
 ///
 /// What a duplicate names is learned when it is used; here only what is known becomes invalid.
 pub unsafe extern "sysv64" fn duplicate_object(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the seven arguments of the call.
     let all = unsafe { *arguments.cast::<[u64; 7]>() };
     let [
@@ -39,7 +37,7 @@ pub unsafe extern "sysv64" fn duplicate_object(arguments: *mut u64) -> u32 {
     }
     let ntdll = ntdll();
     // SAFETY: the caller's own arguments.
-    let status = unsafe { ntdll.call(ntdll.NtDuplicateObject, all) };
+    let status = unsafe { ntdll.pass(ntdll.NtDuplicateObject, all) };
     drop(closed);
     if source_process != CURRENT_PROCESS || target_process != CURRENT_PROCESS {
         page().remote_duplications.fetch_add(1, Ordering::Release);
@@ -49,7 +47,6 @@ pub unsafe extern "sysv64" fn duplicate_object(arguments: *mut u64) -> u32 {
 
 /// `NtQueryObject(Handle, Class, Buffer, Length, *ReturnLength)`: type and name are a port's, the rest is Wine's.
 pub unsafe extern "sysv64" fn query_object(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the five arguments of the call.
     let all = unsafe { *arguments.cast::<[u64; 5]>() };
     let [handle, class, buffer, length, returned] = all;
@@ -65,7 +62,7 @@ pub unsafe extern "sysv64" fn query_object(arguments: *mut u64) -> u32 {
     let Some(answer) = answer else {
         let ntdll = ntdll();
         // SAFETY: the caller's own arguments.
-        return unsafe { ntdll.call(ntdll.NtQueryObject, all) };
+        return unsafe { ntdll.pass(ntdll.NtQueryObject, all) };
     };
     let length = length as u32 as usize;
     let status = if length < answer.len() {
@@ -73,16 +70,17 @@ pub unsafe extern "sysv64" fn query_object(arguments: *mut u64) -> u32 {
     } else {
         NtStatus::SUCCESS
     };
-    // SAFETY: the caller's pointers; bad ones fault here, where nothing is held, as they would in Wine.
-    unsafe {
-        if status.is_success() {
-            std::ptr::copy_nonoverlapping(answer.as_ptr(), buffer as *mut u8, answer.len());
-        }
-        if returned != 0 {
-            (returned as *mut u32).write_unaligned(answer.len() as u32);
-        }
-    }
-    status.0
+    let written = if status.is_success() {
+        capture::write(UserPtr(buffer), &answer)
+    } else {
+        Ok(())
+    };
+    let needed = (answer.len() as u32).to_le_bytes();
+    let written = written.and_then(|()| match returned {
+        0 => Ok(()),
+        _ => capture::write(UserPtr(returned), &needed),
+    });
+    written.err().unwrap_or(status).0
 }
 
 /// `OBJECT_NAME_INFORMATION` for a buffer at `at`; of an unnamed port the empty string. Source: phnt `ntobapi.h`.

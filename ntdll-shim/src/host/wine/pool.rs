@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use super::code::Target;
 use super::exports::Exports;
 use super::pool_code::{Functions, Pool as Code};
-use super::service::{Service, THREAD};
+use super::service::{Service, THREAD, service};
 use super::threads;
 use crate::engine::Port;
 use crate::host::{self, CompletionPacket, CompletionPort, PORT_ALL_ACCESS};
@@ -35,16 +35,16 @@ pub const FIRST: usize = THREAD + 1;
 
 /// The services by number: [`FIRST`] and on.
 pub const SERVICES: [Service; 10] = [
-    new,
-    finish,
-    release,
-    enter,
-    leave,
-    next,
-    register_list,
-    unregister_list,
-    send_on_completion,
-    send_pending,
+    service!(new),
+    service!(finish),
+    service!(release),
+    service!(enter),
+    service!(leave),
+    service!(next),
+    service!(register_list),
+    service!(unregister_list),
+    service!(send_on_completion),
+    service!(send_pending),
 ];
 
 /// Makes the code; `None` if this Wine's pool lacks a function.
@@ -103,9 +103,8 @@ struct State {
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 static POSTED: Condvar = Condvar::new();
 
-/// Runs `act` with the state. The thread is neither suspended nor ended meanwhile.
+/// Runs `act` with the state.
 fn with<R>(act: impl FnOnce(&mut State) -> R) -> R {
-    let _guard = interrupt::enter();
     act(STATE.lock().get_or_insert_default())
 }
 
@@ -157,7 +156,6 @@ impl CompletionPort for Callbacks {
 /// # Safety
 /// `arguments` are those of a thunk: at least `N` in a row, which nobody writes to meanwhile.
 unsafe fn read<const N: usize>(arguments: *mut u64) -> [u64; N] {
-    interrupt::reset();
     // SAFETY: by contract.
     unsafe { arguments.cast::<[u64; N]>().read() }
 }
@@ -321,7 +319,6 @@ fn helper(id: CallId, list: u64) -> bool {
 
 /// Waits for a work to post; the first argument becomes that. Returns 1 if there is nothing to wait for.
 unsafe extern "sysv64" fn next(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     let work = {
         let mut state = STATE.lock();
         loop {
@@ -329,6 +326,7 @@ unsafe extern "sysv64" fn next(arguments: *mut u64) -> u32 {
             if let Some(work) = work {
                 break work;
             }
+            let _open = interrupt::open();
             POSTED.wait(&mut state);
         }
     };
@@ -381,7 +379,6 @@ unsafe extern "sysv64" fn send_on_completion(arguments: *mut u64) -> u32 {
 
 /// `TpCallbackSendPendingAlpcMessage(Instance)`.
 unsafe extern "sysv64" fn send_pending(_arguments: *mut u64) -> u32 {
-    interrupt::reset();
     send_all();
     0
 }

@@ -13,9 +13,22 @@ use crate::{Fault, Slots, call, host};
 /// A function in Wine's table of unix calls.
 pub type Service = unsafe extern "sysv64" fn(*mut u64) -> u32;
 
+/// Makes a service of a function: the calling thread is stopped and ended only in its waits.
+macro_rules! service {
+    ($body:expr) => {{
+        unsafe extern "sysv64" fn entered(arguments: *mut u64) -> u32 {
+            let _call = $crate::interrupt::begin();
+            // SAFETY: Wine's own arguments.
+            unsafe { $body(arguments) }
+        }
+        entered
+    }};
+}
+pub(super) use service;
+
 macro_rules! port_calls {
     ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?) $(-> $result:ident)?;)*) => {
-        [$(port_call::<{ CallId::$name as usize }>,)*]
+        [$(service!(port_call::<{ CallId::$name as usize }>),)*]
     };
 }
 
@@ -27,7 +40,7 @@ pub const THREAD: usize = PORT_CALLS.len() + hooks::HOOKS.len();
 /// The services in the order of their numbers: port calls, hooks, threads of ours, the pool.
 pub static TABLE: [Service; pool::FIRST + pool::SERVICES.len()] = {
     let mut table: [Service; pool::FIRST + pool::SERVICES.len()] =
-        [threads::run; pool::FIRST + pool::SERVICES.len()];
+        [service!(threads::run); pool::FIRST + pool::SERVICES.len()];
     let mut index = 0;
     while index < THREAD {
         table[index] = if index < PORT_CALLS.len() {

@@ -23,15 +23,11 @@ static BODIES: Mutex<BTreeMap<u32, Body>> = Mutex::new(BTreeMap::new());
 pub fn start(body: Body) -> Result<(), NtStatus> {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed);
-    {
-        let _guard = interrupt::enter();
-        BODIES.lock().insert(number, body);
-    }
+    BODIES.lock().insert(number, body);
     start_at(guest().thread_thunk, number.into()).inspect_err(|_| drop(take_body(number)))
 }
 
 fn take_body(number: u32) -> Option<Body> {
-    let _guard = interrupt::enter();
     BODIES.lock().remove(&number)
 }
 
@@ -77,6 +73,7 @@ pub unsafe extern "sysv64" fn run(arguments: *mut u64) -> u32 {
 
 /// Runs the body `start` had for this thread.
 pub fn run_body(number: u64) {
+    let _stretch = interrupt::begin();
     if let Some(body) = take_body(number as u32) {
         body();
     }
@@ -89,25 +86,27 @@ pub fn run_body(number: u64) {
 /// is signalled (lpc §3.6). A thread that ends another waits until the server has heard of the death from the kernel:
 /// Wine signals the thread object before the Linux thread is gone, and a reply to it must find nobody (lpc#207).
 pub unsafe extern "sysv64" fn terminate_thread(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the two arguments of the call.
     let all = unsafe { *arguments.cast::<[u64; 2]>() };
+    let own = host::current().client_id();
     let victim = if matches!(all[0], CURRENT_THREAD | 0) {
         engine::thread_exit();
-        callers::ended(host::current().client_id().thread);
+        callers::ended(own.thread);
         None
     } else {
-        client_id(all[0]).filter(|&id| is_alive(id))
+        client_id(all[0])
     };
     let ntdll = ntdll();
     // SAFETY: the caller's own arguments.
-    let status = unsafe { ntdll.call(ntdll.NtTerminateThread, all) };
+    let status = unsafe { ntdll.pass(ntdll.NtTerminateThread, all) };
     if let (0, Some(victim)) = (status, victim) {
         let deadline = Instant::now() + PATIENCE;
         while is_alive(victim) && Instant::now() < deadline {
+            let _open = interrupt::open();
             sleep(PAUSE);
         }
-        if victim.process == host::current().client_id().process {
+        // Also of a thread that the server never heard of: its id may be the next thread's.
+        if victim.process == own.process {
             callers::ended(victim.thread);
         }
     }

@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, UserPtr};
 use ntlpc_shm::sys::{Deadline, now_ns};
 
 use super::bridge::{self, Bridged};
 use super::handles::{self, Known};
 use super::service::ntdll;
 use crate::engine::Port;
-use crate::interrupt;
+use crate::{capture, interrupt};
 
 /// Most objects of one wait (`MAXIMUM_WAIT_OBJECTS`).
 const MOST_OBJECTS: usize = 64;
@@ -24,16 +24,17 @@ const EPOCH: u64 = 116_444_736_000_000_000;
 
 /// `NtWaitForSingleObject(Handle, Alertable, Timeout)`.
 pub unsafe extern "sysv64" fn wait_for_single_object(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the three arguments of the call.
     let [handle, alertable, timeout] = unsafe { *arguments.cast::<[u64; 3]>() };
     let Some(port) = waitable(handle) else {
         let ntdll = ntdll();
         // SAFETY: the caller's own arguments.
-        return unsafe { ntdll.call(ntdll.NtWaitForSingleObject, [handle, alertable, timeout]) };
+        return unsafe { ntdll.pass(ntdll.NtWaitForSingleObject, [handle, alertable, timeout]) };
     };
-    // SAFETY: the caller's pointer; a bad one faults here, where nothing is held, as it would in Wine.
-    let until = unsafe { Until::read(timeout) };
+    let until = match Until::read(timeout) {
+        Ok(until) => until,
+        Err(status) => return status.0,
+    };
     let status = if alertable as u8 == 0 {
         wait_for_word(&port.port, until)
     } else {
@@ -44,14 +45,13 @@ pub unsafe extern "sysv64" fn wait_for_single_object(arguments: *mut u64) -> u32
 
 /// `NtWaitForMultipleObjects(Count, Handles, WaitAny, Alertable, Timeout)`.
 pub unsafe extern "sysv64" fn wait_for_multiple_objects(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the five arguments of the call.
     let [count, array, any, alertable, timeout] = unsafe { *arguments.cast::<[u64; 5]>() };
     let ntdll = ntdll();
     let count = count as u32 as usize;
     // SAFETY: the caller's own arguments.
     let native = || unsafe {
-        ntdll.call(
+        ntdll.pass(
             ntdll.NtWaitForMultipleObjects,
             [count as u64, array, any, alertable, timeout],
         )
@@ -59,36 +59,41 @@ pub unsafe extern "sysv64" fn wait_for_multiple_objects(arguments: *mut u64) -> 
     if count == 0 || count > MOST_OBJECTS {
         return native();
     }
-    let mut handles = [0_u64; MOST_OBJECTS];
-    // SAFETY: the caller's pointer; a bad one faults here, where nothing is held, as it would in Wine.
-    unsafe { std::ptr::copy_nonoverlapping(array as *const u64, handles.as_mut_ptr(), count) };
+    let mut bytes = [[0; size_of::<u64>()]; MOST_OBJECTS];
+    if let Err(status) = capture::read(UserPtr(array), bytes[..count].as_flattened_mut()) {
+        return status.0;
+    }
+    let handles = bytes.map(u64::from_le_bytes);
     let handles = &handles[..count];
     let ports: Vec<_> = handles.iter().map(|&handle| waitable(handle)).collect();
     if ports.iter().all(Option::is_none) {
         return native();
     }
-    // SAFETY: as for the array.
-    let until = unsafe { Until::read(timeout) };
+    let until = match Until::read(timeout) {
+        Ok(until) => until,
+        Err(status) => return status.0,
+    };
     wait_among(handles, &ports, any as u8 != 0, alertable as u8 != 0, until).0
 }
 
 /// `NtSignalAndWaitForSingleObject(SignalHandle, WaitHandle, Alertable, Timeout)`.
 pub unsafe extern "sysv64" fn signal_and_wait_for_single_object(arguments: *mut u64) -> u32 {
-    interrupt::reset();
     // SAFETY: Wine passes the four arguments of the call.
     let [signal, handle, alertable, timeout] = unsafe { *arguments.cast::<[u64; 4]>() };
     let ntdll = ntdll();
     let Some(port) = waitable(handle) else {
         // SAFETY: the caller's own arguments.
         return unsafe {
-            ntdll.call(
+            ntdll.pass(
                 ntdll.NtSignalAndWaitForSingleObject,
                 [signal, handle, alertable, timeout],
             )
         };
     };
-    // SAFETY: the caller's pointer; a bad one faults here, where nothing is held, as it would in Wine.
-    let until = unsafe { Until::read(timeout) };
+    let until = match Until::read(timeout) {
+        Ok(until) => until,
+        Err(status) => return status.0,
+    };
     let Some(bridged) = Bridged::arm(&port) else {
         return NtStatus::INSUFFICIENT_RESOURCES.0;
     };
@@ -96,7 +101,7 @@ pub unsafe extern "sysv64" fn signal_and_wait_for_single_object(arguments: *mut 
     let timeout = relative.as_ref().map_or(0, |left| &raw const *left as u64);
     // SAFETY: two handles, a flag, null or a pointer to a local.
     let status = unsafe {
-        ntdll.call(
+        ntdll.pass(
             ntdll.NtSignalAndWaitForSingleObject,
             [signal, bridged.event(), alertable, timeout],
         )
@@ -127,7 +132,7 @@ fn wait_for_word(port: &Port, until: Until) -> NtStatus {
         if until.has_passed() {
             return NtStatus::TIMEOUT;
         }
-        interrupt::assert_open();
+        let _open = interrupt::open();
         bridge::futex_wait(word, expected, until.deadline());
     }
 }
@@ -156,7 +161,7 @@ fn wait_among(
         let timeout = relative.as_ref().map_or(0, |left| &raw const *left as u64);
         // SAFETY: count, handles, two flags, null or a pointer to a local.
         let status = NtStatus(unsafe {
-            ntdll.call(
+            ntdll.pass(
                 ntdll.NtWaitForMultipleObjects,
                 [
                     replaced.len() as u64,
@@ -191,22 +196,23 @@ pub enum Until {
 impl Until {
     /// Reads a `PLARGE_INTEGER` timeout: null for ever, negative from now, else since 1601, in 100 ns.
     ///
-    /// # Safety
-    /// The caller may fault here.
-    unsafe fn read(pointer: u64) -> Until {
+    /// # Errors
+    /// `ACCESS_VIOLATION`.
+    fn read(pointer: u64) -> Result<Until, NtStatus> {
         if pointer == 0 {
-            return Until::Forever;
+            return Ok(Until::Forever);
         }
-        // SAFETY: the caller's promise.
-        let ticks = unsafe { (pointer as *const i64).read_unaligned() };
+        let mut bytes = [0; size_of::<i64>()];
+        capture::read(UserPtr(pointer), &mut bytes)?;
+        let ticks = i64::from_le_bytes(bytes);
         if ticks == i64::MIN {
-            return Until::Forever;
+            return Ok(Until::Forever);
         }
-        Until::Point(if ticks <= 0 {
+        Ok(Until::Point(if ticks <= 0 {
             Deadline::after_ns(ticks.unsigned_abs().saturating_mul(100))
         } else {
             Deadline::Realtime((ticks as u64).saturating_sub(EPOCH).saturating_mul(100))
-        })
+        }))
     }
 
     fn deadline(self) -> Option<Deadline> {
@@ -241,8 +247,7 @@ mod tests {
     #[test]
     fn relative_timeout_becomes_an_absolute_deadline_and_back() {
         let ticks: i64 = -50_000_000;
-        // SAFETY: a pointer to a local.
-        let until = unsafe { Until::read(&raw const ticks as u64) };
+        let until = Until::read(&raw const ticks as u64).expect("a local");
         let left = until.remaining().expect("finite");
         assert!((ticks..ticks + 10_000_000).contains(&left), "{left}");
         assert!(!until.has_passed());
@@ -251,9 +256,8 @@ mod tests {
     #[test]
     fn absolute_timeout_in_the_past_has_passed_and_null_never_does() {
         let ticks: i64 = 1;
-        // SAFETY: a pointer to a local.
-        assert!(unsafe { Until::read(&raw const ticks as u64) }.has_passed());
-        // SAFETY: null is allowed.
-        assert!(!unsafe { Until::read(0) }.has_passed());
+        let past = Until::read(&raw const ticks as u64).expect("a local");
+        assert!(past.has_passed());
+        assert!(!Until::read(0).expect("null").has_passed());
     }
 }

@@ -15,7 +15,7 @@ use super::exports::Machine;
 use super::inject::Refusal;
 use super::maps::MappedImage;
 use super::memory::{Block, Image, Memory};
-use super::service::Service;
+use super::service::{Service, service};
 use super::threads;
 use crate::{Fault, Slots, call};
 
@@ -137,7 +137,7 @@ fn ret(code: &mut Vec<u8>, words: usize) {
 
 macro_rules! port_calls {
     ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?) $(-> $result:ident)?;)*) => {
-        [$(port_call::<{ CallId::$name as usize }>,)*]
+        [$(service!(port_call::<{ CallId::$name as usize }>),)*]
     };
 }
 
@@ -148,7 +148,7 @@ const THREAD: usize = PORT_CALLS.len();
 
 /// The services in the order of their numbers.
 static TABLE: [Service; THREAD + 1] = {
-    let mut table: [Service; THREAD + 1] = [thread; THREAD + 1];
+    let mut table: [Service; THREAD + 1] = [service!(thread); THREAD + 1];
     let mut index = 0;
     while index < THREAD {
         table[index] = PORT_CALLS[index];
