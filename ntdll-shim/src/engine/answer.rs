@@ -309,7 +309,7 @@ pub(super) fn deliver(
 ///
 /// # Errors
 /// `NO_MEMORY`; `REPLY_MESSAGE_MISMATCH` if nobody waits.
-fn deliver_to(
+pub(super) fn deliver_to(
     to: To,
     target: &Outstanding,
     message: &Outgoing<'_>,

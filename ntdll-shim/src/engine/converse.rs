@@ -10,7 +10,9 @@ use std::sync::Arc;
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_shm::slot::Kind;
 
-use super::answer::{Extra, To, call_back_at, deliver, may_answer, next_callback_id, search};
+use super::answer::{
+    Extra, To, call_back_at, deliver, deliver_to, may_answer, next_callback_id, search,
+};
 use super::message::Outgoing;
 use super::port::Port;
 use super::queue::{Cookie, Outstanding};
@@ -78,6 +80,41 @@ pub fn answer(
         port.queue.state.lock().cookies.remove(&to.message_id);
     }
     result
+}
+
+/// Gives the last word on a received message, if its sender waits and nothing came with it that the receiver still holds:
+/// most answers, which take what is owed once. `None` if it is no such message; [`find`] tells what it is.
+pub fn answer_waiting(
+    port: &Port,
+    name: Name,
+    message: &Outgoing<'_>,
+) -> Option<Result<(), NtStatus>> {
+    let is_plain = |target: &Outstanding| {
+        target.conversation.is_none()
+            && !target.has_record
+            && target.callback_id == name.callback_id
+            && may_answer(port, target)
+    };
+    let me = me().ok()?;
+    let (client_id, target, is_crowded) = {
+        let mut state = port.queue.state.lock();
+        let (client_id, target) = state.outstanding.remove_only(name.id, is_plain)?;
+        (client_id, target, state.is_crowded())
+    };
+    let to = To {
+        client_id,
+        message_id: name.id,
+    };
+    let answered = deliver_to(to, &target, message, me, &Extra::default(), || is_crowded);
+    Some(answered.map_err(|status| {
+        let status = gone(port, to, status);
+        if status != NtStatus::REQUEST_CANCELED {
+            // It can be answered again.
+            let mut state = port.queue.state.lock();
+            state.remember(name.id, client_id, target);
+        }
+        status
+    }))
 }
 
 /// Calls the sender of a received message back and begins to wait for its answer. The message is answered by this. The

@@ -44,7 +44,7 @@ pub use adopt::{adopt, adopt_by_lifetime};
 pub use alert::{Alertable, alertable, alerted};
 pub use answer::{To, call_back, locate, reply, reply_and_wait};
 pub use cancel::{Place, cancel, cookie_value, is_cancelled, is_outstanding, remember_cancelled};
-pub use converse::{Found, Name, answer, call_back_found, find, received};
+pub use converse::{Found, Name, answer, answer_waiting, call_back_found, find, received};
 pub use loss::PendingConnect;
 pub use message::{Data, Incoming, Outgoing, with_buffer};
 pub use notify::{Notifier, Ring};

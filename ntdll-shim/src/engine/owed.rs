@@ -104,6 +104,22 @@ impl Owed {
         }
     }
 
+    /// Takes the request `id` away and returns it with its sender, if there is but one and it is as wanted.
+    #[inline]
+    pub fn remove_only(
+        &mut self,
+        id: u32,
+        is_wanted: impl FnOnce(&Outstanding) -> bool,
+    ) -> Option<(ClientId, Outstanding)> {
+        if !self.further.is_empty() {
+            return None;
+        }
+        match self.by_id.entry(id) {
+            Entry::Occupied(only) if is_wanted(&only.get().1) => Some(only.remove()),
+            _ => None,
+        }
+    }
+
     /// Makes one of the further requests of an id the first.
     #[cold]
     fn promote(&mut self, id: u32) {
