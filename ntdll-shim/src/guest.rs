@@ -2,6 +2,7 @@
 
 use ntlpc_abi::layout::{Layout, ObjectAttributes, SecurityQos, UnicodeString};
 use ntlpc_abi::{Handle, NtStatus, UserPtr, Width};
+use ntlpc_shm::sys::Deadline;
 
 use crate::{capture, host};
 
@@ -301,20 +302,24 @@ fn acl(at: UserPtr) -> Result<Vec<u8>, NtStatus> {
 ///
 /// # Errors
 /// `ACCESS_VIOLATION`.
-pub fn timeout(at: UserPtr) -> Result<Option<ntlpc_shm::sys::Deadline>, NtStatus> {
-    use ntlpc_shm::sys::Deadline;
+#[inline(always)]
+pub fn timeout(at: UserPtr) -> Result<Option<Deadline>, NtStatus> {
+    match at.is_null() {
+        true => Ok(None),
+        false => deadline(at).map(Some),
+    }
+}
+
+fn deadline(at: UserPtr) -> Result<Deadline, NtStatus> {
     /// 100 ns between 1601 and 1970.
     const UNIX_EPOCH_100NS: i64 = 116_444_736_000_000_000;
-    if at.is_null() {
-        return Ok(None);
-    }
     let mut bytes = [0; 8];
     capture::read(at, &mut bytes)?;
     let time = i64::from_le_bytes(bytes);
-    Ok(Some(if time <= 0 {
+    Ok(if time <= 0 {
         Deadline::after_ns(time.unsigned_abs().saturating_mul(100))
     } else {
         let since_epoch = time.saturating_sub(UNIX_EPOCH_100NS).max(0);
         Deadline::Realtime((since_epoch as u64).saturating_mul(100))
-    }))
+    })
 }

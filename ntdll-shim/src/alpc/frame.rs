@@ -210,14 +210,20 @@ pub(super) struct Receiving {
 
 impl Receiving {
     /// Captures which attributes the buffer at `at` has room for, and says that none is valid yet.
+    #[inline(always)]
     pub fn capture(at: UserPtr) -> Result<Receiving, NtStatus> {
-        let mut receiving = Receiving { at, allocated: 0 };
-        if !at.is_null() {
-            let header: AlpcMessageAttributes = guest::read(at, width())?;
-            receiving.allocated = header.allocated;
-            receiving.write_valid(0)?;
-        }
-        Ok(receiving)
+        let allocated = match at.is_null() {
+            true => 0,
+            false => Receiving::clear(at)?,
+        };
+        Ok(Receiving { at, allocated })
+    }
+
+    fn clear(at: UserPtr) -> Result<u32, NtStatus> {
+        let header: AlpcMessageAttributes = guest::read(at, width())?;
+        let allocated = header.allocated;
+        Receiving { at, allocated }.write_valid(0)?;
+        Ok(allocated)
     }
 
     /// Writes what came with a message: the allocated attributes it has.

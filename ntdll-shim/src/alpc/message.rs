@@ -35,7 +35,7 @@ pub(super) fn header_len() -> usize {
 }
 
 /// A captured header and where it was.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Message {
     /// The header, copied once.
     pub header: PortMessage,
@@ -46,16 +46,26 @@ impl Message {
     /// Captures the header at `at`. A 32-bit program on a 64-bit system says by a bit of the type whether the ids lie
     /// where its own layout has them, or where the 64-bit one has them (alpc#276). A message without a type is new and has
     /// none: data may lie there.
-    #[inline]
     pub fn capture(at: UserPtr) -> Result<Message, NtStatus> {
-        let mut header: PortMessage = guest::read(at, width())?;
+        let mut message = Message::default();
+        message.read(at)?;
+        Ok(message)
+    }
+
+    /// As [`Message::capture`], where the message is to be: one that is moved while its parts are on their way to the cache
+    /// waits for them.
+    #[inline]
+    pub fn read(&mut self, at: UserPtr) -> Result<(), NtStatus> {
+        self.at = at;
+        self.header = guest::read(at, width())?;
+        let header = &mut self.header;
         let is_new = header.message_type & PortMessage::TYPE_MASK == 0;
         if is_wow64() && header.message_type & HEADER_32 == 0 && !is_new {
             let wide: PortMessage = guest::read(at, Width::X64)?;
             header.message_id = wide.message_id;
             header.view_size = wide.view_size;
         }
-        Ok(Message { header, at })
+        Ok(())
     }
 
     /// Returns what message this is, as a receiver names one it got.

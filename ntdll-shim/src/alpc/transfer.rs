@@ -62,10 +62,11 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
         return Err(NtStatus::LPC_RECEIVE_BUFFER_EXPECTED);
     }
     // Step 4.
-    let mut message = match send_message.is_null() {
-        true => None,
-        false => Some(Message::capture(send_message)?),
-    };
+    let mut message = Message::default();
+    let sends = !send_message.is_null();
+    if sends {
+        message.read(send_message)?;
+    }
     let receive = match receive_message.is_null() {
         true => None,
         false => Some(Receive {
@@ -78,11 +79,11 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
     // Steps 5 and 6.
     let port = host::port(port_handle, 0)?;
     let _reference = (flags & TRACK_PORT_REFERENCES != 0).then(|| Reference::new(&port));
-    if message.is_none() && receive.is_none() {
+    if !sends && receive.is_none() {
         return Err(NtStatus::INVALID_PARAMETER);
     }
     engine::with_buffer(|data| {
-        if let Some(message) = &mut message {
+        if sends {
             let kind = match flags & (SYNC_REQUEST | RELEASE_MESSAGE) {
                 0 => Kind::Open,
                 SYNC_REQUEST => Kind::Sync,
@@ -91,7 +92,7 @@ pub(crate) fn nt_alpc_send_wait_receive_port(
             let mut waiting = None;
             let sent = send(
                 &port,
-                message,
+                &mut message,
                 kind,
                 send_message_attributes,
                 data,

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::{ClientId, NtStatus};
 use ntlpc_proto::port::PortKind;
-use ntlpc_shm::SERVER;
 use ntlpc_shm::segment::{Direction, EndAttributes, SELF_SOURCE};
 use ntlpc_shm::slot::{ANSWER_CONTINUES, Answer, CONTINUES, CROWDED, Kind, Slot};
 use ntlpc_shm::sys;
 use ntlpc_shm::turn::{Filling, Phase};
+use ntlpc_shm::{SERVER, Tno};
 
 use super::converse::answer_conversation;
 use super::message::{LPC_DATAGRAM, Outgoing, read_record};
@@ -40,7 +40,9 @@ pub fn reply(port: &Port, to: To, message: &Outgoing<'_>) -> Result<(), NtStatus
     let answered = if target.conversation.is_some() {
         answer_conversation(port, to, &target, message, Expects::Nothing).map(drop)
     } else {
-        deliver_to(to, &target, message, me, &Extra::default(), || is_crowded)
+        deliver_to(to, &target, message, me.tno, &Extra::default(), || {
+            is_crowded
+        })
     };
     match answered {
         Ok(()) if target.conversation.is_some() => Ok(()),
@@ -294,7 +296,7 @@ pub(super) fn deliver(
     message: &Outgoing<'_>,
     extra: &Extra,
 ) -> Result<(), NtStatus> {
-    deliver_to(to, target, message, me, extra, || {
+    deliver_to(to, target, message, me.tno, extra, || {
         let mut state = port.queue.state.lock();
         state.outstanding.remove(to.message_id, to.client_id);
         state.is_crowded()
@@ -313,7 +315,7 @@ pub(super) fn deliver_to(
     to: To,
     target: &Outstanding,
     message: &Outgoing<'_>,
-    me: Me,
+    me: Tno,
     extra: &Extra,
     forget: impl FnOnce() -> bool,
 ) -> Result<(), NtStatus> {
@@ -326,7 +328,7 @@ pub(super) fn deliver_to(
             .slot(peer);
         peer.is_some_and(|peer| peer.is_answered_by(target.slot, sequence))
     };
-    let Ok(filling) = slot.claim_answer(to.message_id, me.tno, is_delivered) else {
+    let Ok(filling) = slot.claim_answer(to.message_id, me, is_delivered) else {
         forget();
         return Err(NtStatus::REPLY_MESSAGE_MISMATCH);
     };
@@ -343,7 +345,7 @@ pub(super) fn deliver_to(
         message_type: message.message_type,
         data_info: message.data_info,
         callback_id: extra.callback_id,
-        sender: me.tno,
+        sender: me,
         slot: 0,
         waiter: extra.waiter,
         cpu: sys::current_cpu(),
@@ -363,7 +365,7 @@ fn place<'a>(
     filling: &Filling<'_>,
     message: &Outgoing<'_>,
     extra: &Extra,
-    me: Me,
+    me: Tno,
 ) -> Result<Option<Slot<'a>>, NtStatus> {
     let slot = filling.slot();
     let fits = message.record.is_empty() && message.data.len() <= slot.capacity();
@@ -375,10 +377,10 @@ fn place<'a>(
     let lane = target.connection.segment.lane(direction);
     let cursor = target.connection.cursor(direction);
     let side = lane
-        .allocate(cursor, message.payload_len(), me.tno)
+        .allocate(cursor, message.payload_len(), me)
         .map_err(|_| NtStatus::NO_MEMORY)?;
     let expected = if extra.continues { CONTINUES } else { 0 };
-    message.fill(&side, me.tno, expected);
+    message.fill(&side, me, expected);
     side.set_message_id(slot.header().message_id);
     Ok(Some(side))
 }

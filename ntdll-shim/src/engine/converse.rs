@@ -95,7 +95,9 @@ pub fn answer_waiting(
             && target.callback_id == name.callback_id
             && may_answer(port, target)
     };
-    let me = me().ok()?;
+    let Ok(Me { tno, .. }) = me() else {
+        return None;
+    };
     let (client_id, target, is_crowded) = {
         let mut state = port.queue.state.lock();
         let (client_id, target) = state.outstanding.remove_only(name.id, is_plain)?;
@@ -105,7 +107,7 @@ pub fn answer_waiting(
         client_id,
         message_id: name.id,
     };
-    let answered = deliver_to(to, &target, message, me, &Extra::default(), || is_crowded);
+    let answered = deliver_to(to, &target, message, tno, &Extra::default(), || is_crowded);
     Some(answered.map_err(|status| {
         let status = gone(port, to, status);
         if status != NtStatus::REQUEST_CANCELED {
