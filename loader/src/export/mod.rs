@@ -51,6 +51,8 @@ pub enum Entry {
     Function(Function),
     /// A variable in guest memory.
     Data(&'static dyn DataSlot),
+    /// 32-bit code, for i386 programs only.
+    Code32(Code32),
 }
 
 /// The callable kind of export.
@@ -166,12 +168,41 @@ impl<T: Guest + std::fmt::Debug> DataSlot for Data<T> {
     }
 }
 
+/// Position-independent i386 machine code in this program's image.
+#[derive(Debug)]
+pub struct Code32 {
+    start: *const u8,
+    end: *const u8,
+}
+
+#[allow(unsafe_code, reason = "code is read-only")]
+// SAFETY: both point into this program's code, which nobody writes to.
+unsafe impl Sync for Code32 {}
+
+impl Code32 {
+    /// Declares the code between two labels of one section, in this order.
+    #[must_use]
+    pub const fn new(start: *const u8, end: *const u8) -> Code32 {
+        Code32 { start, end }
+    }
+
+    /// Returns the code.
+    #[must_use]
+    #[allow(unsafe_code, reason = "reads this program's code")]
+    pub fn bytes(&self) -> &'static [u8] {
+        let length = self.end.addr() - self.start.addr();
+        // SAFETY: the labels bound code of this program's image, which stays as it is.
+        unsafe { std::slice::from_raw_parts(self.start, length) }
+    }
+}
+
 /// Declares exports of built-in DLLs. Grammar, once per item:
 ///
 /// ```text
 /// /// One line of documentation.
 /// "dll|dll" stdcall fn Name @ordinal = "ExportedName|Other" (arg: Type, …) -> Type { body }
 /// "dll|dll" data    Name @ordinal = "ExportedName" : Type = initial value;
+/// "dll|dll" code32  Name = "ExportedName|Other" : Code32;
 /// ```
 ///
 /// `@ordinal` and `= "…"` may be left out; the names given by `= "…"` replace `Name`. The function
@@ -199,6 +230,21 @@ macro_rules! win_api {
                 file: file!(),
                 ordinal: $crate::win_api!(@ordinal $($ordinal)?),
                 entry: $crate::export::Entry::Data(&$name),
+            };
+        };
+        $crate::win_api! { $($rest)* }
+    };
+
+    ($(#[doc = $doc:literal])* $dll:literal code32 $name:ident $(= $names:literal)? : $code:expr; $($rest:tt)*) => {
+        const _: () = {
+            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
+            #[linkme::distributed_slice($crate::export::EXPORTS)]
+            static EXPORT: $crate::export::Export = $crate::export::Export {
+                dlls: $dll,
+                names: $crate::win_api!(@names $name $($names)?),
+                file: file!(),
+                ordinal: None,
+                entry: $crate::export::Entry::Code32($code),
             };
         };
         $crate::win_api! { $($rest)* }

@@ -73,7 +73,11 @@ fn by_dll() -> &'static HashMap<&'static str, Vec<&'static Export>> {
     static BY_DLL: OnceLock<HashMap<&'static str, Vec<&'static Export>>> = OnceLock::new();
     BY_DLL.get_or_init(|| {
         let mut map: HashMap<&'static str, Vec<&'static Export>> = HashMap::new();
-        for export in EXPORTS {
+        let is_there = |export: &&Export| match export.entry {
+            Entry::Function(_) | Entry::Data(_) => true,
+            Entry::Code32(_) => width() == Width::X86,
+        };
+        for export in EXPORTS.iter().filter(is_there) {
             for dll in export.dlls.split('|') {
                 map.entry(dll).or_default().push(export);
             }
@@ -100,7 +104,12 @@ const DIRECTORY_BYTES: usize = 40;
 pub fn build(dll: &str) -> Option<Built> {
     let exports = by_dll().get(dll)?;
     let table = Table::new(exports);
-    let text_size = (exports.len() + 1) * stubs::STUB_BYTES;
+    let stubs_size = (exports.len() + 1) * stubs::STUB_BYTES;
+    let code_size = |export: &&Export| match &export.entry {
+        Entry::Code32(code) => code.bytes().len(),
+        Entry::Function(_) | Entry::Data(_) => 0,
+    };
+    let text_size = stubs_size + exports.iter().map(code_size).sum::<usize>();
     let edata = (TEXT + text_size).next_multiple_of(ALIGN);
     let edata_size = table.bytes(dll);
     let size = (edata + edata_size).next_multiple_of(ALIGN);
@@ -110,6 +119,7 @@ pub fn build(dll: &str) -> Option<Built> {
     text[..8].copy_from_slice(&stubs::gate_address().to_le_bytes());
     let first = stubs::take_indexes(exports.len());
     let mut rvas = Vec::with_capacity(exports.len());
+    let mut free = stubs_size;
     for (i, export) in exports.iter().enumerate() {
         let offset = (i + 1) * stubs::STUB_BYTES;
         let at = base + (TEXT + offset) as u64;
@@ -130,6 +140,13 @@ pub fn build(dll: &str) -> Option<Built> {
             Entry::Data(slot) => {
                 // The arena puts variables above images.
                 rvas.push((slot.address() - base) as u32);
+                continue;
+            }
+            Entry::Code32(code) => {
+                let code = code.bytes();
+                text[free..free + code.len()].copy_from_slice(code);
+                rvas.push((TEXT + free) as u32);
+                free += code.len();
                 continue;
             }
         };

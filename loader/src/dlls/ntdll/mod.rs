@@ -8,6 +8,7 @@ pub mod objects;
 mod ports;
 pub mod processes;
 mod registry;
+mod routines32;
 mod rtlexception;
 mod rtlstring;
 pub mod sections;
