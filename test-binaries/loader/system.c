@@ -83,6 +83,48 @@ TEST(memory_and_modules)
     CHECK(info.lpBaseOfDll == (void *)all[0] && (char *)info.EntryPoint > (char *)info.lpBaseOfDll, SETUP);
 }
 
+ROLE(child)
+{
+    return WaitForSingleObject((HANDLE)role_arg_number(0), 10000) == WAIT_OBJECT_0 ? EXIT_PASSED : EXIT_FAILED;
+}
+
+static void names_of(HANDLE process)
+{
+    typedef BOOL WINAPI query_name(HANDLE, DWORD, WCHAR *, DWORD *);
+    typedef DWORD WINAPI image_name(HANDLE, WCHAR *, DWORD);
+    query_name *query = export_of("kernel32.dll", "QueryFullProcessImageNameW");
+    image_name *image = export_of("kernel32.dll", "K32GetProcessImageFileNameW");
+    WCHAR own[MAX_PATH], name[MAX_PATH], native[MAX_PATH];
+    DWORD length = MAX_PATH, own_length = GetModuleFileNameW(NULL, own, MAX_PATH);
+    REQUIRE(query && image, SETUP);
+    CHECK(query(process, 0, name, &length), SETUP);
+    CHECK_EQ(length, own_length, SETUP);
+    CHECK(_wcsicmp(name, own) == 0, SETUP);
+    length = MAX_PATH;
+    CHECK(query(process, 1, native, &length), SETUP);
+    CHECK(wcsncmp(native, L"\\Device\\", 8) == 0, SETUP);
+    CHECK(length > own_length && _wcsicmp(native + length - own_length + 2, own + 2) == 0, SETUP);
+    CHECK_EQ(image(process, name, MAX_PATH), length, SETUP);
+    CHECK(wcscmp(name, native) == 0, SETUP);
+    length = own_length;
+    CHECK(!query(process, 0, name, &length), SETUP);
+    CHECK_EQ(GetLastError(), ERROR_INSUFFICIENT_BUFFER, SETUP);
+}
+
+TEST(names_of_programs)
+{
+    struct child child;
+    HANDLE end = inheritable_event(TRUE);
+    context("this process");
+    names_of(GetCurrentProcess());
+    context("another process");
+    REQUIRE(child_start(&child, "child", number((ULONG_PTR)end), NULL), SETUP);
+    names_of(child.process);
+    SetEvent(end);
+    CHECK_EQ(child_join(&child), EXIT_PASSED, SETUP);
+    CloseHandle(end);
+}
+
 TEST(temporary_names_and_searches)
 {
     char directory[MAX_PATH], name[MAX_PATH], found[MAX_PATH], *leaf = NULL;

@@ -1,8 +1,9 @@
-//! The process as the guest sees it: parameters, start and end, Ctrl-C, snapshots.
+//! The process as the guest sees it: parameters, program, start and end, Ctrl-C, snapshots.
 
 pub mod command_line;
 pub mod control;
 pub mod environment;
+pub mod image;
 pub mod snapshot;
 
 mod start;

@@ -81,11 +81,7 @@ fn describe(pid: u32) -> Option<ProcessEntry> {
     // parentheses may hold anything.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let program = line
-        .split(|byte| *byte == 0)
-        .map(String::from_utf8_lossy)
-        .find(|part| part.to_ascii_lowercase().ends_with(".exe"))?;
+    let program = super::image::argument(pid)?;
     let name = program.rsplit(['\\', '/']).next()?.to_owned();
     Some(ProcessEntry {
         pid,

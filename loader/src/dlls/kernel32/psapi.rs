@@ -7,6 +7,7 @@ use crate::export::{Bool, Guest, Ptr};
 use crate::module::{self, Module};
 use crate::ob::process::{Process, rights};
 use crate::ob::table::lookup;
+use crate::process::image;
 use crate::{guest_struct, win_api};
 
 guest_struct! {
@@ -75,13 +76,69 @@ fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().collect()
 }
 
+/// Writes a name with a NUL if it fits; returns its length, or 0.
+fn put_fitting<T: Guest + Default>(name: &[T], to: Ptr<T>, size: u32) -> u32 {
+    match name.len() < size as usize {
+        true => put_string(name, to, size),
+        false => refuse(error::INSUFFICIENT_BUFFER, 0),
+    }
+}
+
 /// Writes as much of a name as fits, with a NUL; returns its length.
 fn put_name<T: Guest + Default>(name: &[T], to: Ptr<T>, size: u32) -> u32 {
     let fits = name.len().min((size as usize).saturating_sub(1));
     put_string(&name[..fits], to, size)
 }
 
+/// The path of a process's program, `is_native` with the name of its device.
+fn program_of(handle: Handle, is_native: bool) -> Result<Vec<u16>, NtStatus> {
+    let path = image::windows_path(&*process_of(handle)?)?;
+    Ok(wide(&match is_native {
+        true => image::device_path(&path),
+        false => path,
+    }))
+}
+
+/// Writes a path for `QueryFullProcessImageName`, whose size is in and out.
+fn put_program<T: Guest + Default>(
+    path: Result<Vec<T>, NtStatus>,
+    to: Ptr<T>,
+    size: Ptr<u32>,
+) -> Bool {
+    match path {
+        Ok(path) if path.len() < size.read() as usize => {
+            size.write(put_string(&path, to, size.read()));
+            Bool::TRUE
+        }
+        Ok(_) => refuse(error::INSUFFICIENT_BUFFER, Bool::FALSE),
+        Err(status) => failed(status, Bool::FALSE),
+    }
+}
+
+/// `PROCESS_NAME_NATIVE`.
+const NATIVE: u32 = 1;
+
 win_api! {
+    /// Returns the path of the program that a process runs.
+    "kernel32.dll|kernelbase.dll" stdcall fn QueryFullProcessImageNameW(process: Handle, flags: u32, to: Ptr<u16>, size: Ptr<u32>) -> Bool {
+        put_program(program_of(process, flags & NATIVE != 0), to, size)
+    }
+
+    /// Returns the path of the program that a process runs.
+    "kernel32.dll|kernelbase.dll" stdcall fn QueryFullProcessImageNameA(process: Handle, flags: u32, to: Ptr<u8>, size: Ptr<u32>) -> Bool {
+        put_program(program_of(process, flags & NATIVE != 0).map(|path| ansi_of(&path)), to, size)
+    }
+
+    /// Returns the path of the program that a process runs, with the name of its device.
+    "kernel32.dll|kernelbase.dll|psapi.dll" stdcall fn K32GetProcessImageFileNameW = "K32GetProcessImageFileNameW|GetProcessImageFileNameW" (process: Handle, to: Ptr<u16>, size: u32) -> u32 {
+        or_else(program_of(process, true).map(|path| put_fitting(&path, to, size)), 0)
+    }
+
+    /// Returns the path of the program that a process runs, with the name of its device.
+    "kernel32.dll|kernelbase.dll|psapi.dll" stdcall fn K32GetProcessImageFileNameA = "K32GetProcessImageFileNameA|GetProcessImageFileNameA" (process: Handle, to: Ptr<u8>, size: u32) -> u32 {
+        or_else(program_of(process, true).map(|path| put_fitting(&ansi_of(&path), to, size)), 0)
+    }
+
     /// Reads how much memory a process uses.
     "kernel32.dll|kernelbase.dll|psapi.dll" stdcall fn K32GetProcessMemoryInfo = "K32GetProcessMemoryInfo|GetProcessMemoryInfo" (process: Handle, to: Ptr<MemoryCounters>, size: u32) -> Bool {
         let with_private = MemoryCounters::size() + usize::size();

@@ -18,6 +18,7 @@ use crate::ob::thread::{self as threads, Thread, rights};
 use crate::ob::token::{self, Token};
 use crate::ob::{agent, impersonation};
 use crate::peb;
+use crate::process::image;
 use crate::thread::Start;
 use crate::win_api;
 
@@ -113,12 +114,10 @@ fn query_process(
         }
         // ProcessImageFileName, ProcessImageFileNameWin32
         27 | 43 => {
-            let link = std::fs::read_link(format!("/proc/{}/exe", process.pid))
-                .map_err(|_| NtStatus::INVALID_CID)?;
-            let name = if process.is_current() {
-                peb::parameters().read().image_path.text()
-            } else {
-                crate::ob::path::to_windows(&link)
+            let path = image::windows_path(&process)?;
+            let name = match class {
+                27 => image::device_path(&path),
+                _ => path,
             };
             put_counted_string(
                 buffer,
