@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ntlpc_abi::layout::{AlpcContextAttr, AlpcMessageAttributes, AlpcTokenAttr, Word};
 use ntlpc_abi::{NtStatus, UserPtr, attributes};
 use ntlpc_shm::segment::EndAttributes;
+use ntlpc_shm::slot::HAS_ATTRIBUTES;
 
 use super::attachment::{self, Item};
 use super::message::{LPC_CONNECTION_REQUEST, width};
@@ -227,7 +228,16 @@ impl Receiving {
     }
 
     /// Writes what came with a message: the allocated attributes it has.
+    #[inline]
     pub fn deliver(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
+        // Of a handshake the server has the attributes, of others the record.
+        if self.at.is_null() && incoming.record.is_empty() && incoming.flags & HAS_ATTRIBUTES == 0 {
+            return Ok(());
+        }
+        self.deliver_attributes(port, incoming)
+    }
+
+    fn deliver_attributes(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
         let handshake = handshake::record(port, incoming).map(|record| Incoming {
             record,
             ..incoming.clone()

@@ -342,10 +342,13 @@ impl Receive {
         match answer {
             Ok(()) => {
                 incoming.context = port.context();
-                incoming.cookie = Some(Cookie {
-                    value: sent.message_context,
-                    ..forget().unwrap_or_default()
-                });
+                let remembered = forget();
+                if remembered.is_some() || sent.message_context != 0 {
+                    incoming.cookie = Some(Cookie {
+                        value: sent.message_context,
+                        ..remembered.unwrap_or_default()
+                    });
+                }
                 if i64::from(incoming.body_len) > self.buffer.room() {
                     let body_len = incoming.body_len;
                     engine::keep(&port.queue, incoming, std::mem::take(data));
