@@ -175,12 +175,18 @@ unsafe fn runs_64_bit_code_of_this_thread(context: *mut c_void) -> bool {
     // SAFETY: the caller's promise.
     let context = unsafe { &*context.cast::<ucontext_t>() };
     let code_segment = context.uc_mcontext.gregs[libc::REG_CSGSFS as usize] & 0xFFFF;
-    let fs: u16;
-    // SAFETY: reads a segment register.
-    unsafe {
-        std::arch::asm!("mov {0:x}, fs", out(reg) fs, options(nomem, nostack, preserves_flags))
-    };
-    code_segment == CODE_64 && fs == 0
+    code_segment == CODE_64 && has_thread_block()
+}
+
+/// Returns whether FS leads to the C library's block of this thread, whose first word is its address. The selector does not
+/// tell: Wine may set the base alone.
+fn has_thread_block() -> bool {
+    const ARCH_GET_FS: libc::c_int = 0x1003;
+    let mut base = 0_usize;
+    // SAFETY: the kernel writes the base to a local (man 2 arch_prctl); without an error no thread-local is touched.
+    let result = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_FS, &raw mut base) };
+    // SAFETY: the base is that of the C library's block, or of a 32-bit TEB; both begin with readable words.
+    result == 0 && base != 0 && unsafe { *(base as *const usize) } == base
 }
 
 /// `pthread_exit(3)`; its caller is the end of the stack if it is Wine.
