@@ -186,27 +186,48 @@ static void send_run(void *arg)
     s->status = send_until_it_ends(s->port);
 }
 
+/* A server with a thread of its own, and a connection to it. */
+static BOOL served_open(struct server *server, struct worker *worker, HANDLE *port)
+{
+    struct worker connector;
+    struct connecting connecting;
+    char name[64];
+    WCHAR wide[64];
+    memset(server, 0, sizeof *server);
+    open_port(&server->conn, name);
+    to_wide(wide, name);
+    connect_init(&connecting, wide);
+    if (!CHECK(spawn(worker, serve, server), SETUP) || !CHECK(connect_start(&connecting, &connector), SETUP))
+        return FALSE;
+    join(&connector);
+    *port = connecting.port;
+    return CHECK_STATUS(connecting.status, STATUS_SUCCESS, SETUP);
+}
+
+/* Ends both; the port has closed once, whatever became of its threads. */
+static void served_close(struct server *server, struct worker *worker, HANDLE port)
+{
+    CHECK_STATUS(NtClose(port), STATUS_SUCCESS, SETUP);
+    server->stop = TRUE;
+    join(worker);
+    note("%ld requests, %ld datagrams, %ld deaths", server->requests, server->datagrams, server->died);
+    CHECK_EQ(server->failures, 0, lpc(207));
+    CHECK_EQ(server->closed, 1, lpc(198));
+    CHECK_STATUS(NtClose(server->conn), STATUS_SUCCESS, SETUP);
+}
+
 TEST(client_threads)
 {
     enum { ROUNDS = 12, THREADS = 3 };
     static struct server server;
     struct sender senders[THREADS];
-    struct worker worker, threads[THREADS], connector;
-    struct connecting connecting;
-    char name[64];
-    WCHAR wide[64];
+    struct worker worker, threads[THREADS];
+    HANDLE port;
     struct msg m;
-    memset(&server, 0, sizeof server);
-    open_port(&server.conn, name);
-    to_wide(wide, name);
-    REQUIRE(spawn(&worker, serve, &server), SETUP);
-    connect_init(&connecting, wide);
-    REQUIRE(connect_start(&connecting, &connector), SETUP);
-    join(&connector);
-    REQUIRE(connecting.status == STATUS_SUCCESS, SETUP);
+    REQUIRE(served_open(&server, &worker, &port), SETUP);
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < THREADS; i++) {
-            senders[i].port = connecting.port;
+            senders[i].port = port;
             senders[i].registered = FALSE;
             REQUIRE(spawn(&threads[i], send_run, &senders[i]), SETUP);
         }
@@ -220,16 +241,10 @@ TEST(client_threads)
             join_killed(&threads[i]);
         }
         msg_init(&m, 8);
-        CHECK_STATUS(NtRequestWaitReplyPort(connecting.port, &m.h, &m.h), STATUS_SUCCESS, lpc(207));
+        CHECK_STATUS(NtRequestWaitReplyPort(port, &m.h, &m.h), STATUS_SUCCESS, lpc(207));
     }
-    CHECK_STATUS(NtClose(connecting.port), STATUS_SUCCESS, SETUP);
-    server.stop = TRUE;
-    join(&worker);
-    note("%ld requests, %ld datagrams, %ld deaths", server.requests, server.datagrams, server.died);
-    CHECK_EQ(server.failures, 0, lpc(207));
+    served_close(&server, &worker, port);
     CHECK_EQ(server.died, ROUNDS * THREADS, lpc(200));
-    CHECK_EQ(server.closed, 1, lpc(198));
-    CHECK_STATUS(NtClose(server.conn), STATUS_SUCCESS, SETUP);
 }
 
 /* Ends threads in their first calls, which make what later ones use. */
@@ -238,23 +253,14 @@ TEST(young_threads)
     enum { ROUNDS = 300, LONGEST_US = 400 };
     static struct server server;
     struct sender sender;
-    struct worker worker, thread, connector;
-    struct connecting connecting;
-    char name[64];
-    WCHAR wide[64];
+    struct worker worker, thread;
+    HANDLE port;
     struct msg m;
     LARGE_INTEGER frequency, now, until;
-    memset(&server, 0, sizeof server);
-    open_port(&server.conn, name);
-    to_wide(wide, name);
-    REQUIRE(spawn(&worker, serve, &server), SETUP);
-    connect_init(&connecting, wide);
-    REQUIRE(connect_start(&connecting, &connector), SETUP);
-    join(&connector);
-    REQUIRE(connecting.status == STATUS_SUCCESS, SETUP);
+    REQUIRE(served_open(&server, &worker, &port), SETUP);
     QueryPerformanceFrequency(&frequency);
     for (int round = 0; round < ROUNDS; round++) {
-        sender.port = connecting.port;
+        sender.port = port;
         sender.runs = FALSE;
         REQUIRE(spawn(&thread, send_run, &sender), SETUP);
         /* A thread that begins holds locks of the system's. */
@@ -268,16 +274,10 @@ TEST(young_threads)
         CHECK(TerminateThread(thread.thread, 0), SETUP);
         join_killed(&thread);
         msg_init(&m, 8);
-        CHECK_STATUS(NtRequestWaitReplyPort(connecting.port, &m.h, &m.h), STATUS_SUCCESS, lpc(207));
+        CHECK_STATUS(NtRequestWaitReplyPort(port, &m.h, &m.h), STATUS_SUCCESS, lpc(207));
     }
-    CHECK_STATUS(NtClose(connecting.port), STATUS_SUCCESS, SETUP);
-    server.stop = TRUE;
-    join(&worker);
-    note("%ld requests, %ld datagrams, %ld deaths", server.requests, server.datagrams, server.died);
-    CHECK_EQ(server.failures, 0, lpc(207));
+    served_close(&server, &worker, port);
     CHECK(server.died <= ROUNDS, lpc(200));
-    CHECK_EQ(server.closed, 1, lpc(198));
-    CHECK_STATUS(NtClose(server.conn), STATUS_SUCCESS, SETUP);
 }
 
 ROLE(server)

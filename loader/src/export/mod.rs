@@ -214,6 +214,19 @@ macro_rules! win_api {
     (@result $result:ty) => { $result };
     (@names $name:ident) => { stringify!($name) };
     (@names $name:ident $names:literal) => { $names };
+    (@export $dll:expr, $names:expr, $ordinal:expr, $entry:expr) => {
+        const _: () = {
+            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
+            #[linkme::distributed_slice($crate::export::EXPORTS)]
+            static EXPORT: $crate::export::Export = $crate::export::Export {
+                dlls: $dll,
+                names: $names,
+                file: file!(),
+                ordinal: $ordinal,
+                entry: $entry,
+            };
+        };
+    };
     (@ordinal) => { None };
     (@ordinal $ordinal:literal) => { Some($ordinal) };
 
@@ -221,32 +234,13 @@ macro_rules! win_api {
         $(#[doc = $doc])*
         #[allow(non_upper_case_globals, reason = "named as the guest names it")]
         pub(crate) static $name: $crate::export::Data<$ty> = $crate::export::Data::new(|| $initial);
-        const _: () = {
-            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
-            #[linkme::distributed_slice($crate::export::EXPORTS)]
-            static EXPORT: $crate::export::Export = $crate::export::Export {
-                dlls: $dll,
-                names: $crate::win_api!(@names $name $($names)?),
-                file: file!(),
-                ordinal: $crate::win_api!(@ordinal $($ordinal)?),
-                entry: $crate::export::Entry::Data(&$name),
-            };
-        };
+        $crate::win_api!(@export $dll, $crate::win_api!(@names $name $($names)?), $crate::win_api!(@ordinal $($ordinal)?),
+            $crate::export::Entry::Data(&$name));
         $crate::win_api! { $($rest)* }
     };
 
     ($(#[doc = $doc:literal])* $dll:literal code32 $name:ident $(= $names:literal)? : $code:expr; $($rest:tt)*) => {
-        const _: () = {
-            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
-            #[linkme::distributed_slice($crate::export::EXPORTS)]
-            static EXPORT: $crate::export::Export = $crate::export::Export {
-                dlls: $dll,
-                names: $crate::win_api!(@names $name $($names)?),
-                file: file!(),
-                ordinal: None,
-                entry: $crate::export::Entry::Code32($code),
-            };
-        };
+        $crate::win_api!(@export $dll, $crate::win_api!(@names $name $($names)?), None, $crate::export::Entry::Code32($code));
         $crate::win_api! { $($rest)* }
     };
 
@@ -261,14 +255,8 @@ macro_rules! win_api {
                 $(let $arg = <$ty as $crate::export::Arg>::fetch(&mut cursor);)*
                 $crate::export::Ret::encode($name($($arg),*))
             }
-            #[allow(unsafe_code, reason = "linkme places the declaration in a link section")]
-            #[linkme::distributed_slice($crate::export::EXPORTS)]
-            static EXPORT: $crate::export::Export = $crate::export::Export {
-                dlls: $dll,
-                names: $crate::win_api!(@names $name $($names)?),
-                file: file!(),
-                ordinal: $crate::win_api!(@ordinal $($ordinal)?),
-                entry: $crate::export::Entry::Function($crate::export::Function {
+            $crate::win_api!(@export $dll, $crate::win_api!(@names $name $($names)?), $crate::win_api!(@ordinal $($ordinal)?),
+                $crate::export::Entry::Function($crate::export::Function {
                     convention: $crate::export::Convention::$convention,
                     bytes32: 4 * (0 $(+ <$ty as $crate::export::Arg>::SLOTS32)*),
                     call,
@@ -279,8 +267,7 @@ macro_rules! win_api {
                     show_result: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::show,
                     returns_float: <$crate::win_api!(@result $($result)?) as $crate::export::Ret>::IS_FLOAT,
                     takes_eax: false $(|| <$ty as $crate::export::Arg>::IN_EAX)*,
-                }),
-            };
+                }));
         };
         $crate::win_api! { $($rest)* }
     };
