@@ -85,6 +85,13 @@ pub fn open() -> Open {
     }
 }
 
+/// Runs a wait that may last with the calling thread's stretch open.
+#[inline]
+pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    let _open = open();
+    wait()
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         DEPTH.set(self.depth);

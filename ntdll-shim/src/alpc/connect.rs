@@ -260,10 +260,7 @@ fn wait(
             abort(pending);
             return Err(status);
         }
-        let woken = {
-            let _open = interrupt::open();
-            segment.wait_connect(deadline)
-        };
+        let woken = interrupt::waiting(|| segment.wait_connect(deadline));
         match woken {
             Woken::Look => {}
             Woken::Deadline => {

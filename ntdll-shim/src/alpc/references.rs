@@ -49,10 +49,7 @@ pub(super) fn wait_for_port_references(
         if host::current().is_thread_terminating() {
             return Err(NtStatus::THREAD_IS_TERMINATING);
         }
-        let woken = {
-            let _open = interrupt::open();
-            futex_wait(&port.references, count, None)
-        };
+        let woken = interrupt::waiting(|| futex_wait(&port.references, count, None));
         if woken == Woken::Signal {
             host::current().interrupted();
         }

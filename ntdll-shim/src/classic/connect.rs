@@ -112,10 +112,7 @@ pub(crate) fn nt_secure_connect_port(
     // Step 4.
     let waiting = PendingConnect::new(&segment, session()?);
     while !segment.is_connect_done() {
-        let woken = {
-            let _open = interrupt::open();
-            segment.wait_connect(None)
-        };
+        let woken = interrupt::waiting(|| segment.wait_connect(None));
         if woken == Woken::Signal {
             host.interrupted();
             if host.is_thread_terminating() {

@@ -175,10 +175,7 @@ impl Notifier {
     #[must_use]
     pub fn rest(&self, seen: u32, deadline: Option<Deadline>) -> Woken {
         self.resting.fetch_add(1, SeqCst);
-        let woken = {
-            let _open = interrupt::open();
-            sys::futex_wait(&self.changes, seen, deadline)
-        };
+        let woken = interrupt::waiting(|| sys::futex_wait(&self.changes, seen, deadline));
         self.resting.fetch_sub(1, SeqCst);
         woken
     }

@@ -194,10 +194,7 @@ fn spin(queue: &Queue) -> bool {
 /// Sleeps until something may have changed; returns whether a waker chose this thread.
 fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
     let Some(record) = queue.inbox.arm(me) else {
-        let woken = {
-            let _open = interrupt::open();
-            queue.inbox.wait_for_record(deadline)
-        };
+        let woken = interrupt::waiting(|| queue.inbox.wait_for_record(deadline));
         if woken == Woken::Signal {
             host::current().interrupted();
         }
@@ -206,10 +203,7 @@ fn sleep(queue: &Queue, me: Tno, deadline: Option<Deadline>) -> bool {
     let has_kept = !queue.state.lock().kept.is_empty();
     if queue.inbox.sources().is_empty() && !has_kept {
         loop {
-            let woken = {
-                let _open = interrupt::open();
-                queue.inbox.wait(record, deadline)
-            };
+            let woken = interrupt::waiting(|| queue.inbox.wait(record, deadline));
             match woken {
                 Woken::Look if !queue.inbox.is_chosen(record) => continue,
                 Woken::Signal => host::current().interrupted(),
@@ -228,10 +222,7 @@ fn sleep_on_lane(connection: &Connection, deadline: Option<Deadline>) {
     if !segment.lane(Direction::ToServer).map().is_empty() || segment.is_closed() {
         return;
     }
-    let woken = {
-        let _open = interrupt::open();
-        segment.wait_lane(deadline)
-    };
+    let woken = interrupt::waiting(|| segment.wait_lane(deadline));
     if woken == Woken::Signal {
         host::current().interrupted();
     }

@@ -80,10 +80,7 @@ pub fn wait(
         {
             return Err(status);
         }
-        let woken = {
-            let _open = interrupt::open();
-            slot.sleep(deadline)
-        };
+        let woken = interrupt::waiting(|| slot.sleep(deadline));
         match woken {
             Woken::Look => {}
             Woken::Signal => {
