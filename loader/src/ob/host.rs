@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ntdll_shim::engine::Port;
 use ntdll_shim::host::{
     Alert, CompletionPacket, CompletionPort, ExportedObject, Host, MappedView, PORT_ALL_ACCESS,
-    Personality, Root, Section as PortSection, exported, object_type_code,
+    Personality, Root, Section as PortSection,
+    exported::{self, Described},
+    object_type_code,
 };
 use ntlpc_abi::{ClientId, Handle, NtStatus, Width};
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
@@ -155,8 +157,6 @@ impl ntdll_shim::host::Event for Event {
     }
 }
 
-/// Kind of the descriptions this host writes; Wine's reads those of two types.
-const EXPORT_KIND: u8 = exported::STANDALONE;
 const _: () = assert!(
     PackedKind::Section as u8 == exported::SECTION && PackedKind::File as u8 == exported::FILE
 );
@@ -337,13 +337,15 @@ impl Host for Standalone {
             None => entry.access,
         };
         let packed = entry.object.pack()?;
-        let mut description = vec![EXPORT_KIND];
-        description.extend(access.to_le_bytes());
-        packed::write(&packed, &mut description);
+        let described = Described {
+            access,
+            object: packed.kind as u8,
+            rest: &packed.bytes,
+        };
         Ok(ExportedObject {
             object_type: code,
             access,
-            description,
+            description: described.to_bytes(packed.fds.len() as u8),
             fds: packed.fds,
         })
     }
@@ -355,16 +357,15 @@ impl Host for Standalone {
         fds: Vec<OwnedFd>,
         _is_last: bool,
     ) -> Result<Handle, NtStatus> {
-        let (access, rest) = match description {
-            [EXPORT_KIND, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
-            [EXPORT_KIND, ..] | [] => return Err(NtStatus::INVALID_PARAMETER),
-            _ => return Err(NtStatus::NOT_SUPPORTED),
+        let described = Described::parse(description)?;
+        let kind = PackedKind::from_u8(described.object).ok_or(NtStatus::INVALID_PARAMETER)?;
+        let packed = Packed {
+            kind,
+            bytes: described.rest.to_vec(),
+            fds,
         };
-        let mut fds = Some(fds);
-        let (packed, _) =
-            packed::read(rest, &mut |_| fds.take().ok_or(NtStatus::INVALID_PARAMETER))?;
         let object = packed::build(packed)?;
-        let access = object.object_type().grant(access)?;
+        let access = object.object_type().grant(described.access)?;
         TABLE.insert(object, access, 0)
     }
 

@@ -1,21 +1,19 @@
 //! Handles in messages: the sender's process keeps a handle of ours, the carrier, from which the receiver makes its own.
 //!
-//! Wine copies handles between processes by itself, so no descriptor travels. A carrier is closed in the process it is a handle
+//! Wine copies handles between processes by itself. For a receiver under `lpcrun` the descriptor of a section or a file goes along
+//! (`descriptors.rs`). A carrier is closed in the process it is a handle
 //! of: Wine closes one of another process by an APC there, for which the caller waits, without end if that process is just
 //! being killed (race/alpc_kills). What `lpcrun` sends has
-//! descriptors and no carrier (`sections.rs`).
+//! descriptors and no carrier.
 
 use std::os::fd::OwnedFd;
 
 use ntlpc_abi::{Handle, NtStatus};
 
+use super::descriptors;
 use super::names;
-use super::sections;
 use super::service::ntdll;
 use crate::host::{self, ExportedObject, exported, object_type_code};
-
-/// Kind and handle.
-const DESCRIPTION_LEN: usize = 9;
 
 /// Makes a carrier.
 pub fn export(handle: Handle, access: Option<u32>) -> Result<ExportedObject, NtStatus> {
@@ -30,13 +28,13 @@ pub fn export(handle: Handle, access: Option<u32>) -> Result<ExportedObject, NtS
         options,
     )?;
     let granted = super::handles::granted_access(carrier).inspect_err(|_| close(carrier))?;
-    let mut description = vec![exported::WINE];
-    description.extend(carrier.to_le_bytes());
+    let described = descriptors::describe(carrier).inspect_err(|_| close(carrier))?;
+    let (described, fd) = described.unzip();
     Ok(ExportedObject {
         object_type,
         access: granted,
-        description,
-        fds: Vec::new(),
+        description: exported::with_carrier(carrier, &described.unwrap_or_default()),
+        fds: fd.into_iter().collect(),
     })
 }
 
@@ -48,9 +46,9 @@ pub fn import(
     is_last: bool,
 ) -> Result<Handle, NtStatus> {
     if description.first() == Some(&exported::STANDALONE) {
-        return sections::import(description, fds);
+        return descriptors::import(description, fds);
     }
-    let carrier = carrier_of(description)?;
+    let carrier = exported::carrier(description)?;
     let process = Process::open(sender)?;
     let is_own = process.0 == CURRENT_PROCESS;
     let close_source = if is_last && is_own { CLOSE_SOURCE } else { 0 };
@@ -60,25 +58,8 @@ pub fn import(
 
 /// Closes a carrier of this process.
 pub fn forget(description: &[u8]) {
-    if let Ok(carrier) = carrier_of(description) {
+    if let Ok(carrier) = exported::carrier(description) {
         close(carrier);
-    }
-}
-
-fn carrier_of(description: &[u8]) -> Result<u64, NtStatus> {
-    let bytes: &[u8; DESCRIPTION_LEN] =
-        description
-            .try_into()
-            .map_err(|_| match description.first() {
-                Some(&exported::WINE) | None => NtStatus::INVALID_PARAMETER,
-                Some(_) => NtStatus::NOT_SUPPORTED,
-            })?;
-    match bytes.split_first() {
-        Some((&exported::WINE, handle)) => {
-            let handle = handle.try_into().map_err(|_| NtStatus::INVALID_PARAMETER)?;
-            Ok(u64::from_le_bytes(handle))
-        }
-        _ => Err(NtStatus::NOT_SUPPORTED),
     }
 }
 

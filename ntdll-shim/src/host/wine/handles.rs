@@ -179,10 +179,10 @@ impl Known {
         if self.seen.load(Ordering::Relaxed) == count {
             match descriptor(handle, FILE_APPEND_DATA) {
                 Err(status) => return status == NtStatus::ACCESS_DENIED,
-                Ok(fd) => return inode(&fd) == Some(self.inode),
+                Ok((fd, _)) => return inode(&fd) == Some(self.inode),
             }
         }
-        let is_same = descriptor(handle, 0).is_ok_and(|fd| inode(&fd) == Some(self.inode));
+        let is_same = descriptor(handle, 0).is_ok_and(|(fd, _)| inode(&fd) == Some(self.inode));
         if is_same {
             self.seen.store(count, Ordering::Relaxed);
         }
@@ -216,7 +216,7 @@ fn forget_what_others_closed() {
 
 /// Finds out which port a handle names that came by duplication or inheritance.
 fn learn(handle: u64) -> Result<(), NtStatus> {
-    let fd = descriptor(handle, 0)?;
+    let (fd, _) = descriptor(handle, 0)?;
     let inode = inode(&fd).ok_or(NtStatus::OBJECT_TYPE_MISMATCH)?;
     let access = granted_access(handle)?;
     let port = match port_of_inode(inode) {
@@ -285,20 +285,25 @@ fn byte(handle: u64) -> Option<&'static AtomicU8> {
     MAP.get(index(handle))
 }
 
-/// Returns a copy of the descriptor behind a handle, if it grants `access`.
-pub fn descriptor(handle: u64, access: u32) -> Result<OwnedFd, NtStatus> {
-    let mut fd = -1;
+/// Returns a copy of the descriptor behind a handle, if it grants `access`, and the options the file was opened with.
+pub fn descriptor(handle: u64, access: u32) -> Result<(OwnedFd, u32), NtStatus> {
+    let (mut fd, mut options) = (-1, 0_u32);
     let ntdll = ntdll();
-    // SAFETY: handle, access, pointer to a local that takes a descriptor, no options wanted.
+    // SAFETY: handle, access, pointers to locals that take a descriptor and the options it was opened with.
     let status = unsafe {
         ntdll.call(
             ntdll.wine_server_handle_to_fd,
-            [handle, u64::from(access), &raw mut fd as u64, 0],
+            [
+                handle,
+                u64::from(access),
+                &raw mut fd as u64,
+                &raw mut options as u64,
+            ],
         )
     };
     NtStatus(status).ok()?;
     // SAFETY: success gives a descriptor to its caller.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok((unsafe { OwnedFd::from_raw_fd(fd) }, options))
 }
 
 /// `GrantedAccess` of a handle.

@@ -36,6 +36,7 @@ mod callers;
 mod carriers;
 mod code;
 mod completion;
+mod descriptors;
 mod exceptions;
 mod exports;
 mod handles;

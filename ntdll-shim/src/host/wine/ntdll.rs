@@ -68,6 +68,7 @@ functions! {
     NtQueryInformationThread,
     NtQueryInformationToken,
     NtQueryObject,
+    NtQuerySection,
     NtQueueApcThread,
     NtResetEvent,
     NtSetEvent,

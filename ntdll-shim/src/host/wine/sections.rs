@@ -6,14 +6,14 @@
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use ntlpc_abi::{Handle, NtStatus};
 
 use super::handles::{descriptor, granted_access};
 use super::names::is_of_type;
 use super::service::{guest, ntdll};
-use crate::host::{MappedView, Section, exported};
+use crate::host::{MappedView, Section};
 
 /// Returns the file behind a section handle that grants `access`.
 pub fn section(handle: Handle, access: u32) -> Result<Section, NtStatus> {
@@ -23,7 +23,7 @@ pub fn section(handle: Handle, access: u32) -> Result<Section, NtStatus> {
     if granted_access(handle.0)? & access != access {
         return Err(NtStatus::ACCESS_DENIED);
     }
-    let fd = descriptor(handle.0, 0)?;
+    let (fd, _) = descriptor(handle.0, 0)?;
     let file = File::from(fd);
     let size = file
         .metadata()
@@ -70,42 +70,6 @@ pub fn map_view(
     Ok(MappedView { base, size })
 }
 
-/// Makes a handle to an object that `lpcrun` described: a section or a file, which its descriptor is.
-///
-/// The objects of other types are in the memory of processes outside Wine: `NOT_SUPPORTED`.
-pub fn import(description: &[u8], fds: &[OwnedFd]) -> Result<Handle, NtStatus> {
-    let described = exported::Standalone::parse(description)?;
-    let [fd] = fds else {
-        return Err(NtStatus::NOT_SUPPORTED);
-    };
-    let access = u64::from(described.access);
-    match described.object {
-        exported::FILE => Ok(Owned::of_descriptor(fd.as_fd(), access)?.into_handle()),
-        exported::SECTION => {
-            let fields: &[u8; 16] = described
-                .rest
-                .try_into()
-                .map_err(|_| NtStatus::INVALID_PARAMETER)?;
-            let [size, kind] = fields.as_chunks().0 else {
-                return Err(NtStatus::INVALID_PARAMETER);
-            };
-            let (size, kind) = (u64::from_le_bytes(*size), u64::from_le_bytes(*kind));
-            let (protection, attributes) = (kind & 0xFFFF_FFFF, kind >> 32);
-            let file_access = match protection {
-                PAGE_READONLY => GENERIC_READ,
-                PAGE_READWRITE => GENERIC_READ_WRITE,
-                _ => return Err(NtStatus::NOT_SUPPORTED),
-            };
-            if attributes & SEC_IMAGE != 0 {
-                return Err(NtStatus::NOT_SUPPORTED);
-            }
-            let file = Owned::of_descriptor(fd.as_fd(), file_access)?;
-            Ok(Owned::section_of(&file, access, Some(size), protection)?.into_handle())
-        }
-        _ => Err(NtStatus::NOT_SUPPORTED),
-    }
-}
-
 /// Unmaps a view.
 pub fn unmap_view(base: u64) {
     let ntdll = ntdll();
@@ -142,10 +106,10 @@ pub fn protect_view(view: MappedView, is_writable: bool) -> Result<(), NtStatus>
 }
 
 /// A Wine handle of ours.
-struct Owned(u64);
+pub(super) struct Owned(u64);
 
 impl Owned {
-    fn of_descriptor(fd: BorrowedFd<'_>, access: u64) -> Result<Owned, NtStatus> {
+    pub(super) fn of_descriptor(fd: BorrowedFd<'_>, access: u64) -> Result<Owned, NtStatus> {
         let mut handle = 0_u64;
         let ntdll = ntdll();
         // SAFETY: descriptor, access, no attributes, pointer to a local.
@@ -160,7 +124,7 @@ impl Owned {
     }
 
     /// A section of a file: of its present size, unless one is given.
-    fn section_of(
+    pub(super) fn section_of(
         file: &Owned,
         access: u64,
         size: Option<u64>,
@@ -189,7 +153,7 @@ impl Owned {
     }
 
     /// Gives the handle away.
-    fn into_handle(self) -> Handle {
+    pub(super) fn into_handle(self) -> Handle {
         Handle(ManuallyDrop::new(self).0)
     }
 }
@@ -203,12 +167,10 @@ impl Drop for Owned {
 }
 
 const CURRENT_PROCESS: u64 = u64::MAX;
-const GENERIC_READ: u64 = 0x8000_0000;
-const GENERIC_READ_WRITE: u64 = 0xC000_0000;
+pub(super) const GENERIC_READ_WRITE: u64 = 0xC000_0000;
 const SECTION_ALL_ACCESS: u64 = 0xF_001F;
-const PAGE_READONLY: u64 = 0x02;
-const PAGE_READWRITE: u64 = 0x04;
-const SEC_IMAGE: u64 = 0x0100_0000;
+pub(super) const PAGE_READONLY: u64 = 0x02;
+pub(super) const PAGE_READWRITE: u64 = 0x04;
 const SEC_COMMIT: u64 = 0x0800_0000;
 /// As `ZeroBits`: a mask of the bits an address may have (phnt `ntmmapi.h`).
 const BITS_OF_32: u64 = 0x7fff_ffff;
