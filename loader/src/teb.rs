@@ -41,6 +41,8 @@ pub const EXCEPTION_LIST: Field = Field(0x0, 0x0);
 pub const STACK_BASE: Field = Field(0x4, 0x8);
 /// `StackLimit`: lowest usable address.
 pub const STACK_LIMIT: Field = Field(0x8, 0x10);
+/// `FiberData`.
+pub const FIBER_DATA: Field = Field(0x10, 0x20);
 /// `Self`.
 pub const SELF: Field = Field(0x18, 0x30);
 /// `ClientId.UniqueProcess`.
@@ -67,6 +69,8 @@ pub const TLS_SLOTS: Field = Field(0xe10, 0x1480);
 pub const TLS_EXPANSION_SLOTS: Field = Field(0xf94, 0x1780);
 /// `FlsData`.
 pub const FLS_DATA: Field = Field(0xfb4, 0x17c8);
+/// `SameTebFlags`.
+pub const SAME_TEB_FLAGS: Field = Field(0xfca, 0x17ee);
 
 /// Bytes of a TEB and our words behind it, after one inaccessible page.
 const BYTES: usize = 0x3000;

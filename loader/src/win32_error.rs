@@ -43,6 +43,8 @@ pub mod error {
     pub const NO_DATA: u32 = 232;
     pub const BROKEN_PIPE: u32 = 109;
     pub const PIPE_CONNECTED: u32 = 535;
+    pub const ALREADY_FIBER: u32 = 1280;
+    pub const ALREADY_THREAD: u32 = 1281;
 }
 
 macro_rules! dos_errors {

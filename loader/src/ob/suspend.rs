@@ -127,6 +127,13 @@ pub fn checkpoint(activation: gate::ActivationPtr, result: u64) {
     }
 }
 
+/// Stops the calling thread, which is about to go to the guest at `context`, for as long as it is suspended, and ends it
+/// if it must end. Called with nothing held and nothing to drop.
+pub fn stop_at(context: &mut Context) {
+    stop(context);
+    leave_if_terminating();
+}
+
 /// Stops the calling thread in a wait that a signal may have interrupted, for as long as it is suspended. Returns whether
 /// the thread must end: then the wait shall return.
 pub fn pause_wait() -> bool {

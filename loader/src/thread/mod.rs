@@ -1,5 +1,6 @@
 //! Guest threads: stacks, start and end.
 
+pub mod fiber;
 mod stack;
 
 use std::sync::Arc;
@@ -185,8 +186,8 @@ fn run_on_guest_stack(
     tls::remove_thread(teb);
     signal_stack::remove(signal_stack);
     teb::uninstall();
+    fiber::thread_ended(teb, stack);
     teb::destroy(teb);
-    drop(stack);
     Ok(code)
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use crate::export::{Bool, Callback, Ptr};
 use crate::heap::blocks;
 use crate::teb::{self, FLS_DATA, TLS_EXPANSION_SLOTS, TLS_SLOTS};
-use crate::thread;
+use crate::thread::{self, fiber};
 use crate::width;
 use crate::win_api;
 
@@ -54,25 +54,37 @@ fn expansion(place: Ptr<Ptr<usize>>, count: usize, makes: bool) -> Option<Ptr<us
 /// Runs the callbacks of the calling thread's FLS slots and frees both arrays.
 fn release() {
     let teb = teb::this();
-    run_fls_callbacks(teb);
+    run_fls_callbacks(FLS_DATA.at::<Ptr<usize>>(teb).read());
     for place in [
         FLS_DATA.at::<Ptr<usize>>(teb),
         TLS_EXPANSION_SLOTS.at::<Ptr<usize>>(teb),
     ] {
-        if let Some(slots) = place.read().non_null() {
-            place.write(Ptr::NULL);
-            blocks::free(slots.address());
-        }
+        let slots = place.read();
+        place.write(Ptr::NULL);
+        free(slots);
     }
 }
 
-fn run_fls_callbacks(teb: u64) {
+/// Runs the callbacks of a fiber's FLS slots and frees them.
+pub(super) fn release_fiber(slots: Ptr<usize>) {
+    run_fls_callbacks(slots);
+    free(slots);
+}
+
+fn free(slots: Ptr<usize>) {
+    if !slots.is_null() {
+        blocks::free(slots.address());
+    }
+}
+
+fn run_fls_callbacks(slots: Ptr<usize>) {
+    if slots.is_null() {
+        return;
+    }
     let used = FLS_USED.lock().len();
     for index in 0..used {
         let callback = FLS_USED.lock().get(index).copied().flatten();
-        let Some(slot) = fls_slot(teb, index, false) else {
-            return;
-        };
+        let slot = slots.add(index);
         let value = slot.read();
         if let Some(callback) = callback
             && !callback.is_null()
@@ -107,6 +119,15 @@ fn claim<T>(
         used[at] = value;
     }
     Some(at)
+}
+
+/// Returns all values of an FLS slot: of running threads and of fibers that wait.
+fn all_fls(index: usize) -> Vec<Ptr<usize>> {
+    let running = teb::all().into_iter();
+    let running = running.map(|teb| FLS_DATA.at::<Ptr<usize>>(teb).read());
+    let arrays = running.chain(fiber::all_local_slots());
+    let present = arrays.filter_map(Ptr::non_null);
+    present.map(|slots| slots.add(index)).collect()
 }
 
 fn clear_everywhere(slot: impl Fn(u64) -> Option<Ptr<usize>>) {
@@ -170,12 +191,14 @@ win_api! {
         Bool::TRUE
     }
 
-    /// Takes a fiber-local slot with a callback for values left at the end of a thread.
+    /// Takes a fiber-local slot with a callback for values left at the end of a thread or fiber.
     "kernel32.dll|kernelbase.dll" stdcall fn FlsAlloc(callback: Callback) -> u32 {
         let claimed = claim(&mut FLS_USED.lock(), FLS_COUNT, Option::is_none, Some(callback), || None);
         match claimed {
             Some(index) => {
-                clear_everywhere(|teb| fls_slot(teb, index, false));
+                for slot in all_fls(index) {
+                    slot.write(0);
+                }
                 index as u32
             }
             None => {
@@ -192,8 +215,7 @@ win_api! {
         let Some(callback) = callback else {
             return check(false, Bool::TRUE, Bool::FALSE);
         };
-        for teb in crate::teb::all() {
-            let Some(slot) = fls_slot(teb, index, false) else { continue };
+        for slot in all_fls(index) {
             let value = slot.read();
             slot.write(0);
             if value != 0 && !callback.is_null() {
@@ -203,7 +225,7 @@ win_api! {
         Bool::TRUE
     }
 
-    /// Returns the calling thread's value of a fiber-local slot.
+    /// Returns the calling fiber's value of a fiber-local slot.
     "kernel32.dll|kernelbase.dll" stdcall fn FlsGetValue = "FlsGetValue|FlsGetValue2" (index: u32) -> usize {
         if index == 0 || index as usize >= FLS_COUNT {
             return check(false, 0, 0);
@@ -212,7 +234,7 @@ win_api! {
         fls_slot(teb::this(), index as usize, false).map_or(0, Ptr::read)
     }
 
-    /// Sets the calling thread's value of a fiber-local slot.
+    /// Sets the calling fiber's value of a fiber-local slot.
     "kernel32.dll|kernelbase.dll" stdcall fn FlsSetValue(index: u32, value: usize) -> Bool {
         if index == 0 || index as usize >= FLS_COUNT {
             return check(false, Bool::TRUE, Bool::FALSE);
@@ -223,9 +245,9 @@ win_api! {
         Bool::TRUE
     }
 
-    /// Returns whether the calling thread runs a fiber: none does.
+    /// Returns whether the calling thread runs a fiber.
     "kernel32.dll|kernelbase.dll" stdcall fn IsThreadAFiber() -> Bool {
-        Bool::FALSE
+        fiber::current().is_some().into()
     }
 }
 

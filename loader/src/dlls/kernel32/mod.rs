@@ -4,6 +4,7 @@ mod consoleapi;
 pub mod create_process;
 pub(crate) mod critical_section;
 pub mod errhandlingapi;
+mod fibers;
 mod fibersapi;
 mod file2;
 pub mod fileapi;
