@@ -4,12 +4,13 @@ use std::cell::Cell;
 
 use ntlpc_abi::UserPtr;
 
+use super::safearray::SafeArrayDestroy;
 use crate::export::Ptr;
 use crate::{guest_struct, win_api};
 
-const S_OK: u32 = 0;
+pub(super) const S_OK: u32 = 0;
 const S_FALSE: u32 = 1;
-const E_INVALIDARG: u32 = 0x8007_0057;
+pub(super) const E_INVALIDARG: u32 = 0x8007_0057;
 const E_POINTER: u32 = 0x8000_4003;
 /// `CO_E_NOTINITIALIZED`.
 const NOT_INITIALIZED: u32 = 0x8004_01F0;
@@ -18,7 +19,7 @@ const CHANGED_MODE: u32 = 0x8001_0106;
 /// `REGDB_E_CLASSNOTREG`.
 const CLASS_NOT_REGISTERED: u32 = 0x8004_0154;
 /// `DISP_E_BADVARTYPE`.
-const BAD_VARIANT_TYPE: u32 = 0x8002_0008;
+pub(super) const BAD_VARIANT_TYPE: u32 = 0x8002_0008;
 /// `COINIT_APARTMENTTHREADED`.
 const APARTMENT_THREADED: u32 = 2;
 /// `COINIT_APARTMENTTHREADED`, `DISABLE_OLE1DDE`, `SPEED_OVER_MEMORY`.
@@ -26,6 +27,9 @@ const COINIT: u32 = 0xE;
 
 /// `VT_BSTR`, and `VT_DATE` (7) to `VT_UINT` (23) but for `VT_DISPATCH` (9), `VT_UNKNOWN` (13): what holds no reference.
 const VT_BSTR: u16 = 8;
+/// `VT_ARRAY` beside the type of the elements (`VT_TYPEMASK`).
+const VT_ARRAY: u16 = 0x2000;
+const VT_TYPEMASK: u16 = 0xFFF;
 const PLAIN_TYPES: std::ops::RangeInclusive<u16> = 0..=23;
 const INTERFACES: [u16; 2] = [9, 13];
 
@@ -139,9 +143,16 @@ win_api! {
         variant.write(0);
     }
 
-    /// Empties a variant; interfaces and arrays, which nothing here makes, are refused.
+    /// Empties a variant; interfaces, which nothing here makes, are refused.
     "oleaut32.dll" stdcall fn VariantClear @9 (variant: Ptr<Variant>) -> u32 {
         let Variant { kind, value, .. } = variant.read();
+        if kind & !VT_TYPEMASK == VT_ARRAY {
+            let code = SafeArrayDestroy(Ptr::new(value[0] as u64));
+            if code == S_OK {
+                variant.cast::<u16>().write(0);
+            }
+            return code;
+        }
         if !PLAIN_TYPES.contains(&kind) || INTERFACES.contains(&kind) && value[0] != 0 {
             log::warn!("VariantClear: type {kind} is not supported");
             return BAD_VARIANT_TYPE;

@@ -5,6 +5,7 @@ mod com;
 pub mod kernel32;
 pub mod ntdll;
 mod random;
+mod safearray;
 mod small;
 mod user32;
 pub mod win32;

@@ -28,6 +28,7 @@ pub mod poke;
 pub mod process;
 pub mod reactor;
 pub mod record;
+pub mod resolver;
 pub mod section;
 pub mod security;
 pub mod shell;

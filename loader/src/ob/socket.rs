@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// `AF_INET6` of Winsock.
-const WINSOCK_INET6: u16 = 23;
+pub(super) const WINSOCK_INET6: u16 = 23;
 /// Room for any address.
 const ADDRESS_BYTES: usize = 128;
 
@@ -59,7 +59,7 @@ fn check(result: i64) -> io::Result<usize> {
 }
 
 /// Turns the family of an address from Winsock's number to Linux's (`true`) or back.
-fn translate(address: &mut [u8], to_linux: bool) {
+pub(super) fn translate(address: &mut [u8], to_linux: bool) {
     let (from, to) = if to_linux {
         (WINSOCK_INET6, libc::AF_INET6 as u16)
     } else {
@@ -120,119 +120,6 @@ pub fn finish_connect(fd: BorrowedFd<'_>) -> io::Result<()> {
     let error = rustix::net::sockopt::socket_error(fd)?;
     rustix::io::ioctl_fionbio(fd, false)?;
     error.map_err(Into::into)
-}
-
-/// One address a name stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// Family, Winsock's number.
-    pub family: i32,
-    /// Socket type.
-    pub kind: i32,
-    /// Protocol.
-    pub protocol: i32,
-    /// Address as Winsock lays it out.
-    pub address: Vec<u8>,
-    /// Canonical name, with the first address if it was asked for.
-    pub canonical_name: Option<String>,
-}
-
-/// What to look for: `AI_*` flags, family, type and protocol of Winsock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Hints {
-    /// `AI_PASSIVE` 1, `AI_CANONNAME` 2, `AI_NUMERICHOST` 4, `AI_NUMERICSERV` 8; others are not needed here.
-    pub flags: i32,
-    /// Family.
-    pub family: i32,
-    /// Socket type.
-    pub kind: i32,
-    /// Protocol.
-    pub protocol: i32,
-}
-
-/// `getaddrinfo`. The error is Winsock's.
-pub fn resolve(
-    node: Option<&str>,
-    service: Option<&str>,
-    hints: Hints,
-) -> Result<Vec<Resolved>, u32> {
-    /// `WSAHOST_NOT_FOUND`.
-    const HOST_NOT_FOUND: u32 = 11001;
-    let text = |text: Option<&str>| {
-        text.map(std::ffi::CString::new)
-            .transpose()
-            .map_err(|_| HOST_NOT_FOUND)
-    };
-    let (node, service) = (text(node)?, text(service)?);
-    let pointer =
-        |text: &Option<std::ffi::CString>| text.as_ref().map_or(std::ptr::null(), |t| t.as_ptr());
-    let family = if hints.family == i32::from(WINSOCK_INET6) {
-        libc::AF_INET6
-    } else {
-        hints.family
-    };
-    let flags = hints.flags & 7
-        | if hints.flags & 8 != 0 {
-            libc::AI_NUMERICSERV
-        } else {
-            0
-        };
-    // SAFETY: all zero is a valid addrinfo.
-    let mut wanted: libc::addrinfo = unsafe { std::mem::zeroed() };
-    (wanted.ai_flags, wanted.ai_family) = (flags, family);
-    (wanted.ai_socktype, wanted.ai_protocol) = (hints.kind, hints.protocol);
-    let mut list = std::ptr::null_mut();
-    // SAFETY: the strings and the hints outlive the call.
-    let code = unsafe {
-        libc::getaddrinfo(
-            pointer(&node),
-            pointer(&service),
-            &raw const wanted,
-            &raw mut list,
-        )
-    };
-    match code {
-        0 => {}
-        libc::EAI_NONAME => return Err(HOST_NOT_FOUND),
-        libc::EAI_AGAIN => return Err(11002),
-        libc::EAI_SERVICE => return Err(10109),
-        libc::EAI_FAMILY => return Err(10047),
-        libc::EAI_SOCKTYPE => return Err(10044),
-        libc::EAI_BADFLAGS => return Err(10022),
-        libc::EAI_MEMORY => return Err(8),
-        _ => return Err(11003),
-    }
-    let mut found = Vec::new();
-    let mut at = list;
-    while !at.is_null() {
-        // SAFETY: an entry of the list getaddrinfo made, which is freed below; its address has `ai_addrlen` bytes.
-        let (entry, mut address) = unsafe {
-            let entry = *at;
-            let address = entry.ai_addr.cast::<u8>();
-            (
-                entry,
-                std::slice::from_raw_parts(address, entry.ai_addrlen as usize).to_vec(),
-            )
-        };
-        translate(&mut address, false);
-        let canonical_name = (!entry.ai_canonname.is_null()).then(|| {
-            // SAFETY: a NUL-terminated string of the list.
-            unsafe { std::ffi::CStr::from_ptr(entry.ai_canonname) }
-                .to_string_lossy()
-                .into_owned()
-        });
-        found.push(Resolved {
-            family: i32::from(u16::from_le_bytes([address[0], address[1]])),
-            kind: entry.ai_socktype,
-            protocol: entry.ai_protocol,
-            address,
-            canonical_name,
-        });
-        at = entry.ai_next;
-    }
-    // SAFETY: the list came from getaddrinfo and is not used any more.
-    unsafe { libc::freeaddrinfo(list) };
-    Ok(found)
 }
 
 /// `listen`.

@@ -180,13 +180,6 @@ fn control(handle: Handle, command: u32, argument: Ptr<u32>) -> Result<usize, u3
     }
 }
 
-fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
-}
-
 win_api! {
     /// Starts Winsock: version 2.2.
     "ws2_32.dll" stdcall fn WSAStartup @ 115 (version: u16, data: Ptr<u8>) -> i32 {
@@ -343,6 +336,12 @@ win_api! {
         outcome(wait([read, write, except], timeout))
     }
 
+    /// Returns whether a set of `select` has a socket (`FD_ISSET`).
+    "ws2_32.dll" stdcall fn __WSAFDIsSet @ 151 (handle: Handle, set: Ptr<u32>) -> i32 {
+        let sockets = set.byte_add(width().pointer() as u64).cast::<Handle>();
+        i32::from((0..set.read() as usize).any(|i| sockets.add(i).read() == handle))
+    }
+
     /// Turns a 16-bit number around.
     "ws2_32.dll" stdcall fn htons @ 9 (value: u16) -> u16 {
         value.swap_bytes()
@@ -361,27 +360,6 @@ win_api! {
     /// Turns a 32-bit number around.
     "ws2_32.dll" stdcall fn ntohl @ 14 (value: u32) -> u32 {
         value.swap_bytes()
-    }
-
-    /// Returns the name of the machine.
-    "ws2_32.dll" stdcall fn gethostname @ 57 (buffer: Ptr<u8>, size: i32) -> i32 {
-        let mut name = host_name().into_bytes();
-        name.push(0);
-        if usize::try_from(size).unwrap_or(0) < name.len() {
-            return refuse(FAULT, SOCKET_ERROR);
-        }
-        buffer.write_bytes(&name);
-        0
-    }
-
-    /// Returns the name of the machine.
-    "ws2_32.dll" stdcall fn GetHostNameW(buffer: Ptr<u16>, size: i32) -> i32 {
-        let name: Vec<u16> = host_name().encode_utf16().chain([0]).collect();
-        if usize::try_from(size).unwrap_or(0) < name.len() {
-            return refuse(FAULT, SOCKET_ERROR);
-        }
-        buffer.write_many(&name);
-        0
     }
 
     /// Lists protocols: none is told, so that callers use what every socket has.

@@ -5,7 +5,7 @@ use ntlpc_abi::UserPtr;
 use super::winsock2::{INVALID, refuse};
 use crate::dlls::win32::{units_arg, wide_arg};
 use crate::export::{Guest, Ptr};
-use crate::ob::socket::{self, Hints, Resolved};
+use crate::ob::resolver::{self, Hints, Resolved};
 use crate::{guest_struct, heap, win_api};
 
 guest_struct! {
@@ -83,7 +83,7 @@ fn resolve(
         }
     });
     let (node, service) = (node.map(text), service.map(text));
-    let result = socket::resolve(node.as_deref(), service.as_deref(), hints).and_then(|list| {
+    let result = resolver::resolve(node.as_deref(), service.as_deref(), hints).and_then(|list| {
         // Last first, so that each entry knows the next.
         list.iter()
             .rev()
@@ -184,14 +184,6 @@ win_api! {
                 to
             }
             _ => refuse(INVALID, Ptr::NULL),
-        }
-    }
-
-    /// Reads an IPv4 address in text; INADDR_NONE for text that is none.
-    "ws2_32.dll" stdcall fn inet_addr @ 11 (text: Ptr<u8>) -> u32 {
-        match parse(2, &String::from_utf8_lossy(&text.read_c_string())) {
-            Ok(Some(bytes)) => bytes.first_chunk().map_or(u32::MAX, |b| u32::from_le_bytes(*b)),
-            _ => u32::MAX,
         }
     }
 }
