@@ -2,7 +2,7 @@
 //!
 //! The engines (`calendar`, `format`) are pure; `zone` knows the local time zone, the other files declare the exports.
 
-mod calendar;
+pub mod calendar;
 mod clock;
 mod convert;
 mod format;

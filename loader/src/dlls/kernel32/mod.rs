@@ -3,6 +3,7 @@
 mod consoleapi;
 pub mod create_process;
 pub(crate) mod critical_section;
+mod datetimeapi;
 pub mod errhandlingapi;
 mod fibers;
 mod fibersapi;
@@ -32,6 +33,7 @@ pub mod systemtopologyapi;
 mod threadcontext;
 mod threadpoolapiset;
 mod threadpoollegacyapiset;
+mod timezoneapi;
 mod tlhelp32;
 mod utilapi;
 mod volume;

@@ -18,6 +18,27 @@ guest_struct! {
     }
 }
 
+guest_struct! {
+    /// `CPINFOEXA`.
+    pub struct CpInfoExA {
+        max_char_size: u32,
+        default_char: [u8; 2],
+        lead_byte: [u8; 12],
+        unicode_default_char: u16,
+        code_page: u32,
+        name: [u8; 260],
+    }
+    /// `CPINFOEXW`.
+    pub struct CpInfoExW {
+        max_char_size: u32,
+        default_char: [u8; 2],
+        lead_byte: [u8; 12],
+        unicode_default_char: u16,
+        code_page: u32,
+        name: [u16; 260],
+    }
+}
+
 /// UTF-8.
 pub const CP_UTF8: u32 = 65001;
 
@@ -39,6 +60,36 @@ fn encoding(page: u32) -> Option<Encoding> {
         20127 | 437 | 850 => Some(Encoding::Ascii),
         _ => None,
     }
+}
+
+fn described(encoding: Encoding) -> CpInfo {
+    CpInfo {
+        max_char_size: if encoding == Encoding::Utf8 { 4 } else { 1 },
+        default_char: [b'?', 0],
+        lead_byte: [0; 12],
+    }
+}
+
+/// Returns what stands for bytes that mean nothing.
+fn unicode_default(encoding: Encoding) -> u16 {
+    match encoding {
+        Encoding::Utf8 => 0xFFFD,
+        _ => u16::from(b'?'),
+    }
+}
+
+/// Returns a page's number and name; `None` for flags too: none are defined.
+fn named(page: u32, flags: u32) -> Option<(Encoding, u32, &'static str)> {
+    let encoding = encoding(page).filter(|_| flags == 0)?;
+    let (number, name) = match page {
+        1252 => (page, "1252  (ANSI - Latin I)"),
+        28591 => (page, "28591 (ISO 8859-1 Latin I)"),
+        20127 => (page, "20127 (US-ASCII)"),
+        437 => (page, "437   (OEM - United States)"),
+        850 => (page, "850   (OEM - Multilingual Latin I)"),
+        _ => (CP_UTF8, "65001 (UTF-8)"),
+    };
+    Some((encoding, number, name))
 }
 
 /// Code points of bytes 0x80–0x9F in Windows-1252 (Unicode's `CP1252.TXT`); undefined bytes map to C1 controls.
@@ -198,8 +249,27 @@ win_api! {
     /// Describes a code page.
     "kernel32.dll|kernelbase.dll" stdcall fn GetCPInfo(page: u32, info: Ptr<CpInfo>) -> Bool {
         let Some(encoding) = encoding(page) else { return refuse(error::INVALID_PARAMETER, Bool::FALSE) };
-        let max_char_size = if encoding == Encoding::Utf8 { 4 } else { 1 };
-        info.write(CpInfo { max_char_size, default_char: [b'?', 0], lead_byte: [0; 12] });
+        info.write(described(encoding));
+        Bool::TRUE
+    }
+
+    /// Describes a code page, with its number and name.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetCPInfoExW(page: u32, flags: u32, info: Ptr<CpInfoExW>) -> Bool {
+        let Some((encoding, number, text)) = named(page, flags) else { return refuse(error::INVALID_PARAMETER, Bool::FALSE) };
+        let mut name = [0; 260];
+        let CpInfo { max_char_size, default_char, lead_byte } = described(encoding);
+        name.iter_mut().zip(text.encode_utf16()).for_each(|(to, unit)| *to = unit);
+        info.write(CpInfoExW { max_char_size, default_char, lead_byte, unicode_default_char: unicode_default(encoding), code_page: number, name });
+        Bool::TRUE
+    }
+
+    /// Describes a code page, with its number and name.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetCPInfoExA(page: u32, flags: u32, info: Ptr<CpInfoExA>) -> Bool {
+        let Some((encoding, number, text)) = named(page, flags) else { return refuse(error::INVALID_PARAMETER, Bool::FALSE) };
+        let mut name = [0; 260];
+        let CpInfo { max_char_size, default_char, lead_byte } = described(encoding);
+        name[..text.len()].copy_from_slice(text.as_bytes());
+        info.write(CpInfoExA { max_char_size, default_char, lead_byte, unicode_default_char: unicode_default(encoding), code_page: number, name });
         Bool::TRUE
     }
 

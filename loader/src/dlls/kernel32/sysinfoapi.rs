@@ -1,27 +1,17 @@
-//! Time and system information: `sysinfoapi.h`, `profileapi.h`, `timezoneapi.h`.
+//! Time and system information: `sysinfoapi.h`, `profileapi.h`.
 
 use ntlpc_abi::Width;
 
 use super::synchapi::tick_count;
+use super::timezoneapi::{SystemTime, local_offset, parts};
 use crate::dlls::win32::{ansi_of, error, put_string, refuse};
 use crate::export::{Bool, Ptr};
 use crate::guest_struct;
 use crate::ob::path::{SYSTEM32, WINDOWS};
-use crate::ob::time::{self, civil_from_days, days_from_civil};
+use crate::ob::time;
 use crate::{vm, width, win_api};
 
 guest_struct! {
-    /// `SYSTEMTIME`.
-    pub struct SystemTime {
-        year: u16,
-        month: u16,
-        day_of_week: u16,
-        day: u16,
-        hour: u16,
-        minute: u16,
-        second: u16,
-        milliseconds: u16,
-    }
     /// `SYSTEM_INFO`.
     pub struct SystemInfo {
         processor_architecture: u16,
@@ -48,69 +38,6 @@ guest_struct! {
         avail_virtual: u64,
         avail_extended_virtual: u64,
     }
-    /// `TIME_ZONE_INFORMATION`.
-    pub struct TimeZoneInformation {
-        bias: i32,
-        standard_name: [u16; 32],
-        standard_date: SystemTime,
-        standard_bias: i32,
-        daylight_name: [u16; 32],
-        daylight_date: SystemTime,
-        daylight_bias: i32,
-    }
-}
-
-const DAY: i64 = 86_400 * time::UNITS_PER_SECOND;
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "each part is in its range by arithmetic"
-)]
-fn parts(time_100ns: i64) -> SystemTime {
-    let days = time_100ns.div_euclid(DAY);
-    let (year, month, day) = civil_from_days(days);
-    let milliseconds = time_100ns.rem_euclid(DAY) / 10_000;
-    SystemTime {
-        year: year as u16,
-        month: month as u16,
-        // 1601-01-01 was a Monday.
-        day_of_week: ((days + 1).rem_euclid(7)) as u16,
-        day: day as u16,
-        hour: (milliseconds / 3_600_000) as u16,
-        minute: (milliseconds / 60_000 % 60) as u16,
-        second: (milliseconds / 1000 % 60) as u16,
-        milliseconds: (milliseconds % 1000) as u16,
-    }
-}
-
-fn whole(parts: SystemTime) -> Option<i64> {
-    let valid = (1..=12).contains(&parts.month)
-        && parts.day >= 1
-        && parts.hour < 24
-        && parts.minute < 60
-        && parts.second < 60
-        && parts.milliseconds < 1000;
-    let (year, month, day) = (
-        i64::from(parts.year),
-        i64::from(parts.month),
-        i64::from(parts.day),
-    );
-    let days = days_from_civil(year, month, day);
-    if !valid || !(1601..=30827).contains(&year) || civil_from_days(days) != (year, month, day) {
-        return None;
-    }
-    let seconds =
-        i64::from(parts.hour) * 3600 + i64::from(parts.minute) * 60 + i64::from(parts.second);
-    Some(days * DAY + seconds * time::UNITS_PER_SECOND + i64::from(parts.milliseconds) * 10_000)
-}
-
-/// Returns how much local time is ahead of UTC at a moment, in 100 ns.
-fn local_offset(time_100ns: i64) -> i64 {
-    let (seconds, _) = time::to_unix(time_100ns);
-    jiff::Timestamp::from_second(seconds).map_or(0, |stamp| {
-        i64::from(jiff::tz::TimeZone::system().to_offset(stamp).seconds())
-    }) * time::UNITS_PER_SECOND
 }
 
 /// `PROCESSOR_ARCHITECTURE_AMD64`; `PROCESSOR_ARCHITECTURE_INTEL` is 0.
@@ -169,27 +96,6 @@ win_api! {
         to.try_write(time::system_time())
     }
 
-    /// Splits a time.
-    "kernel32.dll|kernelbase.dll" stdcall fn FileTimeToSystemTime(from: Ptr<i64>, to: Ptr<SystemTime>) -> Bool {
-        let time = from.read();
-        if time < 0 {
-            return refuse(error::INVALID_PARAMETER, Bool::FALSE);
-        }
-        to.write(parts(time));
-        Bool::TRUE
-    }
-
-    /// Joins a time.
-    "kernel32.dll|kernelbase.dll" stdcall fn SystemTimeToFileTime(from: Ptr<SystemTime>, to: Ptr<i64>) -> Bool {
-        match whole(from.read()) {
-            Some(time) => {
-                to.write(time);
-                Bool::TRUE
-            }
-            None => refuse(error::INVALID_PARAMETER, Bool::FALSE),
-        }
-    }
-
     /// Converts UTC to local time.
     "kernel32.dll|kernelbase.dll" stdcall fn FileTimeToLocalFileTime(from: Ptr<i64>, to: Ptr<i64>) -> Bool {
         let time = from.read();
@@ -197,41 +103,9 @@ win_api! {
         Bool::TRUE
     }
 
-    /// Converts UTC to local time in parts; only the system's own zone is known.
-    "kernel32.dll|kernelbase.dll" stdcall fn SystemTimeToTzSpecificLocalTime(zone: Ptr<TimeZoneInformation>, from: Ptr<SystemTime>, to: Ptr<SystemTime>) -> Bool {
-        let Some(time) = whole(from.read()) else { return refuse(error::INVALID_PARAMETER, Bool::FALSE) };
-        let offset = match zone.non_null() {
-            Some(zone) => -i64::from(zone.read().bias) * 60 * time::UNITS_PER_SECOND,
-            None => local_offset(time),
-        };
-        to.write(parts(time + offset));
-        Bool::TRUE
-    }
-
     /// Compares two times.
     "kernel32.dll|kernelbase.dll" stdcall fn CompareFileTime(first: Ptr<u64>, second: Ptr<u64>) -> i32 {
         first.read().cmp(&second.read()) as i32
-    }
-
-    /// Describes the time zone by its present offset.
-    "kernel32.dll|kernelbase.dll" stdcall fn GetTimeZoneInformation(to: Ptr<TimeZoneInformation>) -> u32 {
-        let minutes = local_offset(time::system_time()) / (60 * time::UNITS_PER_SECOND);
-        let never = SystemTime { year: 0, month: 0, day_of_week: 0, day: 0, hour: 0, minute: 0, second: 0, milliseconds: 0 };
-        let mut name = [0_u16; 32];
-        let zone = jiff::tz::TimeZone::system();
-        let text = zone.iana_name().unwrap_or("UTC").encode_utf16().take(31);
-        name.iter_mut().zip(text).for_each(|(to, unit)| *to = unit);
-        to.write(TimeZoneInformation {
-            bias: i32::try_from(-minutes).unwrap_or(0),
-            standard_name: name,
-            standard_date: never,
-            standard_bias: 0,
-            daylight_name: name,
-            daylight_date: never,
-            daylight_bias: 0,
-        });
-        // TIME_ZONE_ID_UNKNOWN: no rule for changes is told.
-        0
     }
 
     /// Returns milliseconds since boot.
@@ -374,21 +248,4 @@ fn host_name() -> Vec<u16> {
         .encode_utf16()
         .take(15)
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_split_and_join() {
-        let time = time::from_unix(1_700_000_000, 123_000_000);
-        let split = parts(time);
-        assert_eq!(
-            (split.year, split.month, split.day, split.day_of_week),
-            (2023, 11, 14, 2)
-        );
-        assert_eq!(whole(split), Some(time));
-        assert_eq!(whole(SystemTime { day: 31, ..split }), None);
-    }
 }

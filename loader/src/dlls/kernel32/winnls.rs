@@ -10,6 +10,57 @@ use crate::win_api;
 /// `LOCALE_USER_DEFAULT` and friends resolve to this: English (United States).
 const EN_US: u32 = 0x409;
 const NAME: &str = "en-US";
+/// `LOCALE_INVARIANT`.
+const INVARIANT: u32 = 0x7F;
+
+/// A locale whose dates and times are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locale {
+    /// English (United States), the user's.
+    EnUs,
+    /// The invariant one.
+    Invariant,
+}
+
+impl Locale {
+    /// Returns the locale with a number.
+    #[must_use]
+    pub fn of(number: u32) -> Option<Locale> {
+        match number {
+            INVARIANT => Some(Locale::Invariant),
+            _ => is_known(number).then_some(Locale::EnUs),
+        }
+    }
+
+    /// Returns the locale of a name: NULL is the user's, an empty one the invariant.
+    #[must_use]
+    pub fn named(name: Ptr<u16>) -> Option<Locale> {
+        let name = name
+            .non_null()
+            .map(|n| String::from_utf16_lossy(&n.read_wide_string()));
+        Locale::of(number_of(name.as_deref())?)
+    }
+}
+
+/// Whether a number is that of a locale that is known, or stands for it: those of the user and the system, custom ones.
+fn is_known(number: u32) -> bool {
+    matches!(
+        number,
+        EN_US | 0x9 | 0x400 | 0x800 | 0 | INVARIANT | 0xC00 | 0x1400
+    )
+}
+
+fn number_of(name: Option<&str>) -> Option<u32> {
+    Some(match name {
+        None => EN_US,
+        Some("") => INVARIANT,
+        // LOCALE_NAME_SYSTEM_DEFAULT
+        Some("!x-sys-default-locale") => EN_US,
+        Some(name) if name.eq_ignore_ascii_case(NAME) => EN_US,
+        Some(name) if name.eq_ignore_ascii_case("en") => 9,
+        Some(_) => return None,
+    })
+}
 
 /// `LCMAP_LOWERCASE`.
 const LOWERCASE: u32 = 0x100;
@@ -236,7 +287,7 @@ win_api! {
 
     /// Returns whether a locale is known.
     "kernel32.dll|kernelbase.dll" stdcall fn IsValidLocale(locale: u32, _flags: u32) -> Bool {
-        matches!(locale, EN_US | 0x9 | 0x400 | 0x800 | 0 | 0x7F).into()
+        is_known(locale).into()
     }
 
     /// Returns whether a locale name is known.
@@ -248,13 +299,7 @@ win_api! {
     /// Returns the locale of a name.
     "kernel32.dll|kernelbase.dll" stdcall fn LocaleNameToLCID(name: Ptr<u16>, _flags: u32) -> u32 {
         let name = name.non_null().map(|n| String::from_utf16_lossy(&n.read_wide_string()));
-        match name.as_deref() {
-            None => EN_US,
-            Some("") => 0x7F,
-            Some(name) if name.eq_ignore_ascii_case(NAME) => EN_US,
-            Some(name) if name.eq_ignore_ascii_case("en") => 9,
-            Some(_) => refuse(error::INVALID_PARAMETER, 0),
-        }
+        number_of(name.as_deref()).unwrap_or_else(|| refuse(error::INVALID_PARAMETER, 0))
     }
 
     /// Returns the name of a locale.
