@@ -76,6 +76,7 @@ pub fn run(shell: &Shell, image: &Path, command_line: &str) -> Result<u32, NtSta
         standard,
         runtime_data: Vec::new(),
         handles,
+        breaks_away: false,
         is_suspended: false,
     });
     for handle in standard

@@ -10,6 +10,8 @@
 //! | 2 take | handle, access, attributes, options | status, access, attributes, packed object |
 //! | 3 page | – | status; the process's page |
 //! | 4 thread | thread id | status, packed object |
+//! | 5 join | packed job | status |
+//! | 6 jobs | – | status; the pages of the process's jobs |
 //!
 //! All numbers are little-endian; descriptors of a packed object travel with the frame.
 
@@ -26,6 +28,7 @@ use rustix::net::{
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::handle::{CLOSE_SOURCE, close, copied};
+use super::job::Job;
 use super::object::Object;
 use super::process::{self, Process};
 use super::sync::Signal;
@@ -36,6 +39,8 @@ const GIVE: u8 = 1;
 const TAKE: u8 = 2;
 const PAGE: u8 = 3;
 const THREAD: u8 = 4;
+const JOIN: u8 = 5;
+const JOBS: u8 = 6;
 
 /// Largest frame.
 const MAX_BYTES: usize = 64 * 1024;
@@ -188,6 +193,11 @@ fn act(request: &[u8], fds: Vec<OwnedFd>) -> Result<(Vec<u8>, Vec<OwnedFd>), NtS
             packed::write(&packed, &mut body);
             Ok((body, packed.fds))
         }
+        JOIN => {
+            super::object::downcast::<Job>(fields.object(fds)?)?.join()?;
+            Ok((Vec::new(), Vec::new()))
+        }
+        JOBS => Ok((Vec::new(), super::job::own_pages()?)),
         _ => Err(NtStatus::INVALID_PARAMETER),
     }
 }
@@ -289,6 +299,18 @@ pub fn thread_of(pid: u32, tid: u32) -> Result<Arc<dyn Object>, NtStatus> {
     let request = [[THREAD].as_slice(), &tid.to_le_bytes()].concat();
     let (body, fds) = call(pid, &request, &[])?;
     Fields(&body).object(fds)
+}
+
+/// Puts another process into a job.
+pub fn join_job(process: &Process, job: &packed::Packed) -> Result<(), NtStatus> {
+    let mut request = vec![JOIN];
+    packed::write(job, &mut request);
+    call(process.pid, &request, &job.fds).map(|_| ())
+}
+
+/// Fetches the pages of another process's jobs.
+pub fn jobs_of(pid: u32) -> Result<Vec<OwnedFd>, NtStatus> {
+    call(pid, &[JOBS], &[]).map(|(_, fds)| fds)
 }
 
 /// Returns the process a Linux thread belongs to.

@@ -15,6 +15,7 @@ pub mod futex;
 pub mod handle;
 pub mod host;
 pub mod impersonation;
+pub mod job;
 pub mod mutant;
 pub mod name;
 pub mod named_directory;

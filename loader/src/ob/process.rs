@@ -109,6 +109,7 @@ fn start_time(pid: u32) -> Option<i64> {
 /// Ends the process at once. The exit code on Linux is the low byte.
 pub fn exit_now(code: u32) -> ! {
     log::logger().flush();
+    super::job::leave(code);
     let place = current().signal.place();
     place.record().value.store(code, Ordering::Release);
     place.record().changes.store(1, Ordering::Release);

@@ -1,7 +1,7 @@
 //! `CreateProcess`: a new `lpcrun` with handles, standard handles and a shared page passed on.
 //!
 //! What the child needs beyond arguments and environment lies in a memfd whose number is in [`VARIABLE`]: the standard
-//! handles, what its C runtime gets from the parent's, the number of its page, of the pipe that holds it back when created suspended, and the inherited handles,
+//! handles, what its C runtime gets from the parent's, the number of its page, of the pipe that holds it back when created suspended, those of its jobs, and the inherited handles,
 //! each with its value and the numbers of its descriptors. Only the descriptors of that list survive `exec`.
 #![allow(
     unsafe_code,
@@ -21,6 +21,7 @@ use ntlpc_abi::{Handle, NtStatus};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::file::status_of;
+use super::job::Inherited;
 use super::packed;
 use super::process::Process;
 use super::sync::Signal;
@@ -50,6 +51,8 @@ pub struct NewProcess {
     pub runtime_data: Vec<u8>,
     /// Handles to pass on; each keeps its value.
     pub handles: Vec<(Handle, Entry)>,
+    /// Whether the child leaves the jobs of this process (`CREATE_BREAKAWAY_FROM_JOB`).
+    pub breaks_away: bool,
     /// Whether the child waits for `ResumeThread` before its first instruction.
     pub is_suspended: bool,
 }
@@ -66,6 +69,7 @@ pub fn inherited(list: Option<&[Handle]>) -> Vec<(Handle, Entry)> {
 
 /// Starts the process. Returns its object and that of its first thread.
 pub fn spawn(new: &NewProcess) -> Result<(Arc<Process>, Arc<Thread>), NtStatus> {
+    let jobs = Arc::new(Inherited::new(new.breaks_away)?);
     let signal = Signal::new(false);
     let page = signal.share()?;
     let gate = new
@@ -83,6 +87,7 @@ pub fn spawn(new: &NewProcess) -> Result<(Arc<Process>, Arc<Thread>), NtStatus> 
     push_fd(&mut block, &mut fds, Some(page));
     let (read_end, write_end) = gate.unzip();
     push_fd(&mut block, &mut fds, read_end);
+    jobs.write(&mut block, &mut fds)?;
     for (handle, entry) in &new.handles {
         // What cannot cross is not inherited, as Windows does with handles that are no kernel objects.
         let Ok(packed) = entry.object.pack() else {
@@ -109,7 +114,7 @@ pub fn spawn(new: &NewProcess) -> Result<(Arc<Process>, Arc<Thread>), NtStatus> 
         .map(AsRawFd::as_raw_fd)
         .chain([startup.as_raw_fd()])
         .collect();
-    let child = command(new, startup.as_raw_fd(), passed)
+    let child = command(new, startup.as_raw_fd(), passed, jobs)
         .spawn()
         .map_err(|error| status_of(&error))?;
     let pid = child.id();
@@ -125,7 +130,7 @@ fn push_fd(block: &mut Vec<u8>, fds: &mut Vec<OwnedFd>, fd: Option<OwnedFd>) {
     fds.extend(fd);
 }
 
-fn command(new: &NewProcess, startup: RawFd, passed: Vec<RawFd>) -> Command {
+fn command(new: &NewProcess, startup: RawFd, passed: Vec<RawFd>, jobs: Arc<Inherited>) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
         .env_clear()
@@ -151,6 +156,9 @@ fn command(new: &NewProcess, startup: RawFd, passed: Vec<RawFd>) -> Command {
             if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
                 return Err(std::io::Error::last_os_error());
             }
+        }
+        if !jobs.enter() {
+            return Err(std::io::ErrorKind::PermissionDenied.into());
         }
         Ok(())
     };
@@ -261,6 +269,11 @@ fn read_block(block: &[u8]) -> Option<()> {
     if let Some(gate) = own(cursor.fd()?) {
         let _ = GATE.set(gate);
     }
+    let mut jobs = Vec::new();
+    for _ in 0..cursor.u32()? {
+        jobs.push([cursor.fd()?, cursor.fd()?, cursor.fd()?]);
+    }
+    super::job::adopt(&jobs, own)?;
     while !cursor.0.is_empty() {
         let (handle, access, attributes) = (Handle(cursor.u64()?), cursor.u32()?, cursor.u32()?);
         let mut count = 0;

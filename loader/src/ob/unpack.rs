@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::file::File;
 use super::host::PortObject;
+use super::job::Job;
 use super::mutant::Mutant;
 use super::name::{Directory, Named};
 use super::object::{Object, ObjectType};
@@ -56,9 +57,8 @@ fn unpack(packed: Packed) -> Result<Arc<dyn Object>, NtStatus> {
         }
         PackedKind::Port => Arc::new(PortObject::unpack(fd()?)?),
         PackedKind::Directory => Arc::new(Directory::default()),
-        PackedKind::SymbolicLink | PackedKind::Job => {
-            return Err(NtStatus::NOT_SUPPORTED);
-        }
+        PackedKind::Job => Arc::new(Job::unpack(fds.collect())?),
+        PackedKind::SymbolicLink => return Err(NtStatus::NOT_SUPPORTED),
     })
 }
 
@@ -91,6 +91,7 @@ named! {
     super::mutant::Mutant, Mutant, super::mutant::MUTANT_TYPE;
     super::section::Section, Section, super::section::SECTION_TYPE;
     Directory, Directory, super::name::DIRECTORY_TYPE;
+    Job, Job, super::job::JOB_TYPE;
     super::completion::Completion, File, super::completion::COMPLETION_TYPE;
 }
 

@@ -21,6 +21,8 @@ use crate::win_api;
 
 /// `CREATE_UNICODE_ENVIRONMENT`.
 const UNICODE_ENVIRONMENT: u32 = 0x400;
+/// `CREATE_BREAKAWAY_FROM_JOB`.
+const BREAKAWAY_FROM_JOB: u32 = 0x100_0000;
 /// `EXTENDED_STARTUPINFO_PRESENT`.
 const EXTENDED_STARTUP: u32 = 0x8_0000;
 /// `PROC_THREAD_ATTRIBUTE_HANDLE_LIST`.
@@ -197,6 +199,7 @@ fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
         standard,
         runtime_data: Ptr::<u8>::new(startup.reserved2.0).read_bytes(startup.reserved2_size.into()),
         handles,
+        breaks_away: request.flags & BREAKAWAY_FROM_JOB != 0,
         is_suspended: request.flags & CREATE_SUSPENDED != 0,
     };
     let (process, thread) = spawn::spawn(&new)?;

@@ -109,7 +109,11 @@ fn exit_code(handle: Handle) -> Result<u32, NtStatus> {
 
 fn open_process(access: u32, inherit: Bool, id: u32) -> Result<Handle, NtStatus> {
     let object = agent::open_process(id)?;
-    let granted = object.object_type().grant(access)?;
+    let mut granted = object.object_type().grant(access)?;
+    // Microsoft Learn "Process Security and Access Rights": the one right brings the other.
+    if granted & process::rights::QUERY_INFORMATION != 0 {
+        granted |= process::rights::QUERY_LIMITED_INFORMATION;
+    }
     TABLE.insert(object, granted, if inherit.get() { INHERIT } else { 0 })
 }
 
