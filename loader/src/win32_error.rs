@@ -43,6 +43,9 @@ pub mod error {
     pub const NO_DATA: u32 = 232;
     pub const BROKEN_PIPE: u32 = 109;
     pub const PIPE_CONNECTED: u32 = 535;
+    pub const INVALID_WINDOW_HANDLE: u32 = 1400;
+    pub const INVALID_THREAD_ID: u32 = 1444;
+    pub const NOT_ENOUGH_QUOTA: u32 = 1816;
     pub const ALREADY_FIBER: u32 = 1280;
     pub const ALREADY_THREAD: u32 = 1281;
 }

@@ -1,4 +1,4 @@
-//! `user32.dll`, of which console programs touch little: there are no windows.
+//! Measures of the system, and text of code pages.
 
 use crate::export::Ptr;
 use crate::win_api;
