@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use rustix::fs::FileType;
 
 use super::completion::Completion;
+use super::network_events::Slot;
 use super::object::{Header, Object, ObjectType};
 use super::packed::{Packed, PackedKind};
 use super::sync::Signal;
@@ -82,6 +83,8 @@ pub struct File {
     pub signal: Signal,
     /// Port and key that get the completions, and `SetFileCompletionNotificationModes`.
     pub completion: Mutex<Option<(Arc<Completion>, u64)>>,
+    /// Network events a program asked for, if it is a socket.
+    pub network_events: Slot,
     /// `FILE_SKIP_*` modes.
     pub notification_modes: std::sync::atomic::AtomicU8,
 }
@@ -111,6 +114,7 @@ impl File {
             is_delete_on_close: false.into(),
             signal: Signal::new(true),
             completion: Mutex::new(None),
+            network_events: Slot::default(),
             notification_modes: 0.into(),
         }
     }
@@ -281,6 +285,7 @@ impl Object for File {
         })
     }
     fn last_handle_closed(&self) {
+        self.network_events.clear();
         if self
             .is_delete_on_close
             .load(std::sync::atomic::Ordering::Acquire)

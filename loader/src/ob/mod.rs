@@ -19,6 +19,7 @@ pub mod job;
 pub mod mutant;
 pub mod name;
 pub mod named_directory;
+pub mod network_events;
 pub mod object;
 pub mod open;
 pub mod overlapped;

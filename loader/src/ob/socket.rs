@@ -103,23 +103,82 @@ pub fn with_address(fd: BorrowedFd<'_>, mut address: Vec<u8>, is_connect: bool) 
     check(result.into()).map(|_| ())
 }
 
-/// Starts to connect without waiting. The socket does not block until [`finish_connect`].
-pub fn start_connect(fd: BorrowedFd<'_>, address: Vec<u8>) -> io::Result<()> {
+/// Returns whether calls on a socket wait.
+pub fn is_blocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(!rustix::fs::fcntl_getfl(fd)?.contains(rustix::fs::OFlags::NONBLOCK))
+}
+
+/// Starts to connect without waiting; returns whether the socket blocked, which it does not until [`finish_connect`].
+pub fn start_connect(fd: BorrowedFd<'_>, address: Vec<u8>) -> io::Result<bool> {
+    let was_blocking = is_blocking(fd)?;
     rustix::io::ioctl_fionbio(fd, true)?;
     match with_address(fd, address, true) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
-            rustix::io::ioctl_fionbio(fd, false)?;
+            rustix::io::ioctl_fionbio(fd, !was_blocking)?;
             Err(error)
         }
-        _ => Ok(()),
+        _ => Ok(was_blocking),
     }
 }
 
 /// Ends what [`start_connect`] began, once the socket can be written to or has failed.
-pub fn finish_connect(fd: BorrowedFd<'_>) -> io::Result<()> {
+pub fn finish_connect(fd: BorrowedFd<'_>, was_blocking: bool) -> io::Result<()> {
     let error = rustix::net::sockopt::socket_error(fd)?;
-    rustix::io::ioctl_fionbio(fd, false)?;
+    rustix::io::ioctl_fionbio(fd, !was_blocking)?;
     error.map_err(Into::into)
+}
+
+/// How far a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Of a stream, without a connection.
+    Idle,
+    /// Takes connections.
+    Listening,
+    /// Tries to connect.
+    Connecting,
+    /// Connected.
+    Connected,
+    /// Without connections.
+    Datagram,
+}
+
+/// Returns how far a socket is.
+pub fn phase(fd: BorrowedFd<'_>) -> io::Result<Phase> {
+    // States of Linux's <netinet/tcp.h>.
+    const SYN_SENT: u8 = 2;
+    const SYN_RECEIVED: u8 = 3;
+    if rustix::net::sockopt::socket_type(fd)? != rustix::net::SocketType::STREAM {
+        return Ok(Phase::Datagram);
+    }
+    if rustix::net::sockopt::socket_acceptconn(fd)? {
+        return Ok(Phase::Listening);
+    }
+    // The first byte of tcp_info is the state; other streams have none.
+    let (mut state, mut length) = (0_u8, 1_u32);
+    // SAFETY: value and length outlive the call.
+    unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut state).cast(),
+            &raw mut length,
+        )
+    };
+    Ok(match state {
+        SYN_SENT | SYN_RECEIVED => Phase::Connecting,
+        _ if name(fd, true).is_ok() => Phase::Connected,
+        _ => Phase::Idle,
+    })
+}
+
+/// Returns whether a byte can be received now, which stays: 0 at the end, `WouldBlock` if there is none yet.
+pub fn peek(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut byte = 0_u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: the byte outlives the call.
+    check(unsafe { libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, flags) } as i64)
 }
 
 /// `listen`.

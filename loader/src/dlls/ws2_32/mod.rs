@@ -3,6 +3,8 @@
 mod database;
 mod mswsock;
 mod names;
+mod network_events;
 mod overlapped;
+mod select;
 mod winsock2;
 mod ws2tcpip;

@@ -1,5 +1,8 @@
 //! `AcceptEx`, `ConnectEx` and what else `mswsock.h` adds; `WSAIoctl`, by which programs find these.
 
+use std::io;
+use std::os::fd::OwnedFd;
+
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use rustix::event::PollFlags;
 
@@ -9,6 +12,8 @@ use super::winsock2::{
 };
 use crate::export::{Bool, Callback, Ptr};
 use crate::image::ImportName;
+use crate::ob::file::File;
+use crate::ob::network_events::Did;
 use crate::ob::overlapped::{Overlapped, complete};
 use crate::ob::socket;
 use crate::{module, win_api};
@@ -55,6 +60,21 @@ fn accepted(at: Ptr<u8>, to: Ptr<Ptr<u8>>, length: Ptr<i32>) {
     length.write(at.cast::<i32>().read());
 }
 
+/// Makes `target` the socket of a connection; whether it blocks and what is selected for it stays.
+fn take_place(target: &File, connection: OwnedFd) -> Result<(), NtStatus> {
+    let error = |error: io::Error| status_of(&error);
+    let is_blocking = socket::is_blocking(target.fd()).map_err(error)?;
+    target.replace_fd(connection)?;
+    rustix::io::ioctl_fionbio(target.fd(), !is_blocking).map_err(|e| error(e.into()))?;
+    match target.network_events.selected() {
+        Some((event, wanted)) => target
+            .network_events
+            .select(target.fd(), &event, wanted)
+            .map_err(error),
+        None => Ok(()),
+    }
+}
+
 win_api! {
     /// Takes a connection into a socket made before, with the first bytes of it.
     "mswsock.dll" stdcall fn AcceptEx(listener: Handle, accepted: Handle, buffer: Ptr<u8>, data: u32, local: u32, remote: u32, _received: Ptr<u32>, overlapped: Ptr<Overlapped>) -> Bool {
@@ -66,8 +86,10 @@ win_api! {
             return refuse(INVALID, Bool::FALSE);
         }
         begin(listener, PollFlags::IN, overlapped, Callback(0), move |listener| {
-            let (connection, peer) = socket::accept(listener.fd()).map_err(|error| status_of(&error))?;
-            target.replace_fd(connection)?;
+            let connection = socket::accept(listener.fd()).map_err(|error| status_of(&error));
+            listener.network_events.after(Did::Accept);
+            let (connection, peer) = connection?;
+            take_place(&target, connection)?;
             let own = socket::name(target.fd(), false).map_err(|error| status_of(&error))?;
             let at = buffer.byte_add(data.into());
             put_accepted(at, local, &own)?;
@@ -98,11 +120,15 @@ win_api! {
             Ok(_) => return refuse(INVALID, Bool::FALSE),
             Err(code) => return refuse(code, Bool::FALSE),
         };
-        if let Err(error) = socket::start_connect(file.fd(), name) {
-            return refuse(socket::wsa_error(&error), Bool::FALSE);
-        }
+        let was_blocking = match socket::start_connect(file.fd(), name) {
+            Ok(was_blocking) => was_blocking,
+            Err(error) => return refuse(socket::wsa_error(&error), Bool::FALSE),
+        };
         begin(file, PollFlags::OUT, overlapped, Callback(0), move |file| {
-            socket::finish_connect(file.fd()).map_err(|error| status_of(&error))?;
+            let result = socket::finish_connect(file.fd(), was_blocking);
+            let code = result.as_ref().copied().map_err(socket::wsa_error);
+            file.network_events.after(Did::Connect(code));
+            result.map_err(|error| status_of(&error))?;
             if bytes.is_empty() {
                 return Ok(0);
             }

@@ -8,12 +8,13 @@ use rustix::event::PollFlags;
 
 use super::winsock2::{
     INVALID, INVALID_SOCKET, NOT_SUPPORTED, SOCKET_ERROR, address, file, outcome, put_address,
-    refuse, run,
+    receive_now, refuse, send_now,
 };
 use crate::dlls::win32::dos_error;
 use crate::export::{Bool, Callback, Ptr};
 use crate::guest_struct;
 use crate::ob::file::File;
+use crate::ob::network_events::Did;
 use crate::ob::overlapped::Overlapped;
 use crate::ob::reactor;
 use crate::ob::socket;
@@ -26,18 +27,12 @@ guest_struct! {
         length: u32,
         buffer: Ptr<u8>,
     }
-    /// `WSAPOLLFD`.
-    pub struct PollEntry {
-        socket: Handle,
-        events: i16,
-        returned: i16,
-    }
 }
 
 /// `WSA_IO_PENDING`.
 const IO_PENDING: u32 = 997;
 /// `WSAEWOULDBLOCK`.
-const WOULD_BLOCK: u32 = 10035;
+pub(super) const WOULD_BLOCK: u32 = 10035;
 /// `WSA_OPERATION_ABORTED` and `STATUS_CANCELLED` belong together; other errors travel as `FACILITY_NTWIN32`.
 const NTWIN32: u32 = 0xC007_0000;
 
@@ -108,10 +103,7 @@ fn send(
     routine: Callback,
 ) -> i32 {
     if overlapped.is_null() {
-        let result = run(handle, |file| {
-            socket::send(file.fd(), &bytes, flags, to.clone())
-        });
-        return outcome(result.map(|done| {
+        return outcome(send_now(handle, &bytes, flags, to).map(|done| {
             sent.write_if_some(count_of(done));
             0
         }));
@@ -123,8 +115,11 @@ fn send(
     let mut done = 0;
     begin(file, PollFlags::OUT, overlapped, routine, move |file| {
         // A stream takes part of the bytes at a time; the operation ends when it has taken all.
-        done += socket::send(file.fd(), &bytes[done..], flags, to.clone())
-            .map_err(|error| status_of(&error))?;
+        let result = socket::send(file.fd(), &bytes[done..], flags, to.clone());
+        let status = result.map_err(|error| status_of(&error));
+        let would_block = status == Err(NtStatus::RETRY);
+        file.network_events.after(Did::Send(would_block));
+        done += status?;
         if done < bytes.len() {
             Err(NtStatus::RETRY)
         } else {
@@ -149,14 +144,15 @@ fn receive(
     let total: usize = list.iter().map(|buffer| buffer.length as usize).sum();
     let wanted = flags.read();
     if overlapped.is_null() {
-        let result = run(handle, |file| socket::receive(file.fd(), total, wanted));
-        return outcome(result.and_then(|(bytes, sender)| {
-            put_address(&sender, from, from_length)?;
-            scatter(&bytes, &list);
-            received.write_if_some(count_of(bytes.len()));
-            flags.write(0);
-            Ok(0)
-        }));
+        return outcome(
+            receive_now(handle, total, wanted).and_then(|(bytes, sender)| {
+                put_address(&sender, from, from_length)?;
+                scatter(&bytes, &list);
+                received.write_if_some(count_of(bytes.len()));
+                flags.write(0);
+                Ok(0)
+            }),
+        );
     }
     let file = match file(handle) {
         Ok(file) => file,
@@ -165,10 +161,12 @@ fn receive(
     begin(file, PollFlags::IN, overlapped, routine, move |file| {
         if total == 0 {
             // An empty read ends when there is something to read.
+            file.network_events.after(Did::Receive);
             return Ok(0);
         }
-        let (bytes, sender) =
-            socket::receive(file.fd(), total, wanted).map_err(|error| status_of(&error))?;
+        let result = socket::receive(file.fd(), total, wanted);
+        file.network_events.after(Did::Receive);
+        let (bytes, sender) = result.map_err(|error| status_of(&error))?;
         put_address(&sender, from, from_length).map_err(|code| NtStatus(NTWIN32 | code))?;
         scatter(&bytes, &list);
         Ok(bytes.len())
@@ -216,66 +214,6 @@ fn duplicate(handle: Handle, pid: u32, information: Ptr<u8>) -> Result<(), u32> 
     Ok(())
 }
 
-/// Poll flags of Winsock (`POLLRDNORM` 0x100, `POLLRDBAND` 0x200, `POLLWRNORM` 0x10) and Linux, bit by bit.
-const POLL_BITS: [(i16, PollFlags); 6] = [
-    (0x100, PollFlags::IN),
-    (0x200, PollFlags::PRI),
-    (0x10, PollFlags::OUT),
-    (1, PollFlags::ERR),
-    (2, PollFlags::HUP),
-    (4, PollFlags::NVAL),
-];
-
-fn poll(entries: Ptr<PollEntry>, count: u32, timeout_ms: i32) -> Result<usize, u32> {
-    let list = entries.read_many(count as usize);
-    if list.is_empty() {
-        return Err(INVALID);
-    }
-    let files: Vec<Option<Arc<File>>> = list.iter().map(|e| file(e.socket).ok()).collect();
-    let timeout = (timeout_ms >= 0).then(|| rustix::event::Timespec {
-        tv_sec: i64::from(timeout_ms / 1000),
-        tv_nsec: i64::from(timeout_ms % 1000) * 1_000_000,
-    });
-    let returned: Vec<PollFlags> = {
-        let fds: Vec<_> = files.iter().flatten().map(|file| file.fd()).collect();
-        let wanted = list.iter().zip(&files).filter(|(_, file)| file.is_some());
-        let mut polled: Vec<_> = fds
-            .iter()
-            .zip(wanted)
-            .map(|(fd, (entry, _))| {
-                let flags = POLL_BITS
-                    .iter()
-                    .filter(|(bit, _)| entry.events & bit != 0)
-                    .fold(PollFlags::empty(), |flags, (_, flag)| flags | *flag);
-                rustix::event::PollFd::new(fd, flags)
-            })
-            .collect();
-        crate::ob::file::retry(|| {
-            rustix::event::poll(&mut polled, timeout.as_ref()).map_err(Into::into)
-        })
-        .map_err(|error: io::Error| socket::wsa_error(&error))?;
-        polled.iter().map(rustix::event::PollFd::revents).collect()
-    };
-    let mut returned = returned.into_iter();
-    let mut ready = 0;
-    for (i, (entry, file)) in list.iter().zip(&files).enumerate() {
-        let flags = match file {
-            Some(_) => returned.next().unwrap_or(PollFlags::empty()),
-            None => PollFlags::NVAL,
-        };
-        let bits = POLL_BITS
-            .iter()
-            .filter(|(_, flag)| flags.contains(*flag))
-            .fold(0, |bits, (bit, _)| bits | bit);
-        ready += usize::from(bits != 0);
-        entries.add(i).write(PollEntry {
-            returned: bits,
-            ..*entry
-        });
-    }
-    Ok(ready)
-}
-
 win_api! {
     /// Sends several buffers.
     "ws2_32.dll" stdcall fn WSASend(handle: Handle, buffers: Ptr<WsaBuffer>, count: u32, sent: Ptr<u32>, flags: i32, overlapped: Ptr<Overlapped>, routine: Callback) -> i32 {
@@ -302,11 +240,6 @@ win_api! {
     "ws2_32.dll" stdcall fn WSAGetOverlappedResult(handle: Handle, overlapped: Ptr<Overlapped>, done: Ptr<u32>, wait: Bool, flags: Ptr<i32>) -> Bool {
         flags.write_if_some(0);
         crate::dlls::kernel32::fileapi::GetOverlappedResult(handle, overlapped, done, wait)
-    }
-
-    /// Waits for several sockets.
-    "ws2_32.dll" stdcall fn WSAPoll(entries: Ptr<PollEntry>, count: u32, timeout: i32) -> i32 {
-        outcome(poll(entries, count, timeout))
     }
 
     /// Makes a copy of a socket for a process, which takes it by `WSASocketW`.

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ntlpc_abi::Handle;
-use rustix::event::{PollFd, PollFlags, poll};
 
+use super::overlapped::WOULD_BLOCK;
 use crate::export::Ptr;
 use crate::ob::file::{FILE_TYPE, File, retry};
+use crate::ob::network_events::Did;
 use crate::ob::socket;
 use crate::ob::table::{INHERIT, TABLE, lookup};
 use crate::{teb, width, win_api};
@@ -66,13 +67,74 @@ pub(super) fn put_address(bytes: &[u8], to: Ptr<u8>, length: Ptr<i32>) -> Result
     Ok(())
 }
 
-pub(super) fn insert(fd: std::os::fd::OwnedFd, flags: u32) -> Handle {
+fn insert(fd: std::os::fd::OwnedFd, flags: u32) -> Handle {
     // WSA_FLAG_OVERLAPPED, WSA_FLAG_NO_HANDLE_INHERIT
     let file = File::new(fd, PathBuf::new(), flags & 1 != 0);
-    let attributes = if flags & 0x80 == 0 { INHERIT } else { 0 };
+    insert_file(file, if flags & 0x80 == 0 { INHERIT } else { 0 })
+}
+
+fn insert_file(file: File, attributes: u32) -> Handle {
     TABLE
         .insert(Arc::new(file), FILE_TYPE.generic[3], attributes)
         .unwrap_or(INVALID_SOCKET)
+}
+
+/// Sends, and tells the socket's network events.
+pub(super) fn send_now(
+    handle: Handle,
+    bytes: &[u8],
+    flags: i32,
+    to: Option<Vec<u8>>,
+) -> Result<usize, u32> {
+    let file = file(handle)?;
+    let result = retry(|| socket::send(file.fd(), bytes, flags, to.clone()))
+        .map_err(|error| socket::wsa_error(&error));
+    let would_block = result == Err(WOULD_BLOCK);
+    file.network_events.after(Did::Send(would_block));
+    result
+}
+
+/// Receives, and tells the socket's network events: the bytes and the sender.
+pub(super) fn receive_now(
+    handle: Handle,
+    length: usize,
+    flags: i32,
+) -> Result<(Vec<u8>, Vec<u8>), u32> {
+    let file = file(handle)?;
+    let result = retry(|| socket::receive(file.fd(), length, flags))
+        .map_err(|error| socket::wsa_error(&error));
+    file.network_events.after(Did::Receive);
+    result
+}
+
+fn connect_now(handle: Handle, name: &[u8]) -> Result<(), u32> {
+    let file = file(handle)?;
+    let result = retry(|| socket::with_address(file.fd(), name.to_vec(), true));
+    match &result {
+        Ok(()) => file.network_events.after(Did::Connect(Ok(()))),
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
+            file.network_events.after(Did::StartConnect);
+        }
+        Err(_) => {}
+    }
+    result.map_err(|error| socket::wsa_error(&error))
+}
+
+/// Takes a connection. It has the properties of its listener: whether calls wait, and the network events selected.
+fn accept_now(handle: Handle) -> Result<(File, Vec<u8>), u32> {
+    let listener = file(handle)?;
+    let result = retry(|| {
+        let (fd, peer) = socket::accept(listener.fd())?;
+        rustix::io::ioctl_fionbio(&fd, !socket::is_blocking(listener.fd())?)?;
+        let connection = File::new(fd, PathBuf::new(), true);
+        if let Some((event, wanted)) = listener.network_events.selected() {
+            let fd = connection.fd();
+            connection.network_events.select(fd, &event, wanted)?;
+        }
+        Ok((connection, peer))
+    });
+    listener.network_events.after(Did::Accept);
+    result.map_err(|error| socket::wsa_error(&error))
 }
 
 pub(super) fn make(family: i32, kind: i32, protocol: i32, flags: u32) -> Handle {
@@ -88,85 +150,19 @@ fn named(handle: Handle, to: Ptr<u8>, length: Ptr<i32>, is_peer: bool) -> i32 {
     outcome(result.map(|()| 0))
 }
 
-/// `fd_set`: a count and that many SOCKETs.
-fn read_set(at: Ptr<u32>) -> Vec<Handle> {
-    at.non_null().map_or_else(Vec::new, |at| {
-        let sockets = at.byte_add(width().pointer() as u64).cast::<Handle>();
-        sockets.read_many(at.read().min(64) as usize)
-    })
-}
-
-fn write_set(at: Ptr<u32>, handles: &[Handle]) {
-    if let Some(at) = at.non_null() {
-        at.byte_add(width().pointer() as u64)
-            .cast::<Handle>()
-            .write_many(handles);
-        at.write(u32::try_from(handles.len()).unwrap_or(0));
-    }
-}
-
-fn wait(sets: [Ptr<u32>; 3], timeout: Ptr<[i32; 2]>) -> Result<usize, u32> {
-    let wanted = [PollFlags::IN, PollFlags::OUT, PollFlags::PRI];
-    let handles = sets.map(read_set);
-    let mut files = Vec::new();
-    for (set, (list, flags)) in handles.iter().zip(wanted).enumerate() {
-        for &handle in list {
-            files.push((set, handle, file(handle)?, flags));
-        }
-    }
-    if files.is_empty() {
-        return Err(INVALID);
-    }
-    let timeout =
-        timeout
-            .non_null()
-            .map(Ptr::read)
-            .map(|[seconds, micros]| rustix::event::Timespec {
-                tv_sec: seconds.into(),
-                tv_nsec: i64::from(micros) * 1000,
-            });
-    let ready: Vec<(usize, Handle)> = {
-        let fds: Vec<_> = files.iter().map(|(_, _, file, _)| file.fd()).collect();
-        let mut polled: Vec<PollFd<'_>> = fds
-            .iter()
-            .zip(&files)
-            .map(|(fd, entry)| PollFd::new(fd, entry.3))
-            .collect();
-        retry(|| poll(&mut polled, timeout.as_ref()).map_err(Into::into))
-            .map_err(|error: io::Error| socket::wsa_error(&error))?;
-        let is_ready = |set: usize, events: PollFlags| match set {
-            // The end of a connection is readable; a failed connect is an exception.
-            0 => events.intersects(PollFlags::IN | PollFlags::HUP),
-            1 => events.contains(PollFlags::OUT) && !events.contains(PollFlags::ERR),
-            _ => events.intersects(PollFlags::PRI | PollFlags::ERR),
-        };
-        files
-            .iter()
-            .zip(&polled)
-            .filter(|(entry, fd)| is_ready(entry.0, fd.revents()))
-            .map(|(entry, _)| (entry.0, entry.1))
-            .collect()
-    };
-    for (set, at) in sets.into_iter().enumerate() {
-        let list: Vec<Handle> = ready
-            .iter()
-            .filter(|(s, _)| *s == set)
-            .map(|(_, handle)| *handle)
-            .collect();
-        write_set(at, &list);
-    }
-    Ok(ready.len())
-}
-
 fn control(handle: Handle, command: u32, argument: Ptr<u32>) -> Result<usize, u32> {
     match command {
         // FIONBIO
         0x8004_667E => {
             let is_on = argument.read() != 0;
-            run(handle, |file| {
-                rustix::io::ioctl_fionbio(file.fd(), is_on).map_err(Into::into)
-            })
-            .map(|()| 0)
+            let file = file(handle)?;
+            // Network events need a socket that does not wait (Microsoft Learn, "ioctlsocket function").
+            if !is_on && file.network_events.selected().is_some() {
+                return Err(INVALID);
+            }
+            rustix::io::ioctl_fionbio(file.fd(), is_on)
+                .map(|()| 0)
+                .map_err(|error| socket::wsa_error(&error.into()))
         }
         // FIONREAD
         0x4004_667F => {
@@ -237,19 +233,23 @@ win_api! {
     /// Connects a socket.
     "ws2_32.dll" stdcall fn connect @ 4 (handle: Handle, name: Ptr<u8>, length: i32) -> i32 {
         let name = address(name, length);
-        outcome(run(handle, |file| socket::with_address(file.fd(), name.clone(), true)).map(|()| 0))
+        outcome(connect_now(handle, &name).map(|()| 0))
     }
 
     /// Makes a socket take connections.
     "ws2_32.dll" stdcall fn listen @ 13 (handle: Handle, backlog: i32) -> i32 {
-        outcome(run(handle, |file| socket::listen(file.fd(), backlog)).map(|()| 0))
+        outcome(run(handle, |file| {
+            socket::listen(file.fd(), backlog)?;
+            file.network_events.after(Did::Listen);
+            Ok(0)
+        }))
     }
 
     /// Takes a connection.
     "ws2_32.dll" stdcall fn accept @ 1 (handle: Handle, name: Ptr<u8>, length: Ptr<i32>) -> Handle {
-        match run(handle, |file| socket::accept(file.fd())) {
-            Ok((fd, peer)) => match put_address(&peer, name, length) {
-                Ok(()) => insert(fd, 1),
+        match accept_now(handle) {
+            Ok((connection, peer)) => match put_address(&peer, name, length) {
+                Ok(()) => insert_file(connection, INHERIT),
                 Err(code) => refuse(code, INVALID_SOCKET),
             },
             Err(code) => refuse(code, INVALID_SOCKET),
@@ -269,20 +269,20 @@ win_api! {
     /// Sends bytes.
     "ws2_32.dll" stdcall fn send @ 19 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32) -> i32 {
         let bytes = buffer.read_bytes(usize::try_from(length).unwrap_or(0));
-        outcome(run(handle, |file| socket::send(file.fd(), &bytes, flags, None)))
+        outcome(send_now(handle, &bytes, flags, None))
     }
 
     /// Sends bytes to an address.
     "ws2_32.dll" stdcall fn sendto @ 20 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32, to: Ptr<u8>, to_length: i32) -> i32 {
         let bytes = buffer.read_bytes(usize::try_from(length).unwrap_or(0));
         let to = to.non_null().map(|to| address(to, to_length));
-        outcome(run(handle, |file| socket::send(file.fd(), &bytes, flags, to.clone())))
+        outcome(send_now(handle, &bytes, flags, to))
     }
 
     /// Receives bytes.
     "ws2_32.dll" stdcall fn recv @ 16 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32) -> i32 {
         let length = usize::try_from(length).unwrap_or(0);
-        outcome(run(handle, |file| socket::receive(file.fd(), length, flags)).map(|(bytes, _)| {
+        outcome(receive_now(handle, length, flags).map(|(bytes, _)| {
             buffer.write_bytes(&bytes);
             bytes.len()
         }))
@@ -291,7 +291,7 @@ win_api! {
     /// Receives bytes and the sender's address.
     "ws2_32.dll" stdcall fn recvfrom @ 17 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32, from: Ptr<u8>, from_length: Ptr<i32>) -> i32 {
         let length = usize::try_from(length).unwrap_or(0);
-        let result = run(handle, |file| socket::receive(file.fd(), length, flags)).and_then(|(bytes, sender)| {
+        let result = receive_now(handle, length, flags).and_then(|(bytes, sender)| {
             put_address(&sender, from, from_length)?;
             buffer.write_bytes(&bytes);
             Ok(bytes.len())
@@ -329,17 +329,6 @@ win_api! {
     /// Controls a socket: FIONBIO and FIONREAD.
     "ws2_32.dll" stdcall fn ioctlsocket @ 10 (handle: Handle, command: u32, argument: Ptr<u32>) -> i32 {
         outcome(control(handle, command, argument))
-    }
-
-    /// Waits for several sockets.
-    "ws2_32.dll" stdcall fn select @ 18 (_count: i32, read: Ptr<u32>, write: Ptr<u32>, except: Ptr<u32>, timeout: Ptr<[i32; 2]>) -> i32 {
-        outcome(wait([read, write, except], timeout))
-    }
-
-    /// Returns whether a set of `select` has a socket (`FD_ISSET`).
-    "ws2_32.dll" stdcall fn __WSAFDIsSet @ 151 (handle: Handle, set: Ptr<u32>) -> i32 {
-        let sockets = set.byte_add(width().pointer() as u64).cast::<Handle>();
-        i32::from((0..set.read() as usize).any(|i| sockets.add(i).read() == handle))
     }
 
     /// Turns a 16-bit number around.
