@@ -130,6 +130,8 @@ struct child {
 BOOL child_start(struct child *child, const char *role, ...);
 /* Environment block of the children started from now on; NULL is this process's. */
 extern WCHAR *child_environment;
+/* More flags of CreateProcess for the children started from now on. */
+extern DWORD child_flags;
 /* Waits for the process and returns its exit code. */
 DWORD child_join(struct child *child);
 void child_kill(struct child *child);

@@ -378,6 +378,7 @@ static void append(WCHAR *line, int *length, const char *text)
 }
 
 WCHAR *child_environment;
+DWORD child_flags;
 
 BOOL child_start(struct child *child, const char *role, ...)
 {
@@ -406,8 +407,8 @@ BOOL child_start(struct child *child, const char *role, ...)
                             .hStdError = GetStdHandle(STD_ERROR_HANDLE)};
     PROCESS_INFORMATION started;
     memset(&started, 0, sizeof started);
-    if (!CHECK(CreateProcessW(exe, line, NULL, NULL, TRUE, CREATE_UNICODE_ENVIRONMENT, child_environment, NULL, &startup,
-                              &started), SETUP))
+    if (!CHECK(CreateProcessW(exe, line, NULL, NULL, TRUE, CREATE_UNICODE_ENVIRONMENT | child_flags, child_environment,
+                              NULL, &startup, &started), SETUP))
         return FALSE;
     *child = (struct child){started.hProcess, started.hThread, started.dwProcessId, started.dwThreadId};
     EnterCriticalSection(&lock);

@@ -7,6 +7,7 @@ use ntlpc_abi::{Handle, NtStatus};
 
 use super::shell::Shell;
 use super::streams;
+use crate::ob::group::Group;
 use crate::ob::object::Object;
 use crate::ob::path::{self, Target};
 use crate::ob::spawn::{self, NewProcess};
@@ -78,6 +79,7 @@ pub fn run(shell: &Shell, image: &Path, command_line: &str) -> Result<u32, NtSta
         handles,
         breaks_away: false,
         is_suspended: false,
+        group: Group::Same,
     });
     for handle in standard
         .into_iter()

@@ -9,8 +9,11 @@ use parking_lot::Mutex;
 use super::errno::{self, code};
 use super::{exit, os};
 use crate::export::{Callback, Ptr};
+use crate::process::control;
 use crate::win_api;
 
+const SIGINT: i32 = 2;
+const SIGBREAK: i32 = 21;
 const SIGABRT: i32 = 22;
 const SIGFPE: i32 = 8;
 /// Signals that can be caught: SIGINT, SIGILL, SIGABRT_COMPAT, SIGFPE, SIGSEGV, SIGTERM, SIGBREAK, SIGABRT.
@@ -59,6 +62,23 @@ fn call(signal: i32, handler: u64) {
     let arguments = [number, FPE_EXPLICITGEN];
     let count = if signal == SIGFPE { 2 } else { 1 };
     Callback(handler).call(&arguments[..count]);
+}
+
+/// Gives Ctrl-C or Ctrl-Break to the handler of its signal; returns whether there is one.
+fn take_event(event: u32) -> bool {
+    let signal = if event == control::CTRL_C {
+        SIGINT
+    } else {
+        SIGBREAK
+    };
+    match take(signal) {
+        None | Some(DEFAULT) => false,
+        Some(IGNORE) => true,
+        Some(handler) => {
+            call(signal, handler);
+            true
+        }
+    }
 }
 
 /// Calls the guest's SIGABRT handler if there is one.
@@ -135,6 +155,10 @@ win_api! {
         let before = handlers[index];
         if handler.0 != GET {
             handlers[index] = handler.0;
+            drop(handlers);
+            if matches!(number, SIGINT | SIGBREAK) {
+                control::set_runtime(take_event);
+            }
         }
         Callback(before)
     }

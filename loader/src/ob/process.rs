@@ -110,6 +110,7 @@ fn start_time(pid: u32) -> Option<i64> {
 pub fn exit_now(code: u32) -> ! {
     log::logger().flush();
     super::job::leave(code);
+    super::terminal::restore();
     let place = current().signal.place();
     place.record().value.store(code, Ordering::Release);
     place.record().changes.store(1, Ordering::Release);
@@ -137,7 +138,7 @@ impl Process {
         let ended = process.clone();
         WATCHED.lock().push(process.clone());
         let watch = move || {
-            wait_for_end(&waiter, is_child);
+            let code = wait_for_end(&waiter, is_child);
             let place = ended.signal.place();
             let record = place.record();
             record
@@ -145,7 +146,7 @@ impl Process {
                 .store(super::time::system_time(), Ordering::Release);
             // 0: the process had no chance to say how it ended.
             if record.changes.load(Ordering::Acquire) == 0 {
-                record.value.store(KILLED, Ordering::Release);
+                record.value.store(code, Ordering::Release);
             }
             WATCHED
                 .lock()
@@ -201,15 +202,26 @@ impl Process {
     }
 }
 
-fn wait_for_end(pidfd: &OwnedFd, is_child: bool) {
+/// Waits for the end of a process and returns the exit code of one that has not said how it ended.
+fn wait_for_end(pidfd: &OwnedFd, is_child: bool) -> u32 {
     use rustix::event::{PollFd, PollFlags, poll};
     let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
     while poll(&mut fds, None).is_err() {}
     if is_child {
         // Takes the zombie away.
         use rustix::process::{WaitId, WaitIdOptions, waitid};
-        let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        let ended = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        let signal = ended
+            .ok()
+            .flatten()
+            .and_then(|end| end.terminating_signal());
+        if signal
+            .is_some_and(|signal| signal == libc::SIGINT || signal == super::group::break_signal())
+        {
+            return super::group::CONTROL_C_EXIT;
+        }
     }
+    KILLED
 }
 
 /// Other processes this one watches.

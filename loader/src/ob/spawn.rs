@@ -21,6 +21,7 @@ use ntlpc_abi::{Handle, NtStatus};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::file::status_of;
+use super::group::{self, Group};
 use super::job::Inherited;
 use super::packed;
 use super::process::Process;
@@ -55,6 +56,8 @@ pub struct NewProcess {
     pub breaks_away: bool,
     /// Whether the child waits for `ResumeThread` before its first instruction.
     pub is_suspended: bool,
+    /// Which processes it shares Ctrl-C and Ctrl-Break with.
+    pub group: Group,
 }
 
 /// Returns the handles a child gets: all inheritable ones, or those of `list` that are inheritable.
@@ -139,6 +142,7 @@ fn command(new: &NewProcess, startup: RawFd, passed: Vec<RawFd>, jobs: Arc<Inher
         command.env(name, value);
     }
     command.env(VARIABLE, startup.to_string());
+    command.env(group::VARIABLE, group::variable(new.group));
     if crate::wants_wow64() {
         command.arg("--personality").arg("wow64");
     }
@@ -150,7 +154,12 @@ fn command(new: &NewProcess, startup: RawFd, passed: Vec<RawFd>, jobs: Arc<Inher
     if let Some(directory) = &new.directory {
         command.current_dir(directory);
     }
+    let ignores_ctrl_c = new.group == Group::New;
     let keep = move || {
+        if ignores_ctrl_c {
+            // SAFETY: signal is async-signal-safe; the disposition is that of the child alone.
+            unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+        }
         for &fd in &passed {
             // SAFETY: fcntl is async-signal-safe and the descriptors are open in the parent, so in the child too.
             if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
@@ -202,6 +211,11 @@ pub fn runtime_data() -> &'static [u8] {
 
 /// Takes over what the creator of this process passed on. Called once, before any other thread runs.
 pub fn adopt_startup() {
+    if let Ok(text) = std::env::var(group::VARIABLE) {
+        group::adopt(&text);
+        // SAFETY: no other thread runs yet, so nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(group::VARIABLE) };
+    }
     let Some(number) = std::env::var(VARIABLE)
         .ok()
         .and_then(|text| text.parse::<RawFd>().ok())

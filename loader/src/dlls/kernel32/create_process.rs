@@ -10,6 +10,7 @@ use super::synchapi::SecurityAttributes;
 use crate::dlls::win32::{error, failed, refuse, units_arg, wide_arg, wide_of};
 use crate::export::{Bool, Guest, Ptr};
 use crate::ob::file::FILE_TYPE;
+use crate::ob::group::Group;
 use crate::ob::object::Object;
 use crate::ob::path::{self, Target};
 use crate::ob::shell;
@@ -23,6 +24,10 @@ use crate::win_api;
 const UNICODE_ENVIRONMENT: u32 = 0x400;
 /// `CREATE_BREAKAWAY_FROM_JOB`.
 const BREAKAWAY_FROM_JOB: u32 = 0x100_0000;
+/// `CREATE_NEW_PROCESS_GROUP`.
+const NEW_PROCESS_GROUP: u32 = 0x200;
+/// `DETACHED_PROCESS`, `CREATE_NEW_CONSOLE`, `CREATE_NO_WINDOW`: the parent's console is not the child's.
+const OTHER_CONSOLE: u32 = 0x800_0018;
 /// `EXTENDED_STARTUPINFO_PRESENT`.
 const EXTENDED_STARTUP: u32 = 0x8_0000;
 /// `PROC_THREAD_ATTRIBUTE_HANDLE_LIST`.
@@ -201,6 +206,13 @@ fn create(request: &Request) -> Result<ProcessInformation, NtStatus> {
         handles,
         breaks_away: request.flags & BREAKAWAY_FROM_JOB != 0,
         is_suspended: request.flags & CREATE_SUSPENDED != 0,
+        group: if request.flags & OTHER_CONSOLE != 0 {
+            Group::NewConsole
+        } else if request.flags & NEW_PROCESS_GROUP != 0 {
+            Group::New
+        } else {
+            Group::Same
+        },
     };
     let (process, thread) = spawn::spawn(&new)?;
     let (process_id, thread_id) = (

@@ -1,6 +1,10 @@
 //! `kernel32.dll` and `kernelbase.dll`.
 
+mod console_input;
+mod console_keys;
+mod console_screen;
 mod consoleapi;
+mod consoleapi2;
 pub mod create_process;
 pub(crate) mod critical_section;
 mod datetimeapi;
