@@ -1,7 +1,9 @@
 //! The built-in DLLs: one folder per DLL, one file per Windows header.
 
-mod advapi32;
+pub mod advapi32;
+mod bcrypt;
 mod com;
+mod hashes;
 pub mod kernel32;
 pub mod ntdll;
 mod random;
@@ -9,4 +11,5 @@ mod safearray;
 mod small;
 mod user32;
 pub mod win32;
+mod wincrypt;
 mod ws2_32;
