@@ -35,6 +35,7 @@ pub mod error {
     pub const NOT_FOUND: u32 = 1168;
     pub const NOT_ALL_ASSIGNED: u32 = 1300;
     pub const NONE_MAPPED: u32 = 1332;
+    pub const INVALID_SID: u32 = 1337;
     pub const TIMEOUT: u32 = 1460;
     pub const MR_MID_NOT_FOUND: u32 = 317;
     pub const BAD_EXE_FORMAT: u32 = 193;

@@ -1,5 +1,8 @@
 //! `advapi32.dll` and `sechost.dll`: security, registry.
 
+pub mod accounts;
+mod aclapi;
+mod processes;
 mod sddl;
 mod securitybaseapi;
 mod tokens;

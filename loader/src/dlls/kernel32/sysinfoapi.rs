@@ -240,7 +240,8 @@ win_api! {
     }
 }
 
-fn host_name() -> Vec<u16> {
+/// Returns the NetBIOS name of the machine.
+pub fn host_name() -> Vec<u16> {
     let name = rustix::system::uname();
     name.nodename()
         .to_string_lossy()
