@@ -20,8 +20,8 @@ use super::waitable::{Watch, Word, WordRef};
 pub struct Apc {
     /// Address of the function.
     pub function: u64,
-    /// Its three arguments.
-    pub args: [u64; 3],
+    /// Its arguments; a function may have fewer.
+    pub args: [u64; 4],
 }
 
 /// The APCs of one thread.

@@ -29,11 +29,16 @@ pub enum Way {
     Write,
 }
 
-/// Ends an operation on an overlapped file: status block, event, completion port.
-pub fn complete(file: &File, overlapped: Ptr<Overlapped>, status: NtStatus, done: usize) {
+/// Ends an operation whose end a completion routine tells: status block. The event is the caller's own.
+pub fn complete_quietly(overlapped: Ptr<Overlapped>, status: NtStatus, done: usize) {
     let at = overlapped.cast::<usize>();
     at.add(1).write(done);
     at.write(status.0 as usize);
+}
+
+/// Ends an operation on an overlapped file: status block, event, completion port.
+pub fn complete(file: &File, overlapped: Ptr<Overlapped>, status: NtStatus, done: usize) {
+    complete_quietly(overlapped, status, done);
     // The lowest bit of the event asks for no packet.
     let event = overlapped.read().event;
     if let Ok(event) = lookup::<Event>(Handle(event.0 & !1), 0) {

@@ -1,26 +1,39 @@
-//! Overlapped operations that cannot end at once: a host thread each, on a pipe or device.
+//! Overlapped operations that cannot end at once: a host thread each, on a pipe, socket or device.
 //!
 //! The thread sleeps until the descriptor is ready or the operation is cancelled, moves the bytes straight to or from the
-//! guest's buffer, and completes the operation.
+//! guest's buffer, and completes the operation. Those of one file and direction run in the order they were started in.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use ntlpc_abi::NtStatus;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::apc::Apc;
 use super::file::File;
-use super::overlapped::{Overlapped, Way, complete};
+use super::overlapped::{Overlapped, Way, complete, complete_quietly};
 use super::thread::Thread;
 use crate::export::{Callback, Ptr};
 
 /// A completion routine and the thread that runs it.
-struct Routine {
+#[derive(Debug)]
+pub struct Routine {
     overlapped: u64,
     function: Callback,
     thread: Arc<Thread>,
+}
+
+impl Routine {
+    /// Has the thread call the routine in its next alertable wait.
+    pub fn queue(self, status: NtStatus, done: u64) {
+        let code = u64::from(crate::win32_error::dos_error(status));
+        self.thread.apcs.push(Apc {
+            function: self.function.0,
+            // The last one is for routines of sockets: the flags of a receive, none of which exist here.
+            args: [code, done, self.overlapped, 0],
+        });
+    }
 }
 
 static ROUTINES: Mutex<Vec<Routine>> = Mutex::new(Vec::new());
@@ -35,23 +48,69 @@ pub fn note_routine(overlapped: u64, function: Callback, thread: Arc<Thread>) {
 }
 
 /// Takes the completion routine of an operation.
-pub fn take_routine(overlapped: u64) -> Option<(Callback, Arc<Thread>)> {
+pub fn take_routine(overlapped: u64) -> Option<Routine> {
     let mut routines = ROUTINES.lock();
     let at = routines
         .iter()
         .position(|routine| routine.overlapped == overlapped)?;
-    let routine = routines.remove(at);
-    Some((routine.function, routine.thread))
+    Some(routines.remove(at))
 }
 
 /// An operation in progress.
 struct Pending {
     file: usize,
+    events: PollFlags,
     overlapped: u64,
     cancel: Arc<OwnedFd>,
+    is_cancelled: bool,
+    /// Its end is being told; it cannot be cancelled any more.
+    is_over: bool,
+    /// Whether those of its file and direction wait for it.
+    is_ordered: bool,
+}
+
+impl Pending {
+    fn is_before(&self, (file, events): (usize, PollFlags)) -> bool {
+        self.is_ordered && self.file == file && self.events == events
+    }
+}
+
+/// Whether an operation takes its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// After those of its file and direction that were started before.
+    AsStarted,
+    /// At any time.
+    Any,
 }
 
 static PENDING: Mutex<Vec<Pending>> = Mutex::new(Vec::new());
+/// Told when an operation ends or is cancelled.
+static TURN: Condvar = Condvar::new();
+
+/// Waits until an operation is the first of its file and direction.
+fn wait_turn(own: &Arc<OwnedFd>) -> Result<(), NtStatus> {
+    let mut pending = PENDING.lock();
+    loop {
+        let Some(at) = pending.iter().position(|p| Arc::ptr_eq(&p.cancel, own)) else {
+            return Err(NtStatus::CANCELLED);
+        };
+        let (before, this) = (&pending[..at], &pending[at]);
+        if this.is_cancelled {
+            return Err(NtStatus::CANCELLED);
+        }
+        let lane = (this.file, this.events);
+        if !this.is_ordered || !before.iter().any(|p| p.is_before(lane)) {
+            return Ok(());
+        }
+        TURN.wait(&mut pending);
+    }
+}
+
+fn remove(own: &Arc<OwnedFd>) {
+    PENDING.lock().retain(|p| !Arc::ptr_eq(&p.cancel, own));
+    TURN.notify_all();
+}
 
 fn wanted(way: Way) -> PollFlags {
     match way {
@@ -60,9 +119,13 @@ fn wanted(way: Way) -> PollFlags {
     }
 }
 
-/// Returns whether an operation would end at once.
+/// Returns whether an operation would end at once: none is before it, and the descriptor is ready.
 #[must_use]
 pub fn is_ready(file: &File, way: Way) -> bool {
+    let key = (std::ptr::from_ref(file).addr(), wanted(way));
+    if PENDING.lock().iter().any(|p| p.is_before(key)) {
+        return false;
+    }
     let fd = file.fd();
     let mut fds = [PollFd::new(&fd, wanted(way))];
     let now = rustix::event::Timespec {
@@ -80,16 +143,18 @@ pub fn start(
     length: usize,
     overlapped: Ptr<Overlapped>,
 ) -> Result<(), NtStatus> {
-    start_operation(file, wanted(way), overlapped, move |file| match way {
+    let transfer = move |file: &Arc<File>| match way {
         Way::Read => file.read(buffer, length, None),
         Way::Write => file.write(buffer, length, None),
-    })
+    };
+    start_operation(file, wanted(way), Order::AsStarted, overlapped, transfer)
 }
 
 /// Starts an operation that runs when the descriptor is ready; `RETRY` as its result waits again.
 pub fn start_operation(
     file: Arc<File>,
     events: PollFlags,
+    order: Order,
     overlapped: Ptr<Overlapped>,
     mut operation: impl FnMut(&Arc<File>) -> Result<usize, NtStatus> + Send + 'static,
 ) -> Result<(), NtStatus> {
@@ -98,27 +163,38 @@ pub fn start_operation(
     let key = Arc::as_ptr(&file).addr();
     PENDING.lock().push(Pending {
         file: key,
+        events,
         overlapped: overlapped.address(),
         cancel: cancel.clone(),
+        is_cancelled: false,
+        is_over: false,
+        is_ordered: order == Order::AsStarted,
     });
+    let own = cancel.clone();
     let run = move || {
+        let mut turn = wait_turn(&cancel);
         let status = loop {
-            match wait_ready(&file, events, &cancel).and_then(|()| operation(&file)) {
-                Err(NtStatus::RETRY) => {}
+            match turn
+                .and_then(|()| wait_ready(&file, events, &cancel))
+                .and_then(|()| operation(&file))
+            {
+                Err(NtStatus::RETRY) => turn = Ok(()),
                 other => break other,
             }
         };
-        PENDING.lock().retain(|p| !Arc::ptr_eq(&p.cancel, &cancel));
         let (status, done) =
             status.map_or_else(|status| (status, 0), |done| (NtStatus::SUCCESS, done));
-        complete(&file, overlapped, status, done);
-        if let Some((function, thread)) = take_routine(overlapped.address()) {
-            let code = u64::from(crate::win32_error::dos_error(status));
-            thread.apcs.push(Apc {
-                function: function.0,
-                args: [code, done as u64, overlapped.address()],
-            });
+        for pending in PENDING.lock().iter_mut() {
+            pending.is_over |= Arc::ptr_eq(&pending.cancel, &cancel);
         }
+        match take_routine(overlapped.address()) {
+            Some(routine) => {
+                complete_quietly(overlapped, status, done);
+                routine.queue(status, done as u64);
+            }
+            None => complete(&file, overlapped, status, done),
+        }
+        remove(&cancel);
     };
     match std::thread::Builder::new()
         .name("overlapped".into())
@@ -127,9 +203,7 @@ pub fn start_operation(
     {
         Ok(_) => Ok(()),
         Err(_) => {
-            PENDING
-                .lock()
-                .retain(|p| p.overlapped != overlapped.address());
+            remove(&own);
             Err(NtStatus::INSUFFICIENT_RESOURCES)
         }
     }
@@ -158,10 +232,15 @@ fn wait_ready(file: &File, events: PollFlags, cancel: &OwnedFd) -> Result<(), Nt
 pub fn cancel(file: &Arc<File>, overlapped: Option<u64>) -> bool {
     let key = Arc::as_ptr(file).addr();
     let mut found = false;
-    for pending in PENDING.lock().iter() {
-        if pending.file == key && overlapped.is_none_or(|o| o == pending.overlapped) {
+    for pending in PENDING.lock().iter_mut() {
+        if pending.file == key
+            && !pending.is_over
+            && overlapped.is_none_or(|o| o == pending.overlapped)
+        {
+            pending.is_cancelled = true;
             found |= rustix::io::write(&pending.cancel, &1_u64.to_ne_bytes()).is_ok();
         }
     }
+    TURN.notify_all();
     found
 }

@@ -224,6 +224,17 @@ pub fn name(fd: BorrowedFd<'_>, is_peer: bool) -> io::Result<Vec<u8>> {
     .map(|(_, address)| address)
 }
 
+/// Flag of [`send`] and [`receive`] beside Winsock's: do not wait, whatever the socket does.
+pub const AT_ONCE: i32 = 1 << 30;
+
+fn at_once(flags: i32) -> i32 {
+    if flags & AT_ONCE != 0 {
+        libc::MSG_DONTWAIT
+    } else {
+        0
+    }
+}
+
 /// `send` or `sendto`; flags MSG_OOB 1, MSG_DONTROUTE 4 are the same.
 pub fn send(
     fd: BorrowedFd<'_>,
@@ -238,7 +249,7 @@ pub fn send(
     } else {
         to.as_ptr().cast()
     };
-    let flags = flags & (libc::MSG_OOB | libc::MSG_DONTROUTE) | libc::MSG_NOSIGNAL;
+    let flags = flags & (libc::MSG_OOB | libc::MSG_DONTROUTE) | libc::MSG_NOSIGNAL | at_once(flags);
     // SAFETY: both buffers outlive the call.
     check(unsafe {
         libc::sendto(
@@ -256,7 +267,7 @@ pub fn send(
 pub fn receive(fd: BorrowedFd<'_>, length: usize, flags: i32) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut bytes = vec![0; length];
     let wait_all = if flags & 8 != 0 { libc::MSG_WAITALL } else { 0 };
-    let flags = flags & (libc::MSG_OOB | libc::MSG_PEEK) | wait_all;
+    let flags = flags & (libc::MSG_OOB | libc::MSG_PEEK) | wait_all | at_once(flags);
     let (done, address) = filling(|at, size| {
         // SAFETY: both buffers outlive the call.
         unsafe {

@@ -9,7 +9,6 @@ use super::srw::milliseconds;
 use crate::dlls::win32::{INVALID_HANDLE_VALUE, error, failed, refuse, success};
 use crate::export::{Bool, Callback, Ptr};
 use crate::guest_struct;
-use crate::ob::apc::Apc;
 use crate::ob::completion::{COMPLETION_TYPE, Completion, Packet};
 use crate::ob::file::File;
 use crate::ob::overlapped::Overlapped;
@@ -79,16 +78,12 @@ fn with_routine(
     if is_pending {
         return Bool::TRUE;
     }
-    if let Some((routine, thread)) = crate::ob::reactor::take_routine(overlapped.address()) {
+    if let Some(routine) = crate::ob::reactor::take_routine(overlapped.address()) {
         if !done.get() && status.0 >= 0xC000_0000 && status != NtStatus::END_OF_FILE {
             return Bool::FALSE;
         }
         let bytes = overlapped.cast::<usize>().add(1).read() as u64;
-        let code = u64::from(crate::dlls::win32::dos_error(status));
-        thread.apcs.push(Apc {
-            function: routine.0,
-            args: [code, bytes, overlapped.address()],
-        });
+        routine.queue(status, bytes);
     }
     Bool::TRUE
 }

@@ -402,7 +402,7 @@ win_api! {
         use crate::ob::thread::{Thread, rights};
         match lookup::<Thread>(thread, rights::SET_CONTEXT) {
             Ok(thread) => {
-                thread.apcs.push(apc::Apc { function: function.0, args: [data as u64, 0, 0] });
+                thread.apcs.push(apc::Apc { function: function.0, args: [data as u64, 0, 0, 0] });
                 1
             }
             Err(status) => failed(status, 0),

@@ -395,7 +395,7 @@ win_api! {
     /// Queues an APC to a thread.
     "ntdll.dll" stdcall fn NtQueueApcThread = "NtQueueApcThread|ZwQueueApcThread" (thread: Handle, function: Callback, first: usize, second: usize, third: usize) -> Result<(), NtStatus> {
         let thread = lookup::<Thread>(thread, crate::ob::thread::rights::SET_CONTEXT)?;
-        thread.apcs.push(Apc { function: function.0, args: [first as u64, second as u64, third as u64] });
+        thread.apcs.push(Apc { function: function.0, args: [first as u64, second as u64, third as u64, 0] });
         Ok(())
     }
 

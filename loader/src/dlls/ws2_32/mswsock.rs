@@ -15,6 +15,7 @@ use crate::image::ImportName;
 use crate::ob::file::File;
 use crate::ob::network_events::Did;
 use crate::ob::overlapped::{Overlapped, complete};
+use crate::ob::reactor::Order;
 use crate::ob::socket;
 use crate::{module, win_api};
 
@@ -85,7 +86,9 @@ win_api! {
         if overlapped.is_null() {
             return refuse(INVALID, Bool::FALSE);
         }
-        begin(listener, PollFlags::IN, overlapped, Callback(0), move |listener| {
+        // One that waits for its first bytes keeps no other from accepting.
+        let order = if data == 0 { Order::AsStarted } else { Order::Any };
+        begin(listener, PollFlags::IN, order, overlapped, Callback(0), move |listener| {
             let connection = socket::accept(listener.fd()).map_err(|error| status_of(&error));
             listener.network_events.after(Did::Accept);
             let (connection, peer) = connection?;
@@ -124,7 +127,7 @@ win_api! {
             Ok(was_blocking) => was_blocking,
             Err(error) => return refuse(socket::wsa_error(&error), Bool::FALSE),
         };
-        begin(file, PollFlags::OUT, overlapped, Callback(0), move |file| {
+        begin(file, PollFlags::OUT, Order::AsStarted, overlapped, Callback(0), move |file| {
             let result = socket::finish_connect(file.fd(), was_blocking);
             let code = result.as_ref().copied().map_err(socket::wsa_error);
             file.network_events.after(Did::Connect(code));

@@ -7,8 +7,8 @@ use ntlpc_abi::{Handle, NtStatus};
 use rustix::event::PollFlags;
 
 use super::winsock2::{
-    INVALID, INVALID_SOCKET, NOT_SUPPORTED, SOCKET_ERROR, address, file, outcome, put_address,
-    receive_now, refuse, send_now,
+    INVALID, INVALID_SOCKET, SOCKET_ERROR, address, file, outcome, put_address, receive_now,
+    refuse, send_now,
 };
 use crate::dlls::win32::dos_error;
 use crate::export::{Bool, Callback, Ptr};
@@ -16,9 +16,10 @@ use crate::guest_struct;
 use crate::ob::file::File;
 use crate::ob::network_events::Did;
 use crate::ob::overlapped::Overlapped;
-use crate::ob::reactor;
-use crate::ob::socket;
+use crate::ob::reactor::{self, Order};
+use crate::ob::socket::{self, AT_ONCE};
 use crate::ob::table::{TABLE, lookup};
+use crate::ob::thread;
 use crate::win_api;
 
 guest_struct! {
@@ -31,6 +32,8 @@ guest_struct! {
 
 /// `WSA_IO_PENDING`.
 const IO_PENDING: u32 = 997;
+/// `MSG_WAITALL` of Winsock.
+const WAIT_ALL: i32 = 8;
 /// `WSAEWOULDBLOCK`.
 pub(super) const WOULD_BLOCK: u32 = 10035;
 /// `WSA_OPERATION_ABORTED` and `STATUS_CANCELLED` belong together; other errors travel as `FACILITY_NTWIN32`.
@@ -46,10 +49,11 @@ pub(super) fn status_of(error: &io::Error) -> NtStatus {
 
 /// Starts an operation that completes through `overlapped`, or completes it at once if it needs not wait.
 ///
-/// A completion routine runs as an APC of the calling thread.
+/// A completion routine runs in an alertable wait of the calling thread; no event is set and no port told then.
 pub(super) fn begin(
     file: Arc<File>,
     events: PollFlags,
+    order: Order,
     overlapped: Ptr<Overlapped>,
     routine: Callback,
     operation: impl FnMut(&Arc<File>) -> Result<usize, NtStatus> + Send + 'static,
@@ -58,16 +62,19 @@ pub(super) fn begin(
         .cast::<usize>()
         .write(NtStatus::PENDING.0 as usize);
     if !routine.is_null() {
-        log::warn!("a completion routine of a socket is not supported");
-        return refuse(NOT_SUPPORTED, SOCKET_ERROR);
-    }
-    if let Ok(event) = lookup::<crate::ob::sync::Event>(Handle(overlapped.read().event.0 & !1), 0) {
+        reactor::note_routine(overlapped.address(), routine, thread::current());
+    } else if let Ok(event) =
+        lookup::<crate::ob::sync::Event>(Handle(overlapped.read().event.0 & !1), 0)
+    {
         event.reset();
     }
     file.signal.assign(false);
-    match reactor::start_operation(file, events, overlapped, operation) {
+    match reactor::start_operation(file, events, order, overlapped, operation) {
         Ok(()) => refuse(IO_PENDING, SOCKET_ERROR),
-        Err(status) => refuse(dos_error(status), SOCKET_ERROR),
+        Err(status) => {
+            reactor::take_routine(overlapped.address());
+            refuse(dos_error(status), SOCKET_ERROR)
+        }
     }
 }
 
@@ -113,9 +120,9 @@ fn send(
         Err(code) => return refuse(code, SOCKET_ERROR),
     };
     let mut done = 0;
-    begin(file, PollFlags::OUT, overlapped, routine, move |file| {
+    let send = move |file: &Arc<File>| {
         // A stream takes part of the bytes at a time; the operation ends when it has taken all.
-        let result = socket::send(file.fd(), &bytes[done..], flags, to.clone());
+        let result = socket::send(file.fd(), &bytes[done..], flags | AT_ONCE, to.clone());
         let status = result.map_err(|error| status_of(&error));
         let would_block = status == Err(NtStatus::RETRY);
         file.network_events.after(Did::Send(would_block));
@@ -125,7 +132,15 @@ fn send(
         } else {
             Ok(done)
         }
-    })
+    };
+    begin(
+        file,
+        PollFlags::OUT,
+        Order::AsStarted,
+        overlapped,
+        routine,
+        send,
+    )
 }
 
 #[allow(clippy::too_many_arguments, reason = "the guest's prototype")]
@@ -158,19 +173,33 @@ fn receive(
         Ok(file) => file,
         Err(code) => return refuse(code, SOCKET_ERROR),
     };
-    begin(file, PollFlags::IN, overlapped, routine, move |file| {
+    let mut have = Vec::new();
+    let receive = move |file: &Arc<File>| {
         if total == 0 {
             // An empty read ends when there is something to read.
             file.network_events.after(Did::Receive);
             return Ok(0);
         }
-        let result = socket::receive(file.fd(), total, wanted);
+        let result = socket::receive(file.fd(), total - have.len(), wanted | AT_ONCE);
         file.network_events.after(Did::Receive);
         let (bytes, sender) = result.map_err(|error| status_of(&error))?;
+        let is_end = bytes.is_empty();
+        have.extend(bytes);
+        if wanted & WAIT_ALL != 0 && have.len() < total && !is_end {
+            return Err(NtStatus::RETRY);
+        }
         put_address(&sender, from, from_length).map_err(|code| NtStatus(NTWIN32 | code))?;
-        scatter(&bytes, &list);
-        Ok(bytes.len())
-    })
+        scatter(&have, &list);
+        Ok(have.len())
+    };
+    begin(
+        file,
+        PollFlags::IN,
+        Order::AsStarted,
+        overlapped,
+        routine,
+        receive,
+    )
 }
 
 /// `dwProviderReserved` of `WSAPROTOCOL_INFOW`, where a duplicated socket's handle lies; its family, type and protocol.

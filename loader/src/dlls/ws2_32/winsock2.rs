@@ -12,6 +12,7 @@ use super::overlapped::WOULD_BLOCK;
 use crate::export::Ptr;
 use crate::ob::file::{FILE_TYPE, File, retry};
 use crate::ob::network_events::Did;
+use crate::ob::reactor;
 use crate::ob::socket;
 use crate::ob::table::{INHERIT, TABLE, lookup};
 use crate::{teb, width, win_api};
@@ -219,9 +220,13 @@ win_api! {
         }
     }
 
-    /// Closes a socket.
+    /// Closes a socket; the overlapped operations of this process on it are cancelled.
     "ws2_32.dll" stdcall fn closesocket @ 3 (handle: Handle) -> i32 {
-        outcome(file(handle).and_then(|_| TABLE.close(handle).map_err(|_| NOT_A_SOCKET)).map(|()| 0))
+        outcome(file(handle).and_then(|file| {
+            TABLE.close(handle).map_err(|_| NOT_A_SOCKET)?;
+            reactor::cancel(&file, None);
+            Ok(0)
+        }))
     }
 
     /// Gives a socket its address.
