@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -41,7 +41,14 @@ pub struct Completion {
 struct Queue {
     /// Packets queued, with [`SLEEPERS`].
     word: AtomicU32,
-    packets: Mutex<VecDeque<Packet>>,
+    packets: Mutex<VecDeque<Queued>>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    packet: Packet,
+    /// Cleared when the packet leaves the queue.
+    mark: Option<Arc<AtomicBool>>,
 }
 
 impl Word for Queue {
@@ -56,8 +63,33 @@ impl Word for Queue {
 impl Completion {
     /// Queues a packet.
     pub fn post(&self, packet: Packet) {
+        self.push(Queued { packet, mark: None });
+    }
+
+    /// Queues a packet; `mark` is cleared when it leaves the queue.
+    pub fn post_marked(&self, packet: Packet, mark: Arc<AtomicBool>) {
+        let mark = Some(mark);
+        self.push(Queued { packet, mark });
+    }
+
+    /// Takes the packet with a mark back; returns whether it was there.
+    pub fn withdraw(&self, mark: &Arc<AtomicBool>) -> bool {
         let mut packets = self.queue.packets.lock();
-        packets.push_back(packet);
+        let is_it = |queued: &Queued| queued.mark.as_ref().is_some_and(|m| Arc::ptr_eq(m, mark));
+        let Some(at) = packets.iter().position(is_it) else {
+            return false;
+        };
+        packets.remove(at);
+        mark.store(false, Ordering::Release);
+        let left = u32::try_from(packets.len()).unwrap_or(SLEEPERS - 1);
+        let sleepers = self.queue.word.load(Ordering::Relaxed) & SLEEPERS;
+        self.queue.word.store(left | sleepers, Ordering::Release);
+        true
+    }
+
+    fn push(&self, queued: Queued) {
+        let mut packets = self.queue.packets.lock();
+        packets.push_back(queued);
         let count = u32::try_from(packets.len()).unwrap_or(SLEEPERS - 1);
         let old = self.queue.word.swap(count, Ordering::AcqRel);
         drop(packets);
@@ -72,7 +104,15 @@ impl Completion {
             {
                 let mut packets = self.queue.packets.lock();
                 let count = packets.len().min(most);
-                let taken: Vec<Packet> = packets.drain(..count).collect();
+                let taken: Vec<Packet> = packets
+                    .drain(..count)
+                    .map(|queued| {
+                        if let Some(mark) = queued.mark {
+                            mark.store(false, Ordering::Release);
+                        }
+                        queued.packet
+                    })
+                    .collect();
                 let left = u32::try_from(packets.len()).unwrap_or(SLEEPERS - 1);
                 let sleepers = self.queue.word.load(Ordering::Relaxed) & SLEEPERS;
                 self.queue.word.store(

@@ -48,6 +48,7 @@ pub mod time;
 pub mod token;
 pub mod unpack;
 pub mod wait;
+pub mod wait_packet;
 pub mod waitable;
 
 use ntlpc_abi::{Handle, NtStatus};

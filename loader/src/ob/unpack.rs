@@ -92,6 +92,7 @@ named! {
     super::section::Section, Section, super::section::SECTION_TYPE;
     Directory, Directory, super::name::DIRECTORY_TYPE;
     Job, Job, super::job::JOB_TYPE;
+    super::wait_packet::WaitPacket, File, super::wait_packet::WAIT_PACKET_TYPE;
     super::completion::Completion, File, super::completion::COMPLETION_TYPE;
 }
 

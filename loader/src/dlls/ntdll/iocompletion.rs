@@ -4,14 +4,16 @@
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use super::objects::{create, timeout};
+use super::objects::{create, probe, timeout};
 use crate::export::{Boolean, Ptr};
 use crate::guest_struct;
 use crate::ob::attributes::ObjectAttributes;
 use crate::ob::completion::{Completion, Packet};
+use crate::ob::object::access;
 use crate::ob::sync::MODIFY_STATE;
-use crate::ob::table::lookup;
+use crate::ob::table::{lookup, lookup_any};
 use crate::ob::wait::deadline;
+use crate::ob::wait_packet::WaitPacket;
 use crate::win_api;
 
 guest_struct! {
@@ -28,6 +30,9 @@ guest_struct! {
         information: usize,
     }
 }
+
+/// `WAIT_COMPLETION_PACKET_MODIFY_STATE`.
+const PACKET_MODIFY_STATE: u32 = 1;
 
 win_api! {
     /// Makes a completion port.
@@ -66,5 +71,29 @@ win_api! {
         }
         removed.try_write(u32::try_from(packets.len()).unwrap_or(u32::MAX))?;
         if packets.is_empty() { Err(NtStatus::TIMEOUT) } else { Ok(()) }
+    }
+
+    /// Makes a packet that tells a completion port of an object.
+    "ntdll.dll" stdcall fn NtCreateWaitCompletionPacket = "NtCreateWaitCompletionPacket|ZwCreateWaitCompletionPacket" (handle: Ptr<Handle>, access: u32, attributes: Ptr<ObjectAttributes>) -> NtStatus {
+        create(handle, attributes, access, || Ok(WaitPacket::default()))
+    }
+
+    /// Queues a packet to a completion port when an object is signaled.
+    "ntdll.dll" stdcall fn NtAssociateWaitCompletionPacket = "NtAssociateWaitCompletionPacket|ZwAssociateWaitCompletionPacket" (packet: Handle, port: Handle, target: Handle, key: UserPtr, value: UserPtr, status: NtStatus, information: usize, already: Ptr<u8>) -> Result<(), NtStatus> {
+        already.non_null().map_or(Ok(()), probe)?;
+        let packet = lookup::<WaitPacket>(packet, PACKET_MODIFY_STATE)?;
+        let port = lookup::<Completion>(port, MODIFY_STATE)?;
+        let target = lookup_any(target, access::SYNCHRONIZE)?;
+        let message = Packet { key: key.0, value: value.0, status: status.0, information: information as u64 };
+        let is_signaled = packet.associate(&port, target, message)?;
+        already.non_null().map_or(Ok(()), |to| to.try_write(is_signaled.into()))
+    }
+
+    /// Takes an association back, and a packet that is queued if wanted.
+    "ntdll.dll" stdcall fn NtCancelWaitCompletionPacket = "NtCancelWaitCompletionPacket|ZwCancelWaitCompletionPacket" (packet: Handle, remove: Boolean) -> NtStatus {
+        match lookup::<WaitPacket>(packet, PACKET_MODIFY_STATE) {
+            Ok(packet) => packet.cancel(remove.get()),
+            Err(status) => status,
+        }
     }
 }
