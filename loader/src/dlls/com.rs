@@ -12,6 +12,8 @@ pub(super) const S_OK: u32 = 0;
 const S_FALSE: u32 = 1;
 pub(super) const E_INVALIDARG: u32 = 0x8007_0057;
 const E_POINTER: u32 = 0x8000_4003;
+const E_OUTOFMEMORY: u32 = 0x8007_000E;
+const E_UNEXPECTED: u32 = 0x8000_FFFF;
 /// `CO_E_NOTINITIALIZED`.
 const NOT_INITIALIZED: u32 = 0x8004_01F0;
 /// `RPC_E_CHANGED_MODE`.
@@ -114,6 +116,24 @@ win_api! {
         }
         log::info!("CoCreateInstance: class {:08x}-… is not registered", class.read());
         CLASS_NOT_REGISTERED
+    }
+
+    /// Makes a context for binding monikers, which are not there.
+    "ole32.dll" stdcall fn CreateBindCtx(reserved: u32, context: Ptr<UserPtr>) -> u32 {
+        if reserved != 0 || context.is_null() {
+            return E_INVALIDARG;
+        }
+        context.write(UserPtr::NULL);
+        E_OUTOFMEMORY
+    }
+
+    /// Returns the table of running objects, which is not there.
+    "ole32.dll" stdcall fn GetRunningObjectTable(reserved: u32, table: Ptr<UserPtr>) -> u32 {
+        if reserved != 0 || table.is_null() {
+            return E_INVALIDARG;
+        }
+        table.write(UserPtr::NULL);
+        E_UNEXPECTED
     }
 
     /// Copies a string into one of Automation.

@@ -1,8 +1,7 @@
-//! DLLs of which programs need a few functions: profile directories, COM memory, UUIDs.
+//! DLLs of which programs need a few functions: profile directories, COM memory.
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use crate::dlls::random;
 use crate::dlls::win32::{error, refuse};
 use crate::export::{Bool, Guest, Ptr};
 use crate::linux::processor_mhz;
@@ -194,15 +193,6 @@ win_api! {
     /// Returns milliseconds since boot.
     "winmm.dll" stdcall fn timeGetTime() -> u32 {
         crate::dlls::kernel32::synchapi::tick_count() as u32
-    }
-
-    /// Makes a random UUID (version 4).
-    "rpcrt4.dll" stdcall fn UuidCreate(to: Ptr<u8>) -> u32 {
-        random::fill(to, 16);
-        let (version, variant) = (to.byte_add(7), to.byte_add(8));
-        version.write(version.read() & 0x0F | 0x40);
-        variant.write(variant.read() & 0x3F | 0x80);
-        0
     }
 }
 

@@ -1,7 +1,7 @@
 //! Modules of the process: the program, DLLs beside it, and built-in DLLs.
 
 mod apiset;
-mod builtin;
+pub mod builtin;
 mod ldr;
 mod link;
 pub mod load_config;

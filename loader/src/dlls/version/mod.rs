@@ -1,0 +1,5 @@
+//! `version.dll`: version information of files.
+
+mod block;
+mod file;
+mod winver;
