@@ -11,8 +11,7 @@ static void *information(const WCHAR *name)
         return NULL;
     CHECK_EQ(handle, 0, SETUP);
     void *block = HeapAlloc(GetProcessHeap(), 0, size);
-    CHECK(!GetFileVersionInfoW(name, 0, 10, block), SETUP);
-    CHECK_EQ(GetLastError(), ERROR_INSUFFICIENT_BUFFER, SETUP);
+    CHECK(GetFileVersionInfoW(name, 0, 10, block), SETUP);
     CHECK(GetFileVersionInfoW(name, 0, size, block), SETUP);
     return block;
 }

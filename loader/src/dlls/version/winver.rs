@@ -64,9 +64,7 @@ fn get(name: Option<Vec<u16>>, length: u32, to: Ptr<u8>) -> Bool {
     if to.is_null() {
         return refuse(error::INVALID_DATA, Bool::FALSE);
     }
-    if (length as usize) < bytes.len() {
-        return refuse(error::INSUFFICIENT_BUFFER, Bool::FALSE);
-    }
+    // A buffer that is too small gets as much as it holds, as documented.
     let room = room(bytes.len()).min(length as usize);
     bytes.resize(room, 0);
     to.write_bytes(&bytes);
