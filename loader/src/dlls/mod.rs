@@ -3,6 +3,7 @@
 pub mod advapi32;
 mod bcrypt;
 mod com;
+mod dbghelp;
 mod hashes;
 mod iphlpapi;
 pub mod kernel32;

@@ -1,0 +1,6 @@
+//! `dbghelp.dll`: symbols and stacks of this process.
+
+mod coff;
+mod modules;
+mod symbols;
+mod walk;
