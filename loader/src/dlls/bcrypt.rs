@@ -171,6 +171,12 @@ win_api! {
         algorithm(opened).map(|_| ())
     }
 
+    /// Returns whether only algorithms of FIPS 140 are allowed: no policy here says so.
+    "bcrypt.dll" stdcall fn BCryptGetFipsAlgorithmMode(is_enabled: Ptr<u8>) -> Result<(), NtStatus> {
+        is_enabled.non_null().ok_or(NtStatus::INVALID_PARAMETER)?.write(0);
+        Ok(())
+    }
+
     /// Fills a buffer with random bytes.
     "bcrypt.dll" stdcall fn BCryptGenRandom(opened: Handle, to: Ptr<u8>, length: u32, flags: u32) -> Result<(), NtStatus> {
         let is_preferred = opened.0 == 0 && flags & SYSTEM_PREFERRED != 0;

@@ -103,6 +103,11 @@ win_api! {
         OK
     }
 
+    /// Makes a random UUID.
+    "combase.dll|ole32.dll" stdcall fn CoCreateGuid(to: Ptr<u8>) -> u32 {
+        UuidCreate(to)
+    }
+
     /// Makes the UUID that is none.
     "rpcrt4.dll" stdcall fn UuidCreateNil(to: Ptr<u8>) -> u32 {
         to.write_bytes(&[0; 16]);

@@ -105,6 +105,20 @@ fn known_folder(id: u32) -> Option<String> {
     })
 }
 
+/// Folders by their `CSIDL`: roaming and local application data, the common one, Windows, System32, programs, the profile.
+fn numbered_folder(number: u32) -> Option<String> {
+    Some(match number {
+        0x1A => home() + "\\AppData\\Roaming",
+        0x1C => home() + "\\AppData\\Local",
+        0x23 => "C:\\ProgramData".to_owned(),
+        0x24 => path::WINDOWS.to_owned(),
+        0x25 => path::SYSTEM32.to_owned(),
+        0x26 => "C:\\Program Files".to_owned(),
+        0x28 => home(),
+        _ => return None,
+    })
+}
+
 win_api! {
     /// Returns the profile directory of the user.
     "userenv.dll" stdcall fn GetUserProfileDirectoryW(_token: Handle, buffer: Ptr<u16>, size: Ptr<u32>) -> Bool {
@@ -129,6 +143,14 @@ win_api! {
             }
             None => 0x8007_000E,
         }
+    }
+
+    /// Writes the path of a folder (`CSIDL`) to a buffer of `MAX_PATH` units.
+    "shell32.dll|shfolder.dll" stdcall fn SHGetFolderPathW(_owner: Handle, folder: u32, _token: Handle, _flags: u32, path: Ptr<u16>) -> u32 {
+        // CSIDL_FLAG_CREATE and its like are above the number. E_INVALIDARG for folders that are not there.
+        let Some(folder) = numbered_folder(folder & 0xFF) else { return 0x8007_0057 };
+        path.write_many(&folder.encode_utf16().take(259).chain([0]).collect::<Vec<u16>>());
+        0
     }
 
     /// Splits a command line into arguments, in memory for `LocalFree`.
@@ -188,6 +210,16 @@ win_api! {
     "winmm.dll" stdcall fn timeBeginPeriod = "timeBeginPeriod|timeEndPeriod" (period_ms: u32) -> u32 {
         // TIMERR_NOCANDO
         if period_ms == 0 { 97 } else { 0 }
+    }
+
+    /// Describes the system timer (`TIMECAPS`): periods from one millisecond to a thousand seconds.
+    "winmm.dll" stdcall fn timeGetDevCaps(to: Ptr<[u32; 2]>, size: u32) -> u32 {
+        // TIMERR_NOCANDO
+        if to.is_null() || size < 8 {
+            return 97;
+        }
+        to.write([1, 1_000_000]);
+        0
     }
 
     /// Returns milliseconds since boot.

@@ -76,6 +76,8 @@ pub struct Thread {
     pub gate: Mutex<Option<std::os::fd::OwnedFd>>,
     /// Token it impersonates with.
     pub token: Mutex<Option<Arc<Token>>>,
+    /// 1 from an alert by number until the thread waits for it; a futex.
+    pub alert: AtomicU32,
 }
 
 fn control(suspend_count: u32) -> Arc<Control> {
@@ -112,6 +114,7 @@ impl Thread {
             name: Mutex::new(Vec::new()),
             gate: Mutex::new(None),
             token: Mutex::new(None),
+            alert: AtomicU32::new(0),
         });
         THREADS.lock().push(thread.clone());
         thread
@@ -145,6 +148,7 @@ impl Thread {
             name: Mutex::new(Vec::new()),
             gate: Mutex::new(None),
             token: Mutex::new(None),
+            alert: AtomicU32::new(0),
         })
     }
 

@@ -58,6 +58,7 @@ const BEING_DEBUGGED: Field = Field(0x2, 0x2);
 const IMAGE_BASE: Field = Field(0x8, 0x10);
 const LDR: Field = Field(0xc, 0x18);
 const PARAMETERS: Field = Field(0x10, 0x20);
+const FAST_PEB_LOCK: Field = Field(0x1c, 0x38);
 const NUMBER_OF_PROCESSORS: Field = Field(0x64, 0xb8);
 const OS_MAJOR_VERSION: Field = Field(0xa4, 0x118);
 const OS_MINOR_VERSION: Field = Field(0xa8, 0x11c);
@@ -135,6 +136,17 @@ fn runtime_data(bytes: &[u8]) -> UnicodeString {
     }
 }
 
+/// Makes an `RTL_CRITICAL_SECTION` nobody holds: all zero but `DebugInfo` and `LockCount`, which are -1.
+fn free_critical_section() -> u64 {
+    const MOST_BYTES: usize = 40;
+    let pointer = crate::width().pointer();
+    let at = low::allocate(MOST_BYTES, 8);
+    Ptr::<u8>::new(at).write_bytes(&[0xFF; 12][..pointer + 4]);
+    Ptr::<u8>::new(at + pointer as u64 + 4)
+        .write_bytes(&[0; MOST_BYTES][..MOST_BYTES - pointer - 4]);
+    at
+}
+
 /// Fills PEB and parameters in.
 pub fn fill(base: u64, headers: &Headers, startup: &Startup<'_>) {
     let peb = address();
@@ -144,6 +156,9 @@ pub fn fill(base: u64, headers: &Headers, startup: &Startup<'_>) {
     PARAMETERS
         .at::<usize>(peb)
         .write(places().parameters as usize);
+    FAST_PEB_LOCK
+        .at::<usize>(peb)
+        .write(free_critical_section() as usize);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     NUMBER_OF_PROCESSORS.at::<u32>(peb).write(processors as u32);
     OS_MAJOR_VERSION.at::<u32>(peb).write(VERSION.0);

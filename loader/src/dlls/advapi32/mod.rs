@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod aclapi;
+mod evntprov;
 mod processes;
 mod sddl;
 mod securitybaseapi;

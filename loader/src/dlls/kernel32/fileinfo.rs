@@ -2,7 +2,7 @@
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
-use crate::dlls::ntdll::files::{list, query, set};
+use crate::dlls::ntdll::fileinformation::{list, query, set};
 use crate::dlls::win32::{error, failed, refuse, success};
 use crate::export::{Bool, Ptr};
 use crate::win_api;

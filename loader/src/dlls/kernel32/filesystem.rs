@@ -343,7 +343,8 @@ fn temp_directory() -> String {
         + "\\"
 }
 
-fn lock(
+/// Locks a range of a file.
+pub fn lock(
     handle: Handle,
     offset: u64,
     length: u64,
@@ -359,7 +360,8 @@ fn lock(
     )
 }
 
-fn unlock(handle: Handle, offset: u64, length: u64) -> Result<(), NtStatus> {
+/// Unlocks a range of a file.
+pub fn unlock(handle: Handle, offset: u64, length: u64) -> Result<(), NtStatus> {
     let file = lookup::<File>(handle, 0)?;
     crate::linux::lock_range(file.fd(), offset, length, None, false)
         .map_err(|error| status_of(&error))

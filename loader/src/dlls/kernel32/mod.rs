@@ -25,6 +25,7 @@ pub(crate) mod libloaderapi;
 mod lstr;
 mod memoryapi;
 pub mod namedpipeapi;
+mod pathcch;
 pub mod processenv;
 pub mod processthreadsapi;
 mod psapi;

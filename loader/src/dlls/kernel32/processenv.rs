@@ -153,7 +153,8 @@ fn shown_directory() -> String {
     }
 }
 
-fn change_directory(name: &[u16]) -> Result<(), ntlpc_abi::NtStatus> {
+/// Changes the current directory, and what the process parameters say of it.
+pub fn change_directory(name: &[u16]) -> Result<(), ntlpc_abi::NtStatus> {
     match path::resolve(&String::from_utf16_lossy(name), &path::directory())? {
         Target::File(path) => {
             std::env::set_current_dir(path).map_err(|error| {

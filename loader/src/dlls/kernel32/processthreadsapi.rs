@@ -265,6 +265,12 @@ win_api! {
         }
     }
 
+    /// Returns the borders of the calling thread's stack.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetCurrentThreadStackLimits(low: Ptr<usize>, high: Ptr<usize>) {
+        low.write(crate::teb::DEALLOCATION_STACK.at::<usize>(crate::teb::current()).read());
+        high.write(crate::teb::STACK_BASE.at::<usize>(crate::teb::current()).read());
+    }
+
     /// Reads the times of a thread; CPU time is the process's.
     "kernel32.dll|kernelbase.dll" stdcall fn GetThreadTimes(thread: Handle, created: Ptr<i64>, exited: Ptr<i64>, kernel: Ptr<i64>, user: Ptr<i64>) -> Bool {
         match lookup::<Thread>(thread, rights::QUERY_LIMITED_INFORMATION) {

@@ -5,7 +5,7 @@ use ntlpc_abi::Width;
 use super::synchapi::tick_count;
 use super::timezoneapi::{SystemTime, local_offset, parts};
 use crate::dlls::win32::{ansi_of, error, put_string, refuse};
-use crate::export::{Bool, Ptr};
+use crate::export::{Bool, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::path::{SYSTEM32, WINDOWS};
 use crate::ob::time;
@@ -211,6 +211,16 @@ win_api! {
         (written as usize == name.len()).into()
     }
 
+    /// Returns a name of the machine (`COMPUTER_NAME_FORMAT`).
+    "kernel32.dll|kernelbase.dll" stdcall fn GetComputerNameExW(format: u32, buffer: Ptr<u16>, size: Ptr<u32>) -> Bool {
+        put_name(format, buffer, size, |name| name.encode_utf16().collect())
+    }
+
+    /// Returns a name of the machine (`COMPUTER_NAME_FORMAT`).
+    "kernel32.dll|kernelbase.dll" stdcall fn GetComputerNameExA(format: u32, buffer: Ptr<u8>, size: Ptr<u32>) -> Bool {
+        put_name(format, buffer, size, |name| name.as_bytes().to_vec())
+    }
+
     /// Returns whether the processor has a feature (`PF_*`); every x86-64 has those up to SSE3.
     "kernel32.dll|kernelbase.dll" stdcall fn IsProcessorFeaturePresent(feature: u32) -> Bool {
         let has = match feature {
@@ -238,6 +248,43 @@ win_api! {
     "kernel32.dll|kernelbase.dll|ntdll.dll" stdcall fn GetCurrentProcessorNumber = "GetCurrentProcessorNumber|NtGetCurrentProcessorNumber|RtlGetCurrentProcessorNumber" () -> u32 {
         u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(0)
     }
+}
+
+/// Writes a string and a NUL. `size` takes its length, or the size needed with the NUL.
+fn put_counted<T: Guest + Default>(
+    units: &[T],
+    buffer: Ptr<T>,
+    size: Ptr<u32>,
+) -> Bool {
+    let needed = u32::try_from(units.len() + 1).unwrap_or(u32::MAX);
+    let given = size.read();
+    if buffer.is_null() || given < needed {
+        size.write(needed);
+        return refuse(error::MORE_DATA, Bool::FALSE);
+    }
+    put_string(units, buffer, given);
+    size.write(needed - 1);
+    Bool::TRUE
+}
+
+/// `COMPUTER_NAME_FORMAT`: NetBIOS, DNS host, DNS domain, DNS fully qualified; the physical ones are the same, from 4.
+fn put_name<T: Guest + Default>(
+    format: u32,
+    buffer: Ptr<T>,
+    size: Ptr<u32>,
+    encode: fn(&str) -> Vec<T>,
+) -> Bool {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy();
+    let (host, domain) = name.split_once('.').unwrap_or((&name, ""));
+    let text = match format {
+        0 | 4 => String::from_utf16_lossy(&host_name()),
+        1 | 5 => host.to_owned(),
+        2 | 6 => domain.to_owned(),
+        3 | 7 => name.clone().into_owned(),
+        _ => return refuse(error::INVALID_PARAMETER, Bool::FALSE),
+    };
+    put_counted(&encode(&text), buffer, size)
 }
 
 /// Returns the NetBIOS name of the machine.

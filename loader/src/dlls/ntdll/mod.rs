@@ -1,6 +1,8 @@
 //! `ntdll.dll`.
 
+mod alerts;
 mod alpcpool;
+pub mod fileinformation;
 pub mod files;
 mod iocompletion;
 mod ldr;

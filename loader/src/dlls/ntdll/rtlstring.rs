@@ -1,9 +1,12 @@
-//! Counted strings: the `Rtl` calls. Prototypes: phnt `ntrtl.h`; Microsoft Learn.
+//! Counted strings and paths in them: the `Rtl` calls. Prototypes: phnt `ntrtl.h`; Microsoft Learn.
 
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, UserPtr};
 
-use crate::export::Ptr;
+use crate::dlls::kernel32::fileapi::GetFullPathNameW;
+use crate::dlls::kernel32::processenv::{GetCurrentDirectoryW, change_directory};
+use crate::export::{Boolean, Ptr};
 use crate::ob::attributes::{AnsiString, UnicodeString};
+use crate::ob::name::upcase;
 use crate::win_api;
 
 win_api! {
@@ -32,4 +35,37 @@ win_api! {
         let maximum_length = if source.is_null() { 0 } else { length.saturating_add(1) };
         string.write(AnsiString { length, maximum_length, buffer: source });
     }
+
+    /// Returns whether two strings are equal, of any case if so wanted.
+    "ntdll.dll" stdcall fn RtlEqualUnicodeString(one: Ptr<UnicodeString>, other: Ptr<UnicodeString>, ignores_case: Boolean) -> Boolean {
+        let fold = |string: Ptr<UnicodeString>| -> Vec<u16> {
+            let units = units(&string.read());
+            if ignores_case.get() { units.into_iter().map(upcase).collect() } else { units }
+        };
+        (fold(one) == fold(other)).into()
+    }
+
+    /// Returns the upper case of a unit.
+    "ntdll.dll" stdcall fn RtlUpcaseUnicodeChar(unit: u16) -> u16 {
+        upcase(unit)
+    }
+
+    /// Makes a path absolute; sizes are bytes. Returns the length, or the size needed with the NUL.
+    "ntdll.dll" stdcall fn RtlGetFullPathName_U(name: Ptr<u16>, size: u32, buffer: Ptr<u16>, leaf: Ptr<UserPtr>) -> u32 {
+        2 * GetFullPathNameW(name, size / 2, buffer, leaf)
+    }
+
+    /// Returns the current directory; sizes are bytes. Returns the length, or the size needed with the NUL.
+    "ntdll.dll" stdcall fn RtlGetCurrentDirectory_U(size: u32, buffer: Ptr<u16>) -> u32 {
+        2 * GetCurrentDirectoryW(size / 2, buffer)
+    }
+
+    /// Changes the current directory.
+    "ntdll.dll" stdcall fn RtlSetCurrentDirectory_U(name: Ptr<UnicodeString>) -> Result<(), NtStatus> {
+        change_directory(&units(&name.read()))
+    }
+}
+
+fn units(string: &UnicodeString) -> Vec<u16> {
+    string.buffer.read_many(usize::from(string.length) / 2)
 }

@@ -1,0 +1,392 @@
+//! What files are: the information classes, also behind `GetFileInformationByHandleEx`, directories and volumes.
+//!
+//! Classes and layouts: Microsoft Learn `NtQueryInformationFile`, `FILE_INFORMATION_CLASS`.
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use rustix::fs::{SeekFrom, seek};
+
+use super::files::target;
+use super::iocompletion::IoStatusBlock;
+use crate::dlls::kernel32::fileapi::{attribute, attributes_of, times_of};
+use crate::export::{Callback, Ptr};
+use crate::ob::attributes::{Attributes, ObjectAttributes};
+use crate::ob::file::{File, FileKind, rights, status_of};
+use crate::ob::path::{self, Target};
+use crate::ob::table::lookup;
+use crate::ob::time;
+use crate::win_api;
+
+fn put<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
+    out.extend(bytes);
+}
+
+/// The contents of an information class that describes an open file.
+pub fn query(handle: Handle, class: u32) -> Result<Vec<u8>, NtStatus> {
+    let entry = crate::ob::pseudo_entry(handle)?;
+    let file = lookup::<File>(handle, 0)?;
+    let mut out = Vec::new();
+    let stat = || file.stat();
+    match class {
+        // FileBasicInformation
+        4 => {
+            let stat = stat()?;
+            let [created, accessed, written] = times_of(&stat);
+            for time in [created, accessed, written, written] {
+                put(&mut out, time.to_le_bytes());
+            }
+            put(&mut out, attributes_of(stat.st_mode).to_le_bytes());
+            put(&mut out, [0; 4]);
+        }
+        // FileStandardInformation
+        5 => {
+            let stat = stat()?;
+            put(&mut out, (stat.st_blocks * 512).to_le_bytes());
+            put(&mut out, stat.st_size.to_le_bytes());
+            put(&mut out, (stat.st_nlink as u32).to_le_bytes());
+            let is_deleted = file.is_delete_on_close.load(Ordering::Acquire);
+            put(
+                &mut out,
+                [u8::from(is_deleted), u8::from(file.is_directory()), 0, 0],
+            );
+        }
+        // FileInternalInformation
+        6 => put(&mut out, stat()?.st_ino.to_le_bytes()),
+        // FileAccessInformation
+        8 => put(&mut out, entry.access.to_le_bytes()),
+        // FilePositionInformation
+        14 => put(
+            &mut out,
+            seek(file.fd(), SeekFrom::Current(0))
+                .unwrap_or(0)
+                .to_le_bytes(),
+        ),
+        // FileModeInformation: FILE_SYNCHRONOUS_IO_NONALERT
+        16 => put(
+            &mut out,
+            (if file.is_overlapped { 0_u32 } else { 0x20 }).to_le_bytes(),
+        ),
+        // FileNameInformation: the path without its drive
+        9 => {
+            let link = std::fs::read_link(format!("/proc/self/fd/{}", file.fd().as_raw_fd()))
+                .map_err(|e| status_of(&e))?;
+            let name: Vec<u16> = path::to_windows(&link).encode_utf16().skip(2).collect();
+            put(&mut out, (name.len() as u32 * 2).to_le_bytes());
+            name.iter()
+                .for_each(|unit| put(&mut out, unit.to_le_bytes()));
+        }
+        // FileNetworkOpenInformation
+        34 => {
+            let stat = stat()?;
+            let [created, accessed, written] = times_of(&stat);
+            for value in [
+                created,
+                accessed,
+                written,
+                written,
+                stat.st_blocks * 512,
+                stat.st_size,
+            ] {
+                put(&mut out, value.to_le_bytes());
+            }
+            put(&mut out, attributes_of(stat.st_mode).to_le_bytes());
+            put(&mut out, [0; 4]);
+        }
+        // FileAttributeTagInformation
+        35 => {
+            put(&mut out, attributes_of(stat()?.st_mode).to_le_bytes());
+            put(&mut out, [0; 4]);
+        }
+        // FileIdInformation: volume serial and 128-bit id
+        59 => {
+            let stat = stat()?;
+            put(&mut out, stat.st_dev.to_le_bytes());
+            put(&mut out, stat.st_ino.to_le_bytes());
+            put(&mut out, [0; 8]);
+        }
+        _ => return Err(NtStatus::INVALID_INFO_CLASS),
+    }
+    Ok(out)
+}
+
+/// Lists a directory from where the last call stopped: `FileFullDirectoryInformation` or `FileIdBothDirectoryInformation`.
+///
+/// Returns the entries that fit; `NO_MORE_FILES` at the end.
+pub fn list(
+    handle: Handle,
+    class: u32,
+    length: usize,
+    is_restart: bool,
+) -> Result<Vec<u8>, NtStatus> {
+    let file = lookup::<File>(handle, rights::READ_DATA)?;
+    let names = &mut *file.listing.lock();
+    if is_restart || names.is_none() {
+        let path = format!("/proc/self/fd/{}", file.fd().as_raw_fd());
+        let mut all: Vec<String> = std::fs::read_dir(path)
+            .map_err(|error| status_of(&error))?
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        all.sort_by_key(|name| name.to_uppercase());
+        all.splice(0..0, [".".to_owned(), "..".to_owned()]);
+        all.reverse();
+        *names = Some(all);
+    }
+    let left = names.get_or_insert_with(Vec::new);
+    let mut out: Vec<u8> = Vec::new();
+    let mut last = None;
+    while let Some(name) = left.last() {
+        let entry = directory_entry(&file, class, name)?;
+        let start = out.len().next_multiple_of(8);
+        if start + entry.len() > length {
+            break;
+        }
+        if let Some(before) = last {
+            let distance = (start - before) as u32;
+            out[before..before + 4].copy_from_slice(&distance.to_le_bytes());
+        }
+        out.resize(start, 0);
+        out.extend(entry);
+        last = Some(start);
+        left.pop();
+    }
+    match (last, left.is_empty()) {
+        (Some(_), _) => Ok(out),
+        (None, true) => Err(NtStatus::NO_MORE_FILES),
+        (None, false) => Err(NtStatus::BUFFER_OVERFLOW),
+    }
+}
+
+fn directory_entry(directory: &File, class: u32, name: &str) -> Result<Vec<u8>, NtStatus> {
+    use rustix::fs::{AtFlags, statat};
+    let stat = statat(directory.fd(), name, AtFlags::empty())
+        .or_else(|_| statat(directory.fd(), name, AtFlags::SYMLINK_NOFOLLOW))
+        .map_err(|error| status_of(&error.into()))?;
+    let [created, accessed, written] = times_of(&stat);
+    let units: Vec<u16> = name.encode_utf16().collect();
+    let mut out = vec![0; 8];
+    for value in [
+        created,
+        accessed,
+        written,
+        written,
+        stat.st_size,
+        stat.st_blocks * 512,
+    ] {
+        put(&mut out, value.to_le_bytes());
+    }
+    put(&mut out, attributes_of(stat.st_mode).to_le_bytes());
+    put(&mut out, (units.len() as u32 * 2).to_le_bytes());
+    put(&mut out, 0_u32.to_le_bytes());
+    match class {
+        // FileFullDirectoryInformation
+        2 => {}
+        // FileIdBothDirectoryInformation: short name (none), file id
+        37 => {
+            out.resize(out.len() + 2 + 24, 0);
+            out.resize(out.len().next_multiple_of(8), 0);
+            put(&mut out, stat.st_ino.to_le_bytes());
+        }
+        // FileBothDirectoryInformation
+        3 => out.resize(out.len() + 2 + 24, 0),
+        // FileDirectoryInformation has no EaSize
+        1 => out.truncate(out.len() - 4),
+        _ => return Err(NtStatus::INVALID_INFO_CLASS),
+    }
+    units
+        .iter()
+        .for_each(|unit| put(&mut out, unit.to_le_bytes()));
+    Ok(out)
+}
+
+/// Changes an open file by an information class.
+pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(), NtStatus> {
+    let file = lookup::<File>(handle, 0)?;
+    match class {
+        // FileBasicInformation: access and write time; read-only
+        4 => {
+            let times = (0..4)
+                .map(|i| buffer.cast::<i64>().add(i).try_read())
+                .collect::<Result<Vec<i64>, _>>()?;
+            let spec = |time: i64| match time {
+                0 | -1 => rustix::fs::Timespec {
+                    tv_sec: 0,
+                    tv_nsec: rustix::fs::UTIME_OMIT,
+                },
+                time => {
+                    let (tv_sec, tv_nsec) = time::to_unix(time);
+                    rustix::fs::Timespec { tv_sec, tv_nsec }
+                }
+            };
+            let stamps = rustix::fs::Timestamps {
+                last_access: spec(times[1]),
+                last_modification: spec(times[2]),
+            };
+            rustix::fs::futimens(file.fd(), &stamps).map_err(|error| status_of(&error.into()))?;
+            let attributes = buffer.byte_add(32).cast::<u32>().try_read()?;
+            if attributes != 0 && !file.is_directory() {
+                let mode = file.stat()?.st_mode & 0o7777;
+                let wanted = if attributes & attribute::READONLY != 0 {
+                    mode & !0o222
+                } else {
+                    mode | 0o200
+                };
+                if wanted != mode {
+                    rustix::fs::fchmod(file.fd(), rustix::fs::Mode::from_raw_mode(wanted))
+                        .map_err(|e| status_of(&e.into()))?;
+                }
+            }
+            Ok(())
+        }
+        // FileRenameInformation, FileRenameInformationEx
+        10 | 65 => {
+            let replaces = buffer.cast::<u32>().try_read()? & 1 != 0;
+            let pointer = crate::width().pointer() as u64;
+            let size = buffer.byte_add(2 * pointer).cast::<u32>().try_read()?;
+            let mut raw = vec![0; (size as usize).min(length as usize)];
+            buffer.byte_add(2 * pointer + 4).try_read_bytes(&mut raw)?;
+            let name: Vec<u16> = raw
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+                .collect();
+            let Target::File(to) =
+                path::resolve(&String::from_utf16_lossy(&name), &path::directory())?
+            else {
+                return Err(NtStatus::OBJECT_NAME_INVALID);
+            };
+            if !replaces && to.symlink_metadata().is_ok() {
+                return Err(NtStatus::OBJECT_NAME_COLLISION);
+            }
+            std::fs::rename(&file.path, &to).map_err(|error| status_of(&error))
+        }
+        // FileDispositionInformation (BOOLEAN), FileDispositionInformationEx (flags, FILE_DISPOSITION_DELETE)
+        13 | 64 => {
+            let is_deleted = buffer.try_read()? & 1 != 0;
+            let is_posix = class == 64 && buffer.try_read()? & 2 != 0;
+            if is_deleted
+                && file.is_directory()
+                && std::fs::read_dir(&file.path).is_ok_and(|mut all| all.next().is_some())
+            {
+                return Err(NtStatus::DIRECTORY_NOT_EMPTY);
+            }
+            if is_deleted && is_posix {
+                let removed = if file.is_directory() {
+                    std::fs::remove_dir(&file.path)
+                } else {
+                    std::fs::remove_file(&file.path)
+                };
+                return removed.map_err(|error| status_of(&error));
+            }
+            file.is_delete_on_close.store(is_deleted, Ordering::Release);
+            Ok(())
+        }
+        // FilePositionInformation
+        14 => {
+            let at = buffer.cast::<u64>().try_read()?;
+            seek(file.fd(), SeekFrom::Start(at))
+                .map(|_| ())
+                .map_err(|_| NtStatus::INVALID_PARAMETER)
+        }
+        // FileModeInformation
+        16 => Ok(()),
+        // FileEndOfFileInformation
+        20 => {
+            let size = buffer.cast::<u64>().try_read()?;
+            rustix::fs::ftruncate(file.fd(), size).map_err(|error| status_of(&error.into()))
+        }
+        // FileAllocationInformation: only a hint
+        19 => Ok(()),
+        // FileIoCompletionNotificationInformation
+        41 => {
+            let modes = buffer.try_read()?;
+            file.notification_modes.store(modes, Ordering::Relaxed);
+            Ok(())
+        }
+        _ => Err(NtStatus::INVALID_INFO_CLASS),
+    }
+}
+
+/// `FILE_BASIC_INFORMATION`, or with sizes `FILE_NETWORK_OPEN_INFORMATION`, of a file that is not opened.
+fn describe(attributes: Ptr<ObjectAttributes>, has_sizes: bool) -> Result<Vec<u8>, NtStatus> {
+    let Target::File(path) = target(&Attributes::read(attributes)?)? else {
+        return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+    };
+    let stat = rustix::fs::stat(&path).map_err(|error| status_of(&error.into()))?;
+    let [created, accessed, written] = times_of(&stat);
+    let mut out = Vec::new();
+    for time in [created, accessed, written, written] {
+        put(&mut out, time.to_le_bytes());
+    }
+    if has_sizes {
+        put(&mut out, (stat.st_blocks * 512).to_le_bytes());
+        put(&mut out, stat.st_size.to_le_bytes());
+    }
+    put(&mut out, attributes_of(stat.st_mode).to_le_bytes());
+    put(&mut out, [0; 4]);
+    Ok(out)
+}
+
+win_api! {
+    /// Describes an open file.
+    "ntdll.dll" stdcall fn NtQueryInformationFile = "NtQueryInformationFile|ZwQueryInformationFile" (file: Handle, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32) -> Result<(), NtStatus> {
+        let bytes = query(file, class)?;
+        if (length as usize) < bytes.len() {
+            return Err(if class == 9 { NtStatus::BUFFER_OVERFLOW } else { NtStatus::INFO_LENGTH_MISMATCH });
+        }
+        buffer.try_write_bytes(&bytes)?;
+        io.try_write(IoStatusBlock { status: 0, information: bytes.len() })
+    }
+
+    /// Changes an open file.
+    "ntdll.dll" stdcall fn NtSetInformationFile = "NtSetInformationFile|ZwSetInformationFile" (file: Handle, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32) -> Result<(), NtStatus> {
+        set(file, class, buffer, length)?;
+        io.try_write(IoStatusBlock { status: 0, information: 0 })
+    }
+
+    /// Lists a directory.
+    "ntdll.dll" stdcall fn NtQueryDirectoryFile = "NtQueryDirectoryFile|ZwQueryDirectoryFile" (file: Handle, _event: Handle, _routine: Callback, _context: UserPtr, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32, _single: crate::export::Boolean, _pattern: UserPtr, restart: crate::export::Boolean) -> Result<(), NtStatus> {
+        let bytes = list(file, class, length as usize, restart.get())?;
+        buffer.try_write_bytes(&bytes)?;
+        io.try_write(IoStatusBlock { status: 0, information: bytes.len() })
+    }
+
+    /// Describes the volume of a file: `FileFsDeviceInformation` and `FileFsVolumeInformation`.
+    "ntdll.dll" stdcall fn NtQueryVolumeInformationFile = "NtQueryVolumeInformationFile|ZwQueryVolumeInformationFile" (file: Handle, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32) -> Result<(), NtStatus> {
+        let file = lookup::<File>(file, 0)?;
+        let bytes: Vec<u8> = match class {
+            // FileFsDeviceInformation: FILE_DEVICE_DISK 7, FILE_DEVICE_NAMED_PIPE 0x11, FILE_DEVICE_CONSOLE 0x50, NULL 0x15
+            4 => {
+                let kind: u32 = match file.kind {
+                    FileKind::Disk => 7,
+                    FileKind::Pipe => 0x11,
+                    FileKind::Character if file.is_console() => 0x50,
+                    FileKind::Character => 0x15,
+                };
+                [kind.to_le_bytes(), 0_u32.to_le_bytes()].concat()
+            }
+            // FileFsVolumeInformation: creation time, serial, label length, supports objects
+            1 => {
+                let serial = file.stat()?.st_dev as u32;
+                [0_i64.to_le_bytes().as_slice(), &serial.to_le_bytes(), &[0; 4], &[0; 8]].concat()
+            }
+            _ => return Err(NtStatus::INVALID_INFO_CLASS),
+        };
+        if (length as usize) < bytes.len() {
+            return Err(NtStatus::INFO_LENGTH_MISMATCH);
+        }
+        buffer.try_write_bytes(&bytes)?;
+        io.try_write(IoStatusBlock { status: 0, information: bytes.len() })
+    }
+
+    /// Describes a file by its name.
+    "ntdll.dll" stdcall fn NtQueryAttributesFile = "NtQueryAttributesFile|ZwQueryAttributesFile" (attributes: Ptr<ObjectAttributes>, to: Ptr<u8>) -> Result<(), NtStatus> {
+        to.try_write_bytes(&describe(attributes, false)?)
+    }
+
+    /// Describes a file by its name, with its sizes.
+    "ntdll.dll" stdcall fn NtQueryFullAttributesFile = "NtQueryFullAttributesFile|ZwQueryFullAttributesFile" (attributes: Ptr<ObjectAttributes>, to: Ptr<u8>) -> Result<(), NtStatus> {
+        to.try_write_bytes(&describe(attributes, true)?)
+    }
+}

@@ -1,0 +1,216 @@
+/* What native programs and language runtimes ask of ntdll and its neighbours: alerts, files by name, counted strings, names of
+ * machine and user, providers of events, paths as texts. Microsoft Learn; phnt. */
+#include "../lpctest.h"
+#include <stdio.h>
+#include <string.h>
+
+WITHOUT_PORTS
+
+static void *export_of(const char *dll, const char *name)
+{
+    return (void *)GetProcAddress(LoadLibraryA(dll), name);
+}
+
+typedef NTSTATUS NTAPI alert_thread(HANDLE id);
+typedef NTSTATUS NTAPI wait_for_alert(void *address, LARGE_INTEGER *timeout);
+
+static volatile LONG waits;
+
+static DWORD WINAPI wait_to_be_alerted(void *wait)
+{
+    waits = 1;
+    return (DWORD)((wait_for_alert *)wait)(NULL, NULL);
+}
+
+TEST(threads_are_alerted_by_number)
+{
+    alert_thread *NtAlertThreadByThreadId = export_of("ntdll.dll", "NtAlertThreadByThreadId");
+    wait_for_alert *NtWaitForAlertByThreadId = export_of("ntdll.dll", "NtWaitForAlertByThreadId");
+    LARGE_INTEGER timeout = {.QuadPart = -200000};
+    HANDLE self = (HANDLE)(ULONG_PTR)GetCurrentThreadId();
+    DWORD id, code;
+    REQUIRE(NtAlertThreadByThreadId != NULL && NtWaitForAlertByThreadId != NULL, SETUP);
+    CHECK_STATUS(NtWaitForAlertByThreadId(NULL, &timeout), STATUS_TIMEOUT, SETUP);
+    /* An alert waits for its thread, once. */
+    CHECK_STATUS(NtAlertThreadByThreadId(self), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtAlertThreadByThreadId(self), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtWaitForAlertByThreadId(NULL, &timeout), STATUS_ALERTED, SETUP);
+    CHECK_STATUS(NtWaitForAlertByThreadId(NULL, &timeout), STATUS_TIMEOUT, SETUP);
+    HANDLE thread = CreateThread(NULL, 0, wait_to_be_alerted, NtWaitForAlertByThreadId, 0, &id);
+    REQUIRE(thread != NULL, SETUP);
+    while (!waits)
+        Sleep(1);
+    CHECK_STATUS(NtAlertThreadByThreadId((HANDLE)(ULONG_PTR)id), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(WaitForSingleObject(thread, INFINITE), WAIT_OBJECT_0, SETUP);
+    CHECK(GetExitCodeThread(thread, &code) && code == STATUS_ALERTED, SETUP);
+    CloseHandle(thread);
+    CHECK_STATUS(NtAlertThreadByThreadId((HANDLE)(ULONG_PTR)0xFFFFFFF0), STATUS_INVALID_CID, SETUP);
+}
+
+struct status_block {
+    ULONG_PTR status, information;
+};
+
+typedef NTSTATUS NTAPI query_attributes(OBJECT_ATTRIBUTES *attributes, void *to);
+typedef NTSTATUS NTAPI lock_file(HANDLE, HANDLE, void *, void *, struct status_block *, LARGE_INTEGER *, LARGE_INTEGER *, ULONG,
+                                 BOOLEAN, BOOLEAN);
+typedef NTSTATUS NTAPI unlock_file(HANDLE, struct status_block *, LARGE_INTEGER *, LARGE_INTEGER *, ULONG);
+
+enum { SHARE = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE };
+
+/* Makes a file of three bytes that goes with its handle. */
+static HANDLE new_file(WCHAR path[MAX_PATH])
+{
+    WCHAR folder[MAX_PATH];
+    DWORD written;
+    GetTempPathW(MAX_PATH, folder);
+    _snwprintf(path, MAX_PATH, L"%lslpctest-native-%lu.tmp", folder, GetCurrentProcessId());
+    HANDLE file = CreateFileW(path, GENERIC_READ | GENERIC_WRITE, SHARE, NULL, CREATE_ALWAYS, FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    CHECK(file != INVALID_HANDLE_VALUE && WriteFile(file, "123", 3, &written, NULL), SETUP);
+    return file;
+}
+
+TEST(files_are_described_by_name)
+{
+    query_attributes *NtQueryAttributesFile = export_of("ntdll.dll", "NtQueryAttributesFile");
+    query_attributes *NtQueryFullAttributesFile = export_of("ntdll.dll", "NtQueryFullAttributesFile");
+    WCHAR path[MAX_PATH], native[MAX_PATH + 16];
+    struct {
+        LARGE_INTEGER times[4];
+        ULONG attributes, unused;
+    } basic;
+    struct {
+        LARGE_INTEGER times[4], allocation, end;
+        ULONG attributes, unused;
+    } full;
+    HANDLE file = new_file(path);
+    _snwprintf(native, MAX_PATH + 4, L"\\??\\%ls", path);
+    UNICODE_STRING name = unicode(native);
+    OBJECT_ATTRIBUTES oa = attributes(&name);
+    CHECK_STATUS(NtQueryAttributesFile(&oa, &basic), STATUS_SUCCESS, SETUP);
+    CHECK(basic.times[2].QuadPart != 0 && !(basic.attributes & FILE_ATTRIBUTE_DIRECTORY), SETUP);
+    CHECK_STATUS(NtQueryFullAttributesFile(&oa, &full), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(full.end.QuadPart, 3, SETUP);
+    wcscat(native, L".none");
+    name = unicode(native);
+    CHECK_STATUS(NtQueryAttributesFile(&oa, &basic), STATUS_OBJECT_NAME_NOT_FOUND, SETUP);
+    CloseHandle(file);
+}
+
+TEST(ranges_of_files_are_locked)
+{
+    lock_file *NtLockFile = export_of("ntdll.dll", "NtLockFile");
+    unlock_file *NtUnlockFile = export_of("ntdll.dll", "NtUnlockFile");
+    WCHAR path[MAX_PATH];
+    struct status_block io;
+    LARGE_INTEGER offset = {.QuadPart = 16}, length = {.QuadPart = 16};
+    HANDLE file = new_file(path);
+    HANDLE other = CreateFileW(path, GENERIC_READ | GENERIC_WRITE, SHARE, NULL, OPEN_EXISTING, 0, NULL);
+    CHECK_STATUS(NtLockFile(file, NULL, NULL, NULL, &io, &offset, &length, 0, TRUE, TRUE), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtLockFile(other, NULL, NULL, NULL, &io, &offset, &length, 0, TRUE, TRUE), STATUS_LOCK_NOT_GRANTED, SETUP);
+    CHECK_STATUS(NtUnlockFile(file, &io, &offset, &length, 0), STATUS_SUCCESS, SETUP);
+    CHECK_STATUS(NtLockFile(other, NULL, NULL, NULL, &io, &offset, &length, 0, TRUE, TRUE), STATUS_SUCCESS, SETUP);
+    CloseHandle(other);
+    CloseHandle(file);
+}
+
+TEST(counted_strings)
+{
+    BOOLEAN NTAPI (*RtlEqualUnicodeString)(const UNICODE_STRING *, const UNICODE_STRING *, BOOLEAN) =
+        export_of("ntdll.dll", "RtlEqualUnicodeString");
+    WCHAR NTAPI (*RtlUpcaseUnicodeChar)(WCHAR) = export_of("ntdll.dll", "RtlUpcaseUnicodeChar");
+    ULONG NTAPI (*RtlGetFullPathName_U)(const WCHAR *, ULONG, WCHAR *, WCHAR **) = export_of("ntdll.dll", "RtlGetFullPathName_U");
+    ULONG NTAPI (*RtlGetCurrentDirectory_U)(ULONG, WCHAR *) = export_of("ntdll.dll", "RtlGetCurrentDirectory_U");
+    UNICODE_STRING lower = unicode(L"\x00e4zz"), upper = unicode(L"\x00c4ZZ");
+    WCHAR path[MAX_PATH], *leaf;
+    CHECK(!RtlEqualUnicodeString(&lower, &upper, FALSE), SETUP);
+    CHECK(RtlEqualUnicodeString(&lower, &upper, TRUE), SETUP);
+    CHECK_EQ(RtlUpcaseUnicodeChar(0xe4), 0xc4, SETUP);
+    CHECK_EQ(RtlGetFullPathName_U(L"C:\\a\\..\\b", sizeof path, path, &leaf), 2 * wcslen(L"C:\\b"), SETUP);
+    CHECK(wcscmp(path, L"C:\\b") == 0 && wcscmp(leaf, L"b") == 0, SETUP);
+    ULONG bytes = RtlGetCurrentDirectory_U(sizeof path, path);
+    CHECK_EQ(bytes, 2 * wcslen(path), SETUP);
+}
+
+TEST(lock_of_the_process_block)
+{
+    char *NTAPI (*RtlGetCurrentPeb)(void) = export_of("ntdll.dll", "RtlGetCurrentPeb");
+    CRITICAL_SECTION *lock = *(CRITICAL_SECTION **)(RtlGetCurrentPeb() + (sizeof(void *) == 8 ? 0x38 : 0x1c));
+    ULONG_PTR low = 0, high = 0;
+    VOID WINAPI (*GetCurrentThreadStackLimits)(ULONG_PTR *, ULONG_PTR *) = export_of("kernel32.dll", "GetCurrentThreadStackLimits");
+    REQUIRE(lock != NULL, SETUP);
+    EnterCriticalSection(lock);
+    CHECK(TryEnterCriticalSection(lock), SETUP);
+    LeaveCriticalSection(lock);
+    LeaveCriticalSection(lock);
+    GetCurrentThreadStackLimits(&low, &high);
+    CHECK(low < (ULONG_PTR)&low && (ULONG_PTR)&low < high, SETUP);
+}
+
+TEST(names_of_machine_and_user)
+{
+    WCHAR name[256];
+    char narrow[256];
+    DWORD size = 256, needed = 0;
+    BOOL WINAPI (*GetUserNameW)(WCHAR *, DWORD *) = export_of("advapi32.dll", "GetUserNameW");
+    CHECK(GetComputerNameExW(ComputerNameDnsHostname, name, &size), SETUP);
+    CHECK_EQ(size, wcslen(name), SETUP);
+    CHECK(!GetComputerNameExW(ComputerNameDnsHostname, NULL, &needed) && GetLastError() == ERROR_MORE_DATA, SETUP);
+    CHECK_EQ(needed, size + 1, SETUP);
+    size = 256;
+    CHECK(GetComputerNameExA(ComputerNamePhysicalDnsHostname, narrow, &size) && strlen(narrow) == size, SETUP);
+    size = 256;
+    CHECK(GetUserNameW(name, &size), SETUP);
+    CHECK_EQ(size, wcslen(name) + 1, SETUP);
+    size = 1;
+    CHECK(!GetUserNameW(name, &size) && GetLastError() == ERROR_INSUFFICIENT_BUFFER, SETUP);
+    CHECK(size > 1, SETUP);
+}
+
+TEST(providers_of_events)
+{
+    static const GUID provider = {0x12345678, 1, 2, {3, 4, 5, 6, 7, 8, 9, 10}};
+    ULONG WINAPI (*EventRegister)(const GUID *, void *, void *, ULONGLONG *) = export_of("advapi32.dll", "EventRegister");
+    ULONG WINAPI (*EventUnregister)(ULONGLONG) = export_of("advapi32.dll", "EventUnregister");
+    BOOLEAN WINAPI (*EventProviderEnabled)(ULONGLONG, UCHAR, ULONGLONG) = export_of("advapi32.dll", "EventProviderEnabled");
+    ULONGLONG handle = 0;
+    REQUIRE(EventRegister != NULL && EventUnregister != NULL && EventProviderEnabled != NULL, SETUP);
+    CHECK_EQ(EventRegister(&provider, NULL, NULL, &handle), ERROR_SUCCESS, SETUP);
+    CHECK(handle != 0, SETUP);
+    CHECK(!EventProviderEnabled(handle, 4, 0), SETUP);
+    CHECK_EQ(EventUnregister(handle), ERROR_SUCCESS, SETUP);
+}
+
+TEST(paths_as_texts)
+{
+    typedef HRESULT WINAPI allocate_canonical(const WCHAR *, ULONG, WCHAR **);
+    typedef HRESULT WINAPI combine(WCHAR *, SIZE_T, const WCHAR *, const WCHAR *, ULONG);
+    typedef HRESULT WINAPI remove_name(WCHAR *, SIZE_T);
+    const char *dll = "api-ms-win-core-path-l1-1-0.dll";
+    allocate_canonical *PathAllocCanonicalize = export_of(dll, "PathAllocCanonicalize");
+    combine *PathCchCombineEx = export_of(dll, "PathCchCombineEx");
+    remove_name *PathCchRemoveFileSpec = export_of(dll, "PathCchRemoveFileSpec");
+    WCHAR *made = NULL, path[64] = L"C:\\a\\b";
+    REQUIRE(PathAllocCanonicalize != NULL && PathCchCombineEx != NULL && PathCchRemoveFileSpec != NULL, SETUP);
+    CHECK_EQ(PathAllocCanonicalize(L"C:\\a\\.\\x\\..\\b\\", 0, &made), S_OK, SETUP);
+    CHECK(made != NULL && wcscmp(made, L"C:\\a\\b\\") == 0, SETUP);
+    LocalFree(made);
+    CHECK_EQ(PathCchRemoveFileSpec(path, 64), S_OK, SETUP);
+    CHECK(wcscmp(path, L"C:\\a") == 0, SETUP);
+    CHECK_EQ(PathCchCombineEx(path, 64, L"C:\\a", L"..\\c", 0), S_OK, SETUP);
+    CHECK(wcscmp(path, L"C:\\c") == 0, SETUP);
+    CHECK_EQ((ULONG)PathCchCombineEx(path, 4, L"C:\\a", L"b", 0), 0x8007007A, SETUP);
+}
+
+TEST(timer_and_folders)
+{
+    UINT WINAPI (*timeGetDevCaps)(UINT *, UINT) = export_of("winmm.dll", "timeGetDevCaps");
+    HRESULT WINAPI (*SHGetFolderPathW)(HWND, int, HANDLE, DWORD, WCHAR *) = export_of("shell32.dll", "SHGetFolderPathW");
+    UINT periods[2] = {0, 0};
+    WCHAR path[MAX_PATH] = {0};
+    REQUIRE(timeGetDevCaps != NULL && SHGetFolderPathW != NULL, SETUP);
+    CHECK_EQ(timeGetDevCaps(periods, sizeof periods), 0, SETUP);
+    CHECK(periods[0] == 1 && periods[1] >= periods[0], SETUP);
+    CHECK_EQ(SHGetFolderPathW(NULL, 0x28, NULL, 0, path), S_OK, SETUP);
+    CHECK(path[1] == L':', SETUP);
+}
