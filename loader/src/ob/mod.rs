@@ -9,6 +9,7 @@ pub mod agent;
 pub mod apc;
 pub mod attributes;
 pub mod completion;
+pub mod directory;
 pub mod duplicate;
 pub mod file;
 pub mod futex;

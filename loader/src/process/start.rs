@@ -99,6 +99,7 @@ pub fn run(program: &Program) -> ! {
     crate::ob::host::install();
     crate::ob::spawn::adopt_startup();
     crate::ob::stdio::install();
+    crate::ob::directory::open();
     crate::ob::agent::start();
     thread::set_default_stack(stack_reserve);
     thread::run_main(move || {

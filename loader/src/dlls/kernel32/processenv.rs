@@ -166,6 +166,7 @@ pub fn change_directory(name: &[u16]) -> Result<(), ntlpc_abi::NtStatus> {
                 }
             })?;
             strings::set_directory(&path::directory());
+            crate::ob::directory::open();
             Ok(())
         }
         _ => Err(ntlpc_abi::NtStatus::OBJECT_NAME_INVALID),

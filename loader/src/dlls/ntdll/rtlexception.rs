@@ -151,6 +151,21 @@ win_api! {
         dynamic::remove(table.address()).into()
     }
 
+    /// Registers a function table that gets more entries.
+    "ntdll.dll" stdcall fn RtlAddGrowableFunctionTable(to: Ptr<usize>, table: Ptr<u8>, count: u32, _most: u32, base: usize, _end: usize) -> Result<(), NtStatus> {
+        to.try_write(dynamic::add_growable(table.address(), count, base as u64) as usize)
+    }
+
+    /// Says how many entries a growable function table has now.
+    "ntdll.dll" stdcall fn RtlGrowFunctionTable(table: usize, count: u32) {
+        dynamic::grow(table as u64, count);
+    }
+
+    /// Forgets a growable function table.
+    "ntdll.dll" stdcall fn RtlDeleteGrowableFunctionTable(table: usize) {
+        dynamic::remove_growable(table as u64);
+    }
+
     /// Returns the base of the image that contains an address.
     "ntdll.dll|kernel32.dll|kernelbase.dll" stdcall fn RtlPcToFileHeader(pc: usize, base: Ptr<Ptr<u8>>) -> Ptr<u8> {
         let found = Ptr::new(module::image_containing(pc as u64).map_or(0, |(view, _)| view.base));
