@@ -56,6 +56,9 @@ pub mod page {
     pub const NOCACHE: u32 = 0x200;
     /// `PAGE_WRITECOMBINE`.
     pub const WRITECOMBINE: u32 = 0x400;
+    /// `PAGE_TARGETS_INVALID` and `PAGE_TARGETS_NO_UPDATE`, with an executable protection: which places control may go to by
+    /// Control Flow Guard. Nothing enforces that here, and no query tells it.
+    pub const TARGETS: u32 = 0x4000_0000;
 }
 
 /// `MEM_*` allocation and state bits. Source: Microsoft Learn `VirtualAlloc`, `MEMORY_BASIC_INFORMATION`.
@@ -156,6 +159,15 @@ pub static SPACE: Mutex<Space> = Mutex::new(Space {
     arena: None,
 });
 
+/// Takes off what an executable protection says for Control Flow Guard.
+fn without_targets(protect: u32) -> u32 {
+    if protect & 0xF0 != 0 {
+        protect & !page::TARGETS
+    } else {
+        protect
+    }
+}
+
 /// Checks a guest's protection value and gives Linux's.
 ///
 /// Returns `INVALID_PAGE_PROTECTION` for a value that is not one base protection plus known modifiers.
@@ -210,6 +222,7 @@ impl Space {
         if kind & !known != 0 || kind & (mem::COMMIT | mem::RESERVE | mem::RESET) == 0 {
             return Err(NtStatus::INVALID_PARAMETER_5);
         }
+        let protect = without_targets(protect);
         let host = prot(protect)?;
         if protect & 0xFF == page::WRITECOPY || protect & 0xFF == page::EXECUTE_WRITECOPY {
             return Err(NtStatus::INVALID_PAGE_PROTECTION);
@@ -323,6 +336,7 @@ impl Space {
         if size == 0 {
             return Err(NtStatus::INVALID_PARAMETER_3);
         }
+        let protect = without_targets(protect);
         let mut wanted = protect;
         let mut host = prot(protect)?;
         let from = round_down(base, PAGE);

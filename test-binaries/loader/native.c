@@ -214,3 +214,18 @@ TEST(timer_and_folders)
     CHECK_EQ(SHGetFolderPathW(NULL, 0x28, NULL, 0, path), S_OK, SETUP);
     CHECK(path[1] == L':', SETUP);
 }
+
+/* PAGE_TARGETS_INVALID goes with executable protections only (Microsoft Learn, "Memory Protection Constants"). */
+TEST(pages_of_code_with_targets)
+{
+    enum { TARGETS = 0x40000000 };
+    DWORD old = 0;
+    MEMORY_BASIC_INFORMATION info;
+    void *code = VirtualAlloc(NULL, 0x1000, MEM_RESERVE | MEM_COMMIT, PAGE_EXECUTE_READ | TARGETS);
+    REQUIRE(code != NULL, SETUP);
+    CHECK(VirtualProtect(code, 0x1000, PAGE_EXECUTE_READWRITE | TARGETS, &old), SETUP);
+    CHECK_EQ(old, PAGE_EXECUTE_READ, SETUP);
+    CHECK(VirtualQuery(code, &info, sizeof info) && info.Protect == PAGE_EXECUTE_READWRITE, SETUP);
+    CHECK(VirtualAlloc(NULL, 0x1000, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE | TARGETS) == NULL, SETUP);
+    VirtualFree(code, 0, MEM_RELEASE);
+}

@@ -251,11 +251,7 @@ win_api! {
 }
 
 /// Writes a string and a NUL. `size` takes its length, or the size needed with the NUL.
-fn put_counted<T: Guest + Default>(
-    units: &[T],
-    buffer: Ptr<T>,
-    size: Ptr<u32>,
-) -> Bool {
+fn put_counted<T: Guest + Default>(units: &[T], buffer: Ptr<T>, size: Ptr<u32>) -> Bool {
     let needed = u32::try_from(units.len() + 1).unwrap_or(u32::MAX);
     let given = size.read();
     if buffer.is_null() || given < needed {
