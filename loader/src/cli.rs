@@ -32,7 +32,8 @@ Options:
 
 path -u turns a Windows path into a Unix path, path -w the other way.
 
-Environment: LPC_TRACE (as --trace), LPC_PERSONALITY (as --personality), LPC_PREFIX (the name space), RUST_LOG (messages).
+Environment: LPC_TRACE (as --trace), LPC_PERSONALITY (as --personality), LPC_PREFIX (the name space), RUST_LOG (messages),
+LPC_FS (auto, flat or ldt: how 32-bit code gets its FS).
 Exit code: the program's; 125 internal failure, 126 not runnable, 127 not found.
 ";
 

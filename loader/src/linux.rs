@@ -29,6 +29,19 @@ pub fn signal_thread(tid: i32, signal: i32) {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) };
 }
 
+/// Option of `arch_prctl` that sets the base of FS. Source: Linux `arch/x86/include/uapi/asm/prctl.h`.
+pub const ARCH_SET_FS: i32 = 0x1002;
+
+/// Returns the base of FS of the calling thread.
+#[must_use]
+pub fn fs_base() -> u64 {
+    const ARCH_GET_FS: i32 = 0x1003;
+    let mut base = 0_u64;
+    // SAFETY: the kernel writes one word to `base`.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_FS, &raw mut base) };
+    base
+}
+
 fn done(result: i32) -> std::io::Result<()> {
     if result < 0 {
         return Err(std::io::Error::last_os_error());

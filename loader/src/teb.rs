@@ -26,6 +26,10 @@ pub mod host_area {
     pub const HOST_FS: usize = 0x2020;
     /// Where the i386 gate jumps: a 32-bit offset, then a selector.
     pub const FAR_POINTER: usize = 0x2028;
+    /// Address of the TEB, for the i386 gate.
+    pub const THIS: usize = 0x2030;
+    /// Selector of the thread's own descriptor, if the i386 gate needs one.
+    pub const SELECTOR: usize = 0x2038;
 
     /// Reads one word of the running thread's host area.
     #[must_use]
@@ -73,7 +77,7 @@ pub const FLS_DATA: Field = Field(0xfb4, 0x17c8);
 pub const SAME_TEB_FLAGS: Field = Field(0xfca, 0x17ee);
 
 /// Bytes of a TEB and our words behind it, after one inaccessible page.
-const BYTES: usize = 0x3000;
+pub const BYTES: usize = 0x3000;
 
 /// Makes the TEB of a thread whose stack is `stack.0..stack.1`, and returns its address.
 pub fn create(stack: (u64, u64), guard_bytes: u64, tid: u32) -> Result<u64, std::io::Error> {

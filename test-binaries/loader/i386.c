@@ -29,6 +29,27 @@ TEST(fs_may_be_reloaded)
     }
 }
 
+/* Nor does a program that loads FS or GS with something else come to harm here, in its own code or in a call. */
+TEST(segment_registers_may_be_lost)
+{
+    for (int i = 0; i < 100; i++) {
+        DWORD *self, *before = teb(), id = thread_id_of_teb();
+        __asm__ volatile("pushl %%ds\n\tpopl %%fs\n\tmovl %%fs:0x18, %0" : "=r"(self));
+        CHECK_PTR(self, before, SETUP);
+        __asm__ volatile("movl %1, %%fs\n\tmovl %%fs:0x18, %0" : "=r"(self) : "r"(0));
+        CHECK_PTR(self, before, SETUP);
+        __asm__ volatile("movl %0, %%fs" : : "r"(0));
+        CHECK_EQ(GetCurrentThreadId(), id, SETUP);
+        CHECK_PTR(teb(), before, SETUP);
+        __asm__ volatile("pushl %%gs\n\tpopl %%gs" : :);
+        CHECK_EQ(GetCurrentThreadId(), id, SETUP);
+        __asm__ volatile("pushl %%ds\n\tpopl %%gs" : :);
+        CHECK_EQ(GetCurrentThreadId(), id, SETUP);
+        __asm__ volatile("movl %0, %%gs" : : "r"(0));
+        CHECK_EQ(GetCurrentThreadId(), id, SETUP);
+    }
+}
+
 TEST(results_in_registers)
 {
     double (__cdecl *ldexp_)(double, int) = (void *)GetProcAddress(GetModuleHandleA("msvcrt.dll"), "ldexp");

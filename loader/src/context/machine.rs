@@ -55,12 +55,6 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Returns whether 32-bit code runs with an FS that is not its TEB, because it loaded FS itself.
-    #[must_use]
-    pub fn has_lost_fs(&self, guest_fs: u64) -> bool {
-        width() == Width::X86 && self.is_in_guest_code() && guest_fs != self.get(libc::REG_R15)
-    }
-
     fn code_selector(&self) -> u16 {
         self.get(libc::REG_CSGSFS) as u16
     }

@@ -52,12 +52,12 @@ extern "C" fn handler(
     signal: i32,
     info: *mut libc::siginfo_t,
     frame: *mut libc::ucontext_t,
-    guest_fs: u64,
+    has_lost_fs: bool,
 ) {
     // SAFETY: the kernel passes a valid frame that only this handler uses until it returns.
     let frame = unsafe { &mut *frame };
     let mut machine = Machine::new(frame);
-    if signal == libc::SIGSEGV && machine.has_lost_fs(guest_fs) {
+    if signal == libc::SIGSEGV && has_lost_fs {
         // The signal entry puts FS back; the instruction runs again.
         return;
     }

@@ -1,64 +1,37 @@
 //! The i386 gate: far jumps between our 64-bit code and the program's 32-bit code.
 //!
 //! Facts and measurements: pe32.md §1–§4. In 32-bit code r15 holds the address of the thread's TEB, which that code
-//! can neither see nor change; FS has the flat selector and the TEB as its base. In our code FS is the host's thread
-//! pointer and GS the TEB, as for x64 programs. Both run on the guest's stack, below 4 GiB.
+//! can neither see nor change; FS has the TEB as its base. In our code FS is the host's thread pointer and GS the TEB,
+//! as for x64 programs. Both run on the guest's stack, below 4 GiB.
 //!
-//! All instructions at which FS may be the guest's lie in one *window*, which [`super::signals`] knows.
+//! How FS changes is the business of the [method](fs::Method). All instructions at which FS may be the guest's lie in
+//! its *window*, which [`super::signals`] knows.
 #![allow(
     unsafe_code,
     reason = "machine code that switches between 32-bit and 64-bit code"
 )]
 
 use std::arch::{asm, global_asm};
+use std::io;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::activation::{Activation, dispatch};
-use super::stubs;
+use super::{fs, stubs};
 use crate::guest::Ptr;
 use crate::teb::host_area;
 use crate::vm::{self, PAGE, page};
 
 /// Selector of 32-bit code in the descriptor table of every x86-64 Linux (pe32.md §1).
 pub const GUEST_CODE: u16 = 0x23;
-/// Selector of flat data, for DS, ES, SS and FS.
+/// Selector of flat data, for DS, ES, SS and, with one method, FS.
 pub const FLAT_DATA: u16 = 0x2b;
 
 global_asm!(
-    ".globl lpcrun_window32",
-    ".p2align 4",
-    "lpcrun_window32:",
-    // A stub was called: eax is its index.
-    "lpcrun_gate32:",
-    "mov r11d, esp",
-    "mov r10, [r15+{host_fs}]",
-    "wrfsbase r10",
-    "jmp lpcrun_gate32_host",
-    // A function called by enter32 has returned.
-    "lpcrun_return32:",
-    "mov r10, [r15+{host_fs}]",
-    "wrfsbase r10",
-    "jmp lpcrun_return32_host",
-    // To 32-bit code at the far pointer, with esp from r11.
-    "lpcrun_leave32:",
-    "wrfsbase r15",
-    "mov esp, r11d",
-    "jmp fword ptr [r15+{far}]",
-    // To the context of an iretq frame; all registers are loaded.
-    "lpcrun_leave32_context:",
-    "wrfsbase r15",
-    "iretq",
-    ".globl lpcrun_window32_end",
-    "lpcrun_window32_end:",
-
+    // A stub was called, and the method has given us FS and GS: eax is its index, r11 the guest's esp.
     ".globl lpcrun_gate32_host",
+    ".p2align 4",
     "lpcrun_gate32_host:",
-    "rdgsbase r10",
-    "cmp r10, r15",
-    "je 2f",
-    "wrgsbase r15",
-    "2:",
     "lea rsp, [r11-{size}]",
     "and rsp, -16",
     "mov [rsp+{rsp}], r11",
@@ -86,7 +59,7 @@ global_asm!(
     "call {dispatch}",
     "mov rsp, rbx",
     "mov qword ptr gs:[{top}], 0",
-    "rdgsbase r15",
+    "mov r15, gs:[{this}]",
     "mov ecx, [rsp+{stub_return}]",
     "mov [r15+{far}], ecx",
     "cmp dword ptr [rsp+{is_float}], 0",
@@ -102,7 +75,8 @@ global_asm!(
     "mov rbp, [rsp+{rbp}]",
     "mov rsi, [rsp+{rsi}]",
     "mov rdi, [rsp+{rdi}]",
-    "jmp lpcrun_leave32",
+    "mov r10, [rip+{method}]",
+    "jmp qword ptr [r10+{leave}]",
     ".globl lpcrun_gate32_end",
     "lpcrun_gate32_end:",
 
@@ -135,7 +109,7 @@ global_asm!(
     "3:",
     "mov [rsp-4], ecx",
     "lea r11, [rsp-4]",
-    "rdgsbase r15",
+    "mov r15, gs:[{this}]",
     "mov [r15+{far}], edi",
     // No addresses of ours for the program to see.
     "xor eax, eax",
@@ -144,13 +118,10 @@ global_asm!(
     "xor edx, edx",
     "xor esi, esi",
     "xor edi, edi",
-    "jmp lpcrun_leave32",
+    "mov r10, [rip+{method}]",
+    "jmp qword ptr [r10+{leave}]",
+    ".globl lpcrun_return32_host",
     "lpcrun_return32_host:",
-    "rdgsbase r10",
-    "cmp r10, r15",
-    "je 2f",
-    "wrgsbase r15",
-    "2:",
     "mov ebp, ebp",
     "lea rsp, [rbp-48]",
     "cld",
@@ -171,7 +142,7 @@ global_asm!(
     "lpcrun_resume32:",
     "fxrstor64 [rdi+{fx}]",
     "mov qword ptr gs:[{top}], 0",
-    "rdgsbase r15",
+    "mov r15, gs:[{this}]",
     "mov eax, [rdi+{gpr}]",
     "mov ecx, [rdi+{gpr}+4]",
     "mov edx, [rdi+{gpr}+8]",
@@ -180,7 +151,8 @@ global_asm!(
     "mov esi, [rdi+{gpr}+24]",
     "lea rsp, [rdi+{iret}]",
     "mov edi, [rdi+{gpr}+28]",
-    "jmp lpcrun_leave32_context",
+    "mov r10, [rip+{method}]",
+    "jmp qword ptr [r10+{leave_context}]",
     size = const size_of::<Activation>(),
     rsp = const offset_of!(Activation, rsp),
     rbx = const offset_of!(Activation, rbx),
@@ -196,19 +168,20 @@ global_asm!(
     stub = const offset_of!(Activation, stub),
     context = const offset_of!(Activation, context),
     top = const host_area::TOP_ACTIVATION,
-    host_fs = const host_area::HOST_FS,
+    this = const host_area::THIS,
     far = const host_area::FAR_POINTER,
     fx = const offset_of!(Registers, fx),
     gpr = const offset_of!(Registers, gpr),
     iret = const offset_of!(Registers, iret),
     dispatch = sym dispatch,
+    method = sym fs::METHOD,
+    leave = const offset_of!(fs::Method, leave),
+    leave_context = const offset_of!(fs::Method, leave_context),
 );
 
 unsafe extern "C" {
-    fn lpcrun_gate32();
     fn lpcrun_gate32_host();
     fn lpcrun_gate32_end();
-    fn lpcrun_return32();
     fn lpcrun_enter32(target: u64, args: *const u64, count: usize, return_stub: u64) -> u64;
     fn lpcrun_resume32(registers: *const Registers) -> !;
 }
@@ -256,10 +229,11 @@ fn low_page() -> u64 {
     }
     let base = vm::low::allocate_image(PAGE);
     let put = |offset: u64, code: &[u8]| Ptr::<u8>::new(base + offset).write_bytes(code);
-    put(low::GATE, &stubs::jump(lpcrun_gate32 as *const () as u64));
+    let method = fs::chosen();
+    put(low::GATE, &stubs::jump(method.gate as *const () as u64));
     put(
         low::RETURN,
-        &stubs::jump(lpcrun_return32 as *const () as u64),
+        &stubs::jump(method.returned as *const () as u64),
     );
     put(low::RETURN_STUB, &far_jump(base + low::RETURN));
     put(low::CALL_IN_FRAME, &CALL_IN_FRAME);
@@ -326,28 +300,24 @@ pub fn resume(registers: &Registers) -> ! {
     unsafe { lpcrun_resume32(registers) }
 }
 
-/// Loads the segment registers of the calling thread for 32-bit code and notes what the gate must find; `teb` is
-/// already the base of GS.
-pub fn prepare_thread(teb: u64) {
-    let host_fs: u64;
-    // SAFETY: FS keeps its base: nothing uses it between the selector's load and the restored base. DS and ES mean
-    // nothing to 64-bit code.
+/// Loads DS and ES of the calling thread for 32-bit code.
+pub fn load_flat_data() {
+    // SAFETY: both mean nothing to 64-bit code.
     unsafe {
-        asm!(
-            "mov ds, {flat:x}",
-            "mov es, {flat:x}",
-            "rdfsbase {base}",
-            "mov fs, {flat:x}",
-            "wrfsbase {base}",
-            flat = in(reg) u64::from(FLAT_DATA),
-            base = out(reg) host_fs,
-            options(nostack, preserves_flags),
-        );
+        asm!("mov ds, {flat:x}", "mov es, {flat:x}", flat = in(reg) FLAT_DATA, options(nostack, preserves_flags));
     }
-    crate::teb::write_host(host_area::HOST_FS, host_fs);
+}
+
+/// Prepares the calling thread, whose TEB is the base of GS, for 32-bit code: its segment registers, and what the gate
+/// must find.
+///
+/// # Errors
+/// There is no descriptor left.
+pub fn prepare_thread(teb: u64) -> io::Result<fs::Thread> {
     let far = teb + host_area::FAR_POINTER as u64;
     Ptr::<u16>::new(far + 4).write(GUEST_CODE);
     low_page();
+    fs::prepare_thread(teb)
 }
 
 /// Returns whether `address` lies in the gate before it has built its record.

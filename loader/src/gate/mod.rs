@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+pub mod fs;
 pub mod gate32;
 mod gate64;
 pub mod host_code;
@@ -62,10 +63,15 @@ pub fn gate_contains(address: u64) -> bool {
     gate64::contains(address) || gate32::contains(address)
 }
 
-/// Prepares the calling thread, whose TEB is the base of GS, for guest code.
-pub fn prepare_thread(teb: u64) {
-    if width() == Width::X86 {
-        gate32::prepare_thread(teb);
+/// Prepares the calling thread, whose TEB is the base of GS, for guest code. The result is to be dropped on this thread,
+/// behind its last guest instruction and before the TEB is freed.
+///
+/// # Errors
+/// The process has as many threads as the machine allows.
+pub fn prepare_thread(teb: u64) -> std::io::Result<Option<fs::Thread>> {
+    match width() {
+        Width::X64 => Ok(None),
+        Width::X86 => gate32::prepare_thread(teb).map(Some),
     }
 }
 

@@ -1,16 +1,16 @@
 //! The entry of every signal handler of the process.
 //!
 //! A signal may find FS belonging to 32-bit code. The entry gives the handler our FS and GS, and the interrupted code
-//! its own back, whatever the handler made of the frame. That needs every handler to block every signal but those of
-//! faults: a second frame stacked upon the first would look like code of ours with the guest's FS (pe32.md §4.2).
+//! its own back, whatever the handler made of the frame; the process's [method](Method) does both. That needs every
+//! handler to block every signal but those of faults: a second frame stacked upon the first would look like code of ours
+//! with the guest's FS (pe32.md §4.2).
 #![allow(unsafe_code, reason = "signal handlers and their frames")]
 
 use std::arch::global_asm;
 use std::mem::{MaybeUninit, offset_of};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::gate32;
-use crate::teb::host_area;
+use super::fs::{self, Method};
 
 /// Signals that faults give.
 pub const FAULTS: [i32; 5] = [
@@ -21,13 +21,12 @@ pub const FAULTS: [i32; 5] = [
     libc::SIGTRAP,
 ];
 
-/// A handler; the last argument is the FS base found if 32-bit code was interrupted, else 0.
-pub type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::ucontext_t, u64);
+/// A handler; the last argument says that 32-bit code was interrupted after it loaded FS itself. The entry puts that
+/// right when the handler returns.
+pub type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::ucontext_t, bool);
 
 /// Handlers by signal.
 static HANDLERS: [AtomicUsize; 65] = [const { AtomicUsize::new(0) }; 65];
-/// Whether this process runs 32-bit code.
-static HAS_32_BIT_CODE: AtomicBool = AtomicBool::new(false);
 
 const GREGS: usize =
     offset_of!(libc::ucontext_t, uc_mcontext) + offset_of!(libc::mcontext_t, gregs);
@@ -41,59 +40,58 @@ global_asm!(
     "push r12",
     "push r13",
     "mov rbx, rdx",
-    "xor r12d, r12d",
-    "xor r13d, r13d",
-    "cmp byte ptr [rip+{has_32}], 0",
+    // Only the method's routines and the handler change registers below.
+    "xor ecx, ecx",
+    "mov r13, [rip+{method}]",
+    "test r13, r13",
     "je 3f",
     "call lpcrun_signal_is_guest",
-    "jc 3f",
-    "inc r13d",
-    "rdfsbase r12",
+    "jnc 2f",
+    "xor r13d, r13d",
+    "jmp 3f",
+    "2:",
     "mov rax, [rbx+{r15}]",
-    "mov rcx, [rax+{host_fs}]",
-    "wrfsbase rcx",
-    "wrgsbase rax",
+    "call [r13+{take}]",
+    // In the window FS may be either.
+    "mov eax, cs",
+    "cmp ax, [rbx+{cs}]",
+    "jne 3f",
+    "xor ecx, ecx",
     "3:",
-    "mov rcx, r12",
     "movsxd rax, edi",
     "lea r11, [rip+{handlers}]",
     "call [r11+rax*8]",
-    "test r13d, r13d",
+    "test r13, r13",
     "je 5f",
     // The handler may have sent the thread elsewhere: to code of ours, which keeps our FS.
     "call lpcrun_signal_is_guest",
     "jc 5f",
-    "mov eax, cs",
-    "cmp ax, [rbx+{cs}]",
+    "mov rax, [rbx+{r15}]",
+    "mov ecx, cs",
+    "cmp cx, [rbx+{cs}]",
     "je 4f",
-    "mov rcx, [rbx+{r15}]",
-    "cmp rcx, r12",
-    "je 4f",
-    // The program has loaded FS itself, which cleared its base.
-    "mov eax, {flat}",
-    "mov fs, eax",
-    "mov r12, rcx",
+    "call [r13+{guest}]",
+    "jmp 5f",
     "4:",
-    "wrfsbase r12",
+    "call [r13+{window_back}]",
     "5:",
     "pop r13",
     "pop r12",
     "pop rbx",
     "ret",
-    // Clears the carry flag if the frame at rbx is of 32-bit code, of the window, or of low 64-bit code.
+    // Clears the carry flag if the frame at rbx is of 32-bit code, of the window, or of low 64-bit code. Changes rax
+    // and r11.
     "lpcrun_signal_is_guest:",
     "mov eax, cs",
     "cmp ax, [rbx+{cs}]",
     "jne 6f",
     "mov rax, [rbx+{rip}]",
-    "mov ecx, 0xffffffff",
-    "cmp rcx, rax",
+    "mov r11d, 0xffffffff",
+    "cmp r11, rax",
     "jae 6f",
-    "lea rcx, [rip+lpcrun_window32]",
-    "cmp rax, rcx",
+    "cmp rax, [r13+{window}]",
     "jb 7f",
-    "lea rcx, [rip+lpcrun_window32_end]",
-    "cmp rcx, rax",
+    "cmp [r13+{window_end}], rax",
     "jbe 7f",
     "6:",
     "clc",
@@ -101,10 +99,13 @@ global_asm!(
     "7:",
     "stc",
     "ret",
-    has_32 = sym HAS_32_BIT_CODE,
     handlers = sym HANDLERS,
-    flat = const gate32::FLAT_DATA,
-    host_fs = const host_area::HOST_FS,
+    method = sym fs::METHOD,
+    take = const offset_of!(Method, signal_take),
+    guest = const offset_of!(Method, signal_guest),
+    window_back = const offset_of!(Method, signal_window),
+    window = const offset_of!(Method, window),
+    window_end = const offset_of!(Method, window_end),
     r15 = const GREGS + 8 * libc::REG_R15 as usize,
     rip = const GREGS + 8 * libc::REG_RIP as usize,
     cs = const GREGS + 8 * libc::REG_CSGSFS as usize,
@@ -112,11 +113,6 @@ global_asm!(
 
 unsafe extern "C" {
     fn lpcrun_signal();
-}
-
-/// Says that this process runs 32-bit code; before the first handler is installed.
-pub fn expect_32_bit_code() {
-    HAS_32_BIT_CODE.store(true, Ordering::Relaxed);
 }
 
 /// Makes `handler` handle `signal` on the alternate stack, with all signals blocked but those of faults. `flags` are

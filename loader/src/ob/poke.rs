@@ -25,7 +25,7 @@ extern "C" fn handler(
     signal: i32,
     _info: *mut libc::siginfo_t,
     frame: *mut libc::ucontext_t,
-    _: u64,
+    _: bool,
 ) {
     if teb::current() == 0 {
         return;

@@ -111,7 +111,7 @@ fn handle(signal: i32) {
     signals::install(signal, on_signal, libc::SA_RESTART);
 }
 
-extern "C" fn on_signal(signal: i32, _: *mut libc::siginfo_t, _: *mut libc::ucontext_t, _: u64) {
+extern "C" fn on_signal(signal: i32, _: *mut libc::siginfo_t, _: *mut libc::ucontext_t, _: bool) {
     let add = if signal == libc::SIGINT { 1 } else { ONE_BREAK };
     // SAFETY: write is async-signal-safe; the counter stays open for the life of the process.
     unsafe {

@@ -9,7 +9,7 @@ use ntlpc_abi::Width;
 use super::{command_line, environment};
 use crate::entry::MissingImport;
 use crate::export::Callback;
-use crate::gate::{probe32, signals, stubs};
+use crate::gate::{probe32, stubs};
 use crate::image::ImageError;
 use crate::module::{self, NotifyReason};
 use crate::ob::{path, process};
@@ -48,12 +48,11 @@ pub fn run(program: &Program) -> ! {
         );
     }
     crate::set_width(mapped.headers.width);
-    if mapped.headers.width == Width::X86 {
-        if let Err(reason) = probe32::check() {
-            eprintln!("lpcrun: {}: {reason}", program.path.display());
-            std::process::exit(EXIT_NOT_RUNNABLE)
-        }
-        signals::expect_32_bit_code();
+    if mapped.headers.width == Width::X86
+        && let Err(reason) = probe32::choose()
+    {
+        eprintln!("lpcrun: {}: {reason}", program.path.display());
+        std::process::exit(EXIT_NOT_RUNNABLE)
     }
     if let Err(error) = kuser::map() {
         log::warn!("no KUSER_SHARED_DATA: {error}");

@@ -166,7 +166,15 @@ fn run_on_guest_stack(
     teb::install(teb);
     // A fault is reported from here on; the stack that Rust gives handlers is too small for ours.
     let signal_stack = signal_stack::install();
-    gate::prepare_thread(teb);
+    let prepared = match gate::prepare_thread(teb) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            signal_stack::remove(signal_stack);
+            teb::uninstall();
+            teb::destroy(teb);
+            return Err(error);
+        }
+    };
     tls::add_thread(teb);
     teb::publish(teb);
     object.enter(teb);
@@ -186,6 +194,7 @@ fn run_on_guest_stack(
     tls::remove_thread(teb);
     signal_stack::remove(signal_stack);
     teb::uninstall();
+    drop(prepared);
     fiber::thread_ended(teb, stack);
     teb::destroy(teb);
     Ok(code)
