@@ -3,6 +3,7 @@
 pub mod advapi32;
 mod bcrypt;
 mod com;
+mod crypt32;
 mod dbghelp;
 mod hashes;
 mod iphlpapi;
