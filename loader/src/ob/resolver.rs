@@ -129,8 +129,9 @@ pub fn resolve(
     Ok(found)
 }
 
-/// Returns the name of the machine with an address, which is laid out as Winsock does. The error is Winsock's.
-pub fn name_of(mut address: Vec<u8>) -> Result<String, u32> {
+/// Returns the name of the machine with an address, which is laid out as Winsock does; `is_short` leaves out the own
+/// domain. The error is Winsock's.
+pub fn name_of(mut address: Vec<u8>, is_short: bool) -> Result<String, u32> {
     /// `NI_MAXHOST`.
     const NAME_BYTES: usize = 1025;
     translate(&mut address, true);
@@ -144,7 +145,7 @@ pub fn name_of(mut address: Vec<u8>) -> Result<String, u32> {
             NAME_BYTES as u32,
             std::ptr::null_mut(),
             0,
-            libc::NI_NAMEREQD,
+            libc::NI_NAMEREQD | if is_short { libc::NI_NOFQDN } else { 0 },
         )
     };
     error_of(code)?;

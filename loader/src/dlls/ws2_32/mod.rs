@@ -1,5 +1,6 @@
 //! `ws2_32.dll` and `mswsock.dll`.
 
+mod addresses;
 mod database;
 mod mswsock;
 mod names;

@@ -239,7 +239,7 @@ fn by_address(at: Ptr<u8>, length: i32, family: i32) -> Result<Ptr<u8>, u32> {
     let mut socket_address = vec![0; size];
     socket_address[0] = family as u8;
     socket_address[offset..offset + bytes].copy_from_slice(&address);
-    let name = resolver::name_of(socket_address)?;
+    let name = resolver::name_of(socket_address, false)?;
     put_host(&name, family, &[address])
 }
 
@@ -270,7 +270,7 @@ fn service(key: &Key, protocol: Ptr<u8>) -> Ptr<u8> {
 
 /// Reads an IPv4 address of one to four decimal, octal or hexadecimal parts, in host order; the last part has what is left of
 /// the 32 bits. Source: Microsoft Learn, "inet_addr function", which also takes a space at the end and says what a space alone gives.
-fn parse_address(text: &str) -> Option<u32> {
+pub(super) fn parse_address(text: &str) -> Option<u32> {
     if text == " " {
         return Some(0);
     }

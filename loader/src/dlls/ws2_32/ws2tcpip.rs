@@ -2,8 +2,8 @@
 
 use ntlpc_abi::UserPtr;
 
-use super::winsock2::{INVALID, refuse};
-use crate::dlls::win32::{units_arg, wide_arg};
+use super::winsock2::refuse;
+use crate::dlls::win32::{error, units_arg, wide_arg};
 use crate::export::{Guest, Ptr};
 use crate::ob::resolver::{self, Hints, Resolved};
 use crate::{guest_struct, heap, win_api};
@@ -22,6 +22,8 @@ guest_struct! {
     }
 }
 
+/// `WSAEAFNOSUPPORT`.
+const FAMILY_NOT_SUPPORTED: u32 = 10047;
 /// `WSA_NOT_ENOUGH_MEMORY`.
 const NOT_ENOUGH_MEMORY: u32 = 8;
 
@@ -118,8 +120,7 @@ fn parse(family: i32, text: &str) -> Result<Option<Vec<u8>>, u32> {
             .parse::<std::net::Ipv6Addr>()
             .ok()
             .map(|a| a.octets().to_vec())),
-        // WSAEAFNOSUPPORT
-        _ => Err(10047),
+        _ => Err(FAMILY_NOT_SUPPORTED),
     }
 }
 
@@ -183,7 +184,20 @@ win_api! {
                 to.add(text.len()).write(0);
                 to
             }
-            _ => refuse(INVALID, Ptr::NULL),
+            Some(_) => refuse(error::INVALID_PARAMETER, Ptr::NULL),
+            None => refuse(FAMILY_NOT_SUPPORTED, Ptr::NULL),
+        }
+    }
+
+    /// Writes an address as text.
+    "ws2_32.dll" stdcall fn InetNtopW(family: i32, address: Ptr<u8>, to: Ptr<u16>, size: usize) -> Ptr<u16> {
+        match print(family, address) {
+            Some(text) if text.len() < size => {
+                to.write_many(&text.encode_utf16().chain([0]).collect::<Vec<_>>());
+                to
+            }
+            Some(_) => refuse(error::INVALID_PARAMETER, Ptr::NULL),
+            None => refuse(FAMILY_NOT_SUPPORTED, Ptr::NULL),
         }
     }
 }
