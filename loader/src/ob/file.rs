@@ -9,11 +9,13 @@ use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
 use rustix::fs::FileType;
 
+use super::changes::Changes;
 use super::completion::Completion;
 use super::network_events::Slot;
 use super::object::{Header, Object, ObjectType};
 use super::packed::{Packed, PackedKind};
 use super::sync::Signal;
+use super::synchronous;
 use super::waitable::Waitable;
 use crate::export::Ptr;
 use crate::guest;
@@ -71,6 +73,10 @@ pub struct File {
     pub is_pipe_root: bool,
     /// Names of a directory that were not listed yet, last first; `None` before the first listing.
     pub listing: Mutex<Option<Vec<String>>>,
+    /// Changes in a directory, recorded from the first request for them on.
+    pub changes: Mutex<Option<Arc<Changes>>>,
+    /// `PIPE_NOWAIT` and `PIPE_READMODE_MESSAGE`, as they were set.
+    pub pipe_state: std::sync::atomic::AtomicU32,
     /// Unix path it was opened by; empty for pipes and inherited descriptors.
     pub path: PathBuf,
     /// What lies behind it.
@@ -108,6 +114,8 @@ impl File {
             unnamed_peer: Mutex::new(None),
             is_pipe_root: false,
             listing: Mutex::new(None),
+            changes: Mutex::new(None),
+            pipe_state: 0.into(),
             path,
             kind,
             is_overlapped,
@@ -181,7 +189,7 @@ impl File {
     /// a pipe `PIPE_BROKEN`.
     pub fn read(&self, to: Ptr<u8>, len: usize, offset: Option<u64>) -> Result<usize, NtStatus> {
         let offset = offset.filter(|_| self.kind == FileKind::Disk);
-        match retry(|| guest::read_into(self.fd(), to, len, offset)) {
+        match self.wait_for(|| guest::read_into(self.fd(), to, len, offset)) {
             Ok(0) if len != 0 => match self.kind {
                 FileKind::Pipe => Err(NtStatus::PIPE_BROKEN),
                 FileKind::Disk => Err(NtStatus::END_OF_FILE),
@@ -201,7 +209,7 @@ impl File {
         let mut done = 0;
         while done < len {
             let at = from.byte_add(done as u64);
-            match retry(|| {
+            match self.wait_for(|| {
                 guest::write_from(self.fd(), at, len - done, offset.map(|o| o + done as u64))
             }) {
                 Ok(0) => break,
@@ -210,6 +218,14 @@ impl File {
             }
         }
         Ok(done)
+    }
+
+    /// Makes a system call, which `CancelSynchronousIo` can end where it may wait.
+    fn wait_for<T>(&self, call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        match self.kind {
+            FileKind::Disk => retry(call),
+            FileKind::Pipe | FileKind::Character => synchronous::retry(call),
+        }
     }
 
     fn io_status(&self, error: &io::Error) -> NtStatus {
@@ -285,6 +301,10 @@ impl Object for File {
         })
     }
     fn last_handle_closed(&self) {
+        if self.changes.lock().take().is_some() {
+            // Requests for changes end with the handle.
+            super::reactor::cancel_all(self);
+        }
         self.network_events.clear();
         if self
             .is_delete_on_close

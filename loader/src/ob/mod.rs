@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod apc;
 pub mod attributes;
+pub mod changes;
 pub mod completion;
 pub mod directory;
 pub mod duplicate;
@@ -42,6 +43,7 @@ pub mod spawn;
 pub mod stdio;
 pub mod suspend;
 pub mod sync;
+pub mod synchronous;
 pub mod table;
 pub mod terminal;
 pub mod thread;

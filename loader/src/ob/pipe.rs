@@ -17,10 +17,11 @@ use rustix::net::{
     connect as connect_socket, listen, recv, socket_with, sockopt,
 };
 
-use super::file::{File, FileKind, Listener, retry, status_of};
+use super::file::{File, FileKind, Listener, status_of};
 use super::open::{How, option};
 use super::overlapped::{Overlapped, complete};
 use super::path;
+use super::synchronous;
 use crate::export::Ptr;
 
 /// Listening sockets of this process by pipe name.
@@ -120,9 +121,9 @@ pub fn connect(name: &str, how: How) -> Result<File, NtStatus> {
         let fd = socket(is_message)?;
         match connect_socket(&fd, &address) {
             Ok(()) => return Ok(File::new(fd, PathBuf::new(), is_overlapped)),
-            Err(rustix::io::Errno::PROTOTYPE) => {}
             Err(rustix::io::Errno::AGAIN) => return Err(NtStatus::PIPE_BUSY),
-            Err(_) => return Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+            // The other kind of socket has names of its own.
+            Err(_) => {}
         }
     }
     Err(NtStatus::OBJECT_NAME_NOT_FOUND)
@@ -139,7 +140,7 @@ pub fn accept(file: &File) -> Result<(), NtStatus> {
         return Err(NtStatus::PIPE_CONNECTED);
     }
     let accept = || accept_with(&listener.socket, SocketFlags::CLOEXEC).map_err(Into::into);
-    let client = retry(accept).map_err(|error| status_of(&error))?;
+    let client = synchronous::retry(accept).map_err(|error| status_of(&error))?;
     file.replace_fd(client)
 }
 
@@ -214,6 +215,16 @@ fn wait_for_client(listener: &Listener, file: &File) -> Result<(), NtStatus> {
             return Err(NtStatus::CANCELLED);
         }
     }
+}
+
+/// Returns how many instances a named pipe has that was made here.
+///
+/// # Errors
+/// `NOT_SUPPORTED` for the client's end: its server may be another process, which alone counts them.
+pub fn instances(file: &File) -> Result<u32, NtStatus> {
+    let listener = file.listener.lock();
+    let listener = listener.as_ref().ok_or(NtStatus::NOT_SUPPORTED)?;
+    Ok(u32::try_from(Arc::strong_count(listener)).unwrap_or(u32::MAX))
 }
 
 /// Throws the client out; the instance listens again.

@@ -3,7 +3,7 @@
 //! The thread sleeps until the descriptor is ready or the operation is cancelled, moves the bytes straight to or from the
 //! guest's buffer, and completes the operation. Those of one file and direction run in the order they were started in.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use ntlpc_abi::NtStatus;
@@ -156,6 +156,20 @@ pub fn start_operation(
     events: PollFlags,
     order: Order,
     overlapped: Ptr<Overlapped>,
+    operation: impl FnMut(&Arc<File>) -> Result<usize, NtStatus> + Send + 'static,
+) -> Result<(), NtStatus> {
+    let wait = move |file: &Arc<File>, cancel: &OwnedFd| wait_ready(file.fd(), events, cancel);
+    start_waiting(file, events, order, overlapped, wait, operation)
+}
+
+/// Starts an operation that runs when `wait` returns, which a descriptor of its own may tell ([`wait_ready`]); `RETRY` as
+/// its result waits again. `events` is the direction.
+pub fn start_waiting(
+    file: Arc<File>,
+    events: PollFlags,
+    order: Order,
+    overlapped: Ptr<Overlapped>,
+    mut wait: impl FnMut(&Arc<File>, &OwnedFd) -> Result<(), NtStatus> + Send + 'static,
     mut operation: impl FnMut(&Arc<File>) -> Result<usize, NtStatus> + Send + 'static,
 ) -> Result<(), NtStatus> {
     let cancel = eventfd(0, EventfdFlags::CLOEXEC).map_err(|_| NtStatus::TOO_MANY_OPENED_FILES)?;
@@ -175,7 +189,7 @@ pub fn start_operation(
         let mut turn = wait_turn(&cancel);
         let status = loop {
             match turn
-                .and_then(|()| wait_ready(&file, events, &cancel))
+                .and_then(|()| wait(&file, &cancel))
                 .and_then(|()| operation(&file))
             {
                 Err(NtStatus::RETRY) => turn = Ok(()),
@@ -209,8 +223,11 @@ pub fn start_operation(
     }
 }
 
-fn wait_ready(file: &File, events: PollFlags, cancel: &OwnedFd) -> Result<(), NtStatus> {
-    let fd = file.fd();
+/// Waits until a descriptor is ready.
+///
+/// # Errors
+/// `CANCELLED`.
+pub fn wait_ready(fd: BorrowedFd<'_>, events: PollFlags, cancel: &OwnedFd) -> Result<(), NtStatus> {
     loop {
         let mut fds = [
             PollFd::new(&fd, events),
@@ -228,9 +245,17 @@ fn wait_ready(file: &File, events: PollFlags, cancel: &OwnedFd) -> Result<(), Nt
     }
 }
 
+/// Cancels the operations on a file that has no handle any more.
+pub fn cancel_all(file: &File) {
+    cancel_those(std::ptr::from_ref(file).addr(), None);
+}
+
 /// Cancels the operations on a file, or the one with this `OVERLAPPED`; returns whether there was any.
 pub fn cancel(file: &Arc<File>, overlapped: Option<u64>) -> bool {
-    let key = Arc::as_ptr(file).addr();
+    cancel_those(Arc::as_ptr(file).addr(), overlapped)
+}
+
+fn cancel_those(key: usize, overlapped: Option<u64>) -> bool {
     let mut found = false;
     for pending in PENDING.lock().iter_mut() {
         if pending.file == key

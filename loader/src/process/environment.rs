@@ -69,7 +69,7 @@ pub fn to_unix(block: &[u16]) -> Vec<(OsString, OsString)> {
 fn defaults() -> Vec<(&'static str, String)> {
     let temp = std::env::var_os("TMPDIR").unwrap_or_else(|| "/tmp".into());
     let temp = path::to_windows(Path::new(&temp));
-    let user = std::env::var("USER").unwrap_or_else(|_| "user".into());
+    let user = user_name();
     let home = std::env::var_os("HOME")
         .map_or_else(|| "Z:\\".into(), |home| path::to_windows(Path::new(&home)));
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -96,6 +96,11 @@ fn defaults() -> Vec<(&'static str, String)> {
         variables.push(("PROCESSOR_ARCHITEW6432", "AMD64".into()));
     }
     variables
+}
+
+/// Returns the name of the user.
+pub fn user_name() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "user".into())
 }
 
 fn host_name() -> String {

@@ -11,6 +11,7 @@ use super::stringapiset::CP_UTF8;
 use crate::dlls::win32::{ansi_of, error, failed, refuse, success, wide_of};
 use crate::export::{Bool, Callback, Ptr};
 use crate::ob::file::{File, retry, status_of};
+use crate::ob::synchronous;
 use crate::ob::table::lookup;
 use crate::ob::terminal;
 use crate::win_api;
@@ -97,8 +98,9 @@ fn written(result: Result<(), NtStatus>, count: u32, to: Ptr<u32>) -> Bool {
 fn read_line(handle: Handle, most: usize) -> Result<String, NtStatus> {
     let file = console(handle)?;
     let mut bytes = vec![0; most.min(0x8000)];
-    let done = retry(|| rustix::io::read(file.fd(), &mut bytes[..]).map_err(Into::into))
-        .map_err(|error| status_of(&error))?;
+    let done =
+        synchronous::retry(|| rustix::io::read(file.fd(), &mut bytes[..]).map_err(Into::into))
+            .map_err(|error| status_of(&error))?;
     bytes.truncate(done);
     let end = if input_mode(&file) & terminal::LINE != 0 {
         "\r\n"

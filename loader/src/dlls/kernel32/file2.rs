@@ -1,12 +1,20 @@
 //! The `…2` forms of functions on files, which take their rarer arguments in a structure; of `fileapi.h` and `winbase.h`.
 
-use ntlpc_abi::{Handle, UserPtr};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
-use super::fileapi::create;
+use ntlpc_abi::{Handle, NtStatus, UserPtr};
+
+use super::fileapi::{FLAG_BACKUP_SEMANTICS, create, options};
 use super::filesystem::copy_file;
 use super::synchapi::SecurityAttributes;
-use crate::dlls::win32::{INVALID_HANDLE_VALUE, error, refuse, units_arg};
+use crate::dlls::win32::{INVALID_HANDLE_VALUE, error, or_else, refuse, units_arg};
 use crate::export::Ptr;
+use crate::ob::file::{FILE_TYPE, File, FileKind, rights};
+use crate::ob::object::access::SYNCHRONIZE;
+use crate::ob::open::{Disposition, How, open_target};
+use crate::ob::path::Target;
+use crate::ob::table::{TABLE, lookup};
 use crate::{guest_struct, win_api};
 
 guest_struct! {
@@ -36,6 +44,25 @@ const ALLOW_DECRYPTED: u32 = 8;
 /// The facility of Win32 errors in an `HRESULT`.
 const HRESULT_WIN32: u32 = 0x8007_0000;
 
+/// Opens the file behind a handle; it may have another name by now.
+fn reopen(handle: Handle, access: u32, flags: u32) -> Result<Handle, NtStatus> {
+    let file = lookup::<File>(handle, 0)?;
+    if file.kind != FileKind::Disk {
+        return Err(NtStatus::NOT_SUPPORTED);
+    }
+    let access = FILE_TYPE.grant(access)? | rights::READ_ATTRIBUTES | SYNCHRONIZE;
+    let how = How {
+        access,
+        disposition: Disposition::Open,
+        options: options(flags | FLAG_BACKUP_SEMANTICS),
+        attributes: 0,
+    };
+    let link = format!("/proc/self/fd/{}", file.fd().as_raw_fd());
+    let (mut again, _) = open_target(&Target::File(link.into()), how)?;
+    again.path.clone_from(&file.path);
+    TABLE.insert(Arc::new(again), access, 0)
+}
+
 win_api! {
     /// Opens or creates a file.
     "kernel32.dll|kernelbase.dll" stdcall fn CreateFile2(name: Ptr<u16>, access: u32, share: u32, disposition: u32, parameters: Ptr<CreateFile2Parameters>) -> Handle {
@@ -47,6 +74,11 @@ win_api! {
             return refuse(error::INVALID_PARAMETER, INVALID_HANDLE_VALUE);
         }
         create(units_arg(name), access, given.security, disposition, given.attributes | given.flags)
+    }
+
+    /// Opens the file behind a handle anew, with other rights.
+    "kernel32.dll|kernelbase.dll" stdcall fn ReOpenFile(file: Handle, access: u32, _share: u32, flags: u32) -> Handle {
+        or_else(reopen(file, access, flags), INVALID_HANDLE_VALUE)
     }
 
     /// Copies a file; returns an `HRESULT`.

@@ -62,7 +62,7 @@ const FLAG_OVERLAPPED: u32 = 0x4000_0000;
 /// `FILE_FLAG_DELETE_ON_CLOSE`.
 const FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
 /// `FILE_FLAG_BACKUP_SEMANTICS`.
-const FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+pub(super) const FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 /// `FILE_FLAG_OPEN_REPARSE_POINT`.
 const FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 /// `INVALID_FILE_ATTRIBUTES`, `INVALID_FILE_SIZE`, `INVALID_SET_FILE_POINTER`.
@@ -103,23 +103,10 @@ pub fn create(
         let access = FILE_TYPE.grant(access)?
             | rights::READ_ATTRIBUTES
             | crate::ob::object::access::SYNCHRONIZE;
-        let mut options = 0;
-        if flags & FLAG_OVERLAPPED == 0 {
-            options |= option::SYNCHRONOUS;
-        }
-        if flags & FLAG_DELETE_ON_CLOSE != 0 {
-            options |= option::DELETE_ON_CLOSE;
-        }
-        if flags & FLAG_BACKUP_SEMANTICS == 0 {
-            options |= option::NON_DIRECTORY;
-        }
-        if flags & FLAG_OPEN_REPARSE_POINT != 0 {
-            options |= option::OPEN_REPARSE_POINT;
-        }
         let how = How {
             access,
             disposition,
-            options,
+            options: options(flags),
             attributes: flags & 0xFFFF,
         };
         let target = path::resolve_here(&name)?;
@@ -398,6 +385,24 @@ fn overlapped_result(
 /// Returns the absolute form of a path.
 pub fn full_path(name: &[u16]) -> String {
     path::full(&String::from_utf16_lossy(name), &path::directory())
+}
+
+/// Returns the options of `NtCreateFile` for flags of `CreateFile`.
+pub(super) fn options(flags: u32) -> u32 {
+    let mut options = 0;
+    if flags & FLAG_OVERLAPPED == 0 {
+        options |= option::SYNCHRONOUS;
+    }
+    if flags & FLAG_DELETE_ON_CLOSE != 0 {
+        options |= option::DELETE_ON_CLOSE;
+    }
+    if flags & FLAG_BACKUP_SEMANTICS == 0 {
+        options |= option::NON_DIRECTORY;
+    }
+    if flags & FLAG_OPEN_REPARSE_POINT != 0 {
+        options |= option::OPEN_REPARSE_POINT;
+    }
+    options
 }
 
 win_api! {

@@ -13,8 +13,9 @@ use crate::ob::completion::{COMPLETION_TYPE, Completion, Packet};
 use crate::ob::file::File;
 use crate::ob::overlapped::Overlapped;
 use crate::ob::sync::MODIFY_STATE;
+use crate::ob::synchronous;
 use crate::ob::table::{TABLE, lookup};
-use crate::ob::thread;
+use crate::ob::thread::{self, Thread, rights};
 use crate::win_api;
 
 guest_struct! {
@@ -52,7 +53,7 @@ fn packets(port: Handle, most: usize, timeout: u32) -> Result<Vec<Packet>, NtSta
 }
 
 /// Reads or writes, then queues the completion routine to the calling thread.
-fn with_routine(
+pub(super) fn with_routine(
     file: Handle,
     overlapped: Ptr<Overlapped>,
     routine: Callback,
@@ -138,6 +139,15 @@ win_api! {
                 removed.write(list.len() as u32);
                 if list.is_empty() { refuse(258, Bool::FALSE) } else { Bool::TRUE }
             }
+            Err(status) => failed(status, Bool::FALSE),
+        }
+    }
+
+    /// Cancels the read, write or other call on a pipe or device that a thread of this process waits in.
+    "kernel32.dll|kernelbase.dll" stdcall fn CancelSynchronousIo(thread: Handle) -> Bool {
+        match lookup::<Thread>(thread, rights::TERMINATE) {
+            Ok(thread) if synchronous::cancel(thread.tid.load(Ordering::Acquire)) => Bool::TRUE,
+            Ok(_) => refuse(error::NOT_FOUND, Bool::FALSE),
             Err(status) => failed(status, Bool::FALSE),
         }
     }

@@ -1,5 +1,6 @@
 //! `kernel32.dll` and `kernelbase.dll`.
 
+mod binary_type;
 mod console_input;
 mod console_keys;
 mod console_screen;
@@ -8,6 +9,7 @@ mod consoleapi2;
 pub mod create_process;
 pub(crate) mod critical_section;
 mod datetimeapi;
+mod directory_changes;
 pub mod errhandlingapi;
 mod fibers;
 mod fibersapi;

@@ -1,19 +1,21 @@
 //! Pipes: `namedpipeapi.h`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ntlpc_abi::{Handle, NtStatus};
 
 use super::synchapi::SecurityAttributes;
 use crate::dlls::win32::{
-    INVALID_HANDLE_VALUE, error, failed, or_else, refuse, success, units_arg, wide_arg,
+    INVALID_HANDLE_VALUE, error, failed, or_else, put_string, refuse, success, units_arg, wide_arg,
 };
-use crate::export::{Bool, Ptr};
+use crate::export::{Bool, Guest, Ptr};
 use crate::ob::file::{FILE_TYPE, File, FileKind};
 use crate::ob::overlapped::Overlapped;
 use crate::ob::path::Target;
 use crate::ob::pipe;
 use crate::ob::table::{INHERIT, TABLE, lookup};
+use crate::process::environment;
 use crate::win_api;
 
 fn inherits(security: Ptr<SecurityAttributes>) -> u32 {
@@ -45,6 +47,7 @@ fn create(
             is_overlapped,
             open_mode & 0x8_0000 != 0,
         )?;
+        file.pipe_state.store(pipe_mode & STATE, Ordering::Relaxed);
         TABLE.insert(Arc::new(file), FILE_TYPE.generic[3], inherits(security))
     })();
     or_else(made, INVALID_HANDLE_VALUE)
@@ -72,6 +75,45 @@ fn peek(
     available.write_if_some(u32::try_from(count).unwrap_or(u32::MAX));
     left.write_if_some(0);
     Ok(())
+}
+
+/// `PIPE_NOWAIT | PIPE_READMODE_MESSAGE`.
+const STATE: u32 = 3;
+
+fn state_of<T: Guest + Default>(
+    handle: Handle,
+    state: Ptr<u32>,
+    instances: Ptr<u32>,
+    collection: [Ptr<u32>; 2],
+    user: Ptr<T>,
+    user_size: u32,
+    encode: impl Fn(&str) -> Vec<T>,
+) -> Bool {
+    let file = match lookup::<File>(handle, 0) {
+        Ok(file) if file.kind == FileKind::Pipe => file,
+        Ok(_) => return failed(NtStatus::INVALID_PARAMETER, Bool::FALSE),
+        Err(status) => return failed(status, Bool::FALSE),
+    };
+    let is_server = file.listener.lock().is_some();
+    // Collection is for clients on other computers; the user is the client's.
+    if collection.iter().any(|at| !at.is_null()) || !user.is_null() && !is_server {
+        return refuse(error::INVALID_PARAMETER, Bool::FALSE);
+    }
+    let count = match pipe::instances(&file) {
+        Ok(count) => count,
+        Err(status) if !instances.is_null() => return failed(status, Bool::FALSE),
+        Err(_) => 0,
+    };
+    if !user.is_null() {
+        // Clients are this user's: the pipe has a name of the user's own.
+        let name = encode(&environment::user_name());
+        if put_string(&name, user, user_size) as usize != name.len() {
+            return refuse(error::INSUFFICIENT_BUFFER, Bool::FALSE);
+        }
+    }
+    state.write_if_some(file.pipe_state.load(Ordering::Relaxed));
+    instances.write_if_some(count);
+    Bool::TRUE
 }
 
 fn peer(handle: Handle, id: Ptr<u32>) -> Bool {
@@ -140,8 +182,23 @@ win_api! {
     }
 
     /// Sets the read mode of a pipe: byte or message, blocking.
-    "kernel32.dll|kernelbase.dll" stdcall fn SetNamedPipeHandleState(handle: Handle, _mode: Ptr<u32>, _count: Ptr<u32>, _timeout: Ptr<u32>) -> Bool {
-        success(lookup::<File>(handle, 0).map(|_| ()))
+    "kernel32.dll|kernelbase.dll" stdcall fn SetNamedPipeHandleState(handle: Handle, mode: Ptr<u32>, _count: Ptr<u32>, _timeout: Ptr<u32>) -> Bool {
+        let mode = mode.non_null().map(Ptr::read);
+        success(lookup::<File>(handle, 0).map(|file| {
+            if let Some(mode) = mode {
+                file.pipe_state.store(mode & STATE, Ordering::Relaxed);
+            }
+        }))
+    }
+
+    /// Tells the modes of a pipe, and at the server's end its instances and the user of the client.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetNamedPipeHandleStateW(handle: Handle, state: Ptr<u32>, instances: Ptr<u32>, count: Ptr<u32>, timeout: Ptr<u32>, user: Ptr<u16>, user_size: u32) -> Bool {
+        state_of(handle, state, instances, [count, timeout], user, user_size, |name| name.encode_utf16().collect())
+    }
+
+    /// Tells the modes of a pipe, and at the server's end its instances and the user of the client.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetNamedPipeHandleStateA(handle: Handle, state: Ptr<u32>, instances: Ptr<u32>, count: Ptr<u32>, timeout: Ptr<u32>, user: Ptr<u8>, user_size: u32) -> Bool {
+        state_of(handle, state, instances, [count, timeout], user, user_size, |name| name.as_bytes().to_vec())
     }
 
     /// Returns the process at the client end.
