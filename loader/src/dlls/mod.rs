@@ -14,6 +14,7 @@ mod rpcrt4;
 mod safearray;
 mod secur32;
 mod shellapi;
+mod shlwapi;
 mod small;
 mod user32;
 mod version;

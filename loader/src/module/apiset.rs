@@ -13,6 +13,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("api-ms-win-appmodel-", "kernelbase.dll"),
     ("api-ms-win-security-sddl-", "advapi32.dll"),
     ("api-ms-win-security-lsalookup-", "advapi32.dll"),
+    ("api-ms-win-security-systemfunctions-", "advapi32.dll"),
     ("api-ms-win-security-", "kernelbase.dll"),
     ("api-ms-win-eventing-provider-", "kernelbase.dll"),
     ("api-ms-win-eventing-", "advapi32.dll"),

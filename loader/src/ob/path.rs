@@ -167,6 +167,10 @@ pub fn resolve(path: &str, directory: &str) -> Result<Target, NtStatus> {
     if let Some(device) = full
         .strip_prefix("\\\\.\\")
         .or_else(|| bare.strip_prefix("GLOBALROOT\\Device\\"))
+        .or_else(|| {
+            full.strip_prefix("\\\\?\\")
+                .filter(|_| bare.as_bytes().get(1) != Some(&b':'))
+        })
     {
         return match device.to_ascii_uppercase().trim_end_matches(':') {
             "NUL" => Ok(Target::Null),
@@ -243,6 +247,15 @@ pub fn resolve_here(name: &[u16]) -> Result<Target, NtStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_have_two_prefixes() {
+        let pipe =
+            |path: &str| matches!(resolve(path, "Z:\\"), Ok(Target::Pipe(name)) if name == "uv\\1");
+        assert!(pipe(r"\\.\pipe\uv\1") && pipe(r"\\?\pipe\uv\1"));
+        assert!(matches!(resolve(r"\\?\Z:\x", "Z:\\"), Ok(Target::File(_))));
+        assert!(resolve(r"\\?\UNC\server\x", "Z:\\").is_err());
+    }
 
     #[test]
     fn full_paths() {

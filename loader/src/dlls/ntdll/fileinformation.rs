@@ -77,6 +77,18 @@ pub fn query(handle: Handle, class: u32) -> Result<Vec<u8>, NtStatus> {
             name.iter()
                 .for_each(|unit| put(&mut out, unit.to_le_bytes()));
         }
+        // FileAllInformation: basic, standard, internal, extended attributes, access, position, mode, alignment, name
+        18 => {
+            for part in [4, 5, 6] {
+                out.extend(query(handle, part)?);
+            }
+            put(&mut out, [0; 4]);
+            for part in [8, 14, 16] {
+                out.extend(query(handle, part)?);
+            }
+            put(&mut out, [0; 4]);
+            out.extend(query(handle, 9)?);
+        }
         // FileNetworkOpenInformation
         34 => {
             let stat = stat()?;
@@ -308,6 +320,9 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
     }
 }
 
+/// Bytes of `FILE_ALL_INFORMATION` before the units of its name.
+const ALL_WITHOUT_NAME: usize = 100;
+
 /// `FILE_BASIC_INFORMATION`, or with sizes `FILE_NETWORK_OPEN_INFORMATION`, of a file that is not opened.
 fn describe(attributes: Ptr<ObjectAttributes>, has_sizes: bool) -> Result<Vec<u8>, NtStatus> {
     let Target::File(path) = target(&Attributes::read(attributes)?)? else {
@@ -332,11 +347,22 @@ win_api! {
     /// Describes an open file.
     "ntdll.dll" stdcall fn NtQueryInformationFile = "NtQueryInformationFile|ZwQueryInformationFile" (file: Handle, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32) -> Result<(), NtStatus> {
         let bytes = query(file, class)?;
-        if (length as usize) < bytes.len() {
-            return Err(if class == 9 { NtStatus::BUFFER_OVERFLOW } else { NtStatus::INFO_LENGTH_MISMATCH });
+        // The classes that end in a name are cut where the buffer ends.
+        let least = match class {
+            9 => 4,
+            18 => ALL_WITHOUT_NAME,
+            _ => bytes.len(),
+        };
+        let length = length as usize;
+        if length < least {
+            return Err(NtStatus::INFO_LENGTH_MISMATCH);
         }
-        buffer.try_write_bytes(&bytes)?;
-        io.try_write(IoStatusBlock { status: 0, information: bytes.len() })
+        let fitting = &bytes[..length.min(bytes.len())];
+        buffer.try_write_bytes(fitting)?;
+        let is_cut = fitting.len() < bytes.len();
+        let status = if is_cut { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+        io.try_write(IoStatusBlock { status: status.0 as usize, information: fitting.len() })?;
+        if is_cut { Err(status) } else { Ok(()) }
     }
 
     /// Changes an open file.
