@@ -8,11 +8,16 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = env::var("TARGET").unwrap_or_default();
-    if target != env::var("HOST").unwrap_or_default() {
-        return;
-    }
+    let is_native = target == env::var("HOST").unwrap_or_default();
+    // The library for 32-bit Wine is made by the compiler of the 64-bit system.
+    let width: &[&str] = match target.as_str() {
+        "i686-unknown-linux-gnu" => &["-m32"],
+        _ if is_native => &[],
+        _ => return,
+    };
     // The C compiler answers with a path, or with the bare name if it has no such file.
     let answer = Command::new("cc")
+        .args(width)
         .arg("-print-file-name=libgcc_eh.a")
         .output()
         .map(|output| output.stdout);

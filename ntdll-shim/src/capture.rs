@@ -8,79 +8,15 @@
     reason = "the copies of guest memory, with their fault recovery"
 )]
 
-use core::arch::global_asm;
 use std::sync::OnceLock;
 
 use ntlpc_abi::{NtStatus, UserPtr};
 
-global_asm!(
-    // fn(rdi = to, rsi = from, rdx = len) -> rax = 0, or 1 if an access faulted.
-    ".globl ntlpc_guarded_copy",
-    ".type ntlpc_guarded_copy, @function",
-    "ntlpc_guarded_copy:",
-    "    mov rcx, rdx",
-    "    cmp rdx, 16",
-    "    ja 3f",
-    "    jb 4f",
-    "ntlpc_guarded_copy_first:",
-    // Exactly 16 bytes.
-    "    mov rax, [rsi]",
-    "    mov r8, [rsi + 8]",
-    "    mov [rdi], rax",
-    "    mov [rdi + 8], r8",
-    "    xor eax, eax",
-    "    ret",
-    "3:  cmp rdx, 512",
-    "    ja 4f",
-    // 17–512 bytes: 16 at a time from the front, the last 16 from the end (overlapping).
-    "    movups xmm1, [rsi + rdx - 16]",
-    "5:  movups xmm0, [rsi]",
-    "    movups [rdi], xmm0",
-    "    add rsi, 16",
-    "    add rdi, 16",
-    "    sub rcx, 16",
-    "    cmp rcx, 16",
-    "    ja 5b",
-    "    movups [rdi + rcx - 16], xmm1",
-    "    xor eax, eax",
-    "    ret",
-    // Words and single bytes, as results and probes are.
-    "4:  cmp rdx, 8",
-    "    jne 6f",
-    "    mov rax, [rsi]",
-    "    mov [rdi], rax",
-    "    xor eax, eax",
-    "    ret",
-    "6:  cmp rdx, 1",
-    "    jne 7f",
-    "    mov al, [rsi]",
-    "    mov [rdi], al",
-    "    xor eax, eax",
-    "    ret",
-    "7:  rep movsb",
-    "    xor eax, eax",
-    "    ret",
-    // fn(rdi = at, rsi = expected, rdx = new, rcx = seen) -> rax = 0, or 1 if the access faulted.
-    ".globl ntlpc_guarded_exchange",
-    "ntlpc_guarded_exchange:",
-    "    mov rax, rsi",
-    "    lock cmpxchg [rdi], rdx",
-    "    mov [rcx], rax",
-    "    xor eax, eax",
-    "    ret",
-    ".globl ntlpc_guarded_exchange32",
-    "ntlpc_guarded_exchange32:",
-    "    mov eax, esi",
-    "    lock cmpxchg [rdi], edx",
-    "    mov [rcx], rax",
-    "    xor eax, eax",
-    "    ret",
-    "ntlpc_guarded_copy_last:",
-    "ntlpc_guarded_copy_fault:",
-    "    mov eax, 1",
-    "    ret",
-    ".size ntlpc_guarded_copy, . - ntlpc_guarded_copy",
-);
+#[cfg_attr(target_arch = "x86_64", path = "capture/x86_64.rs")]
+#[cfg_attr(target_arch = "x86", path = "capture/i386.rs")]
+mod code;
+pub use code::INSTRUCTION;
+use code::USER_END;
 
 unsafe extern "C" {
     fn ntlpc_guarded_copy(to: *mut u8, from: *const u8, len: usize) -> u32;
@@ -90,9 +26,6 @@ unsafe extern "C" {
     fn ntlpc_guarded_copy_last();
     fn ntlpc_guarded_copy_fault();
 }
-
-/// Addresses from here on are never guest memory on Linux x86-64 (man 2 mmap: 47-bit user space).
-const USER_END: u64 = 0x7FFF_FFFF_0000;
 
 /// Copies from guest memory.
 ///
@@ -189,16 +122,16 @@ fn done(faulted: u32) -> Result<(), NtStatus> {
     }
 }
 
-/// Returns where to resume when a memory access at `rip` faulted, if `rip` lies in a guarded copy.
+/// Returns where to resume when a memory access of the instruction at `at` faulted, if that lies in a guarded copy.
 ///
 /// Async-signal-safe. The handler also clears the direction flag if it changed it.
 #[must_use]
-pub fn fixup(rip: u64) -> Option<u64> {
-    let inside =
-        ntlpc_guarded_copy_first as *const () as u64..ntlpc_guarded_copy_last as *const () as u64;
+pub fn fixup(at: u64) -> Option<u64> {
+    let label = |label: unsafe extern "C" fn()| label as usize as u64;
+    let inside = label(ntlpc_guarded_copy_first)..label(ntlpc_guarded_copy_last);
     inside
-        .contains(&rip)
-        .then_some(ntlpc_guarded_copy_fault as *const () as u64)
+        .contains(&at)
+        .then_some(label(ntlpc_guarded_copy_fault))
 }
 
 static OLD: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
@@ -222,11 +155,10 @@ fn replace_handler(signal: libc::c_int) -> libc::sigaction {
 }
 
 extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let rip = libc::REG_RIP as usize;
     // SAFETY: the kernel passes a valid ucontext to an SA_SIGINFO handler.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    if let Some(resume) = fixup(registers[rip] as u64) {
-        registers[rip] = resume as i64;
+    if let Some(resume) = fixup(registers[INSTRUCTION] as usize as u64) {
+        registers[INSTRUCTION] = resume as libc::greg_t;
         return;
     }
     let old = OLD

@@ -269,6 +269,7 @@ impl Drop for Mapping {
 ///
 /// # Safety
 /// Both ranges are mapped for `len` bytes and do not overlap.
+#[cfg(target_arch = "x86_64")]
 #[inline]
 unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
     // SAFETY: the caller guarantees the ranges; the direction flag is clear by the ABI; only the named registers and the
@@ -303,6 +304,27 @@ unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
             last = out(xmm_reg) _,
             some = out(xmm_reg) _,
             options(nostack)
+        );
+    }
+}
+
+/// As for x86-64; esi is lent, since the compiler keeps it for itself.
+///
+/// # Safety
+/// As for x86-64.
+#[cfg(target_arch = "x86")]
+#[inline]
+unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: the caller guarantees the ranges; the direction flag is clear by the ABI; esi has its value again at the end.
+    unsafe {
+        core::arch::asm!(
+            "xchg esi, {from}",
+            "rep movsb",
+            "xchg esi, {from}",
+            from = inout(reg) from => _,
+            inout("edi") to => _,
+            inout("ecx") len => _,
+            options(nostack, preserves_flags)
         );
     }
 }

@@ -57,9 +57,9 @@ pub fn is_sealed_against_shrinking(fd: &OwnedFd) -> bool {
 /// The system call's error.
 pub fn len_of(fd: &OwnedFd) -> io::Result<usize> {
     // SAFETY: an all-zero stat is a valid place for the result.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    let mut stat: libc::stat64 = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is open, and `stat` is valid for writes.
-    if unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) } != 0 {
+    if unsafe { libc::fstat64(fd.as_raw_fd(), &raw mut stat) } != 0 {
         return Err(io::Error::last_os_error());
     }
     usize::try_from(stat.st_size).map_err(io::Error::other)
@@ -172,14 +172,14 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -
     if let Some(Deadline::Realtime(_)) = deadline {
         operation |= libc::FUTEX_CLOCK_REALTIME;
     }
-    let time = deadline.map(timespec);
+    let time = deadline.map(KernelTime::from);
     let timeout = time
         .as_ref()
         .map_or(std::ptr::null(), |time| &raw const *time);
     // SAFETY: the word outlives the call; the timeout is NULL or points at `time`.
     let result = unsafe {
         libc::syscall(
-            libc::SYS_futex,
+            SYS_FUTEX,
             word.as_ptr(),
             operation,
             expected,
@@ -198,12 +198,28 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -
     }
 }
 
-#[cfg(not(feature = "model"))]
-fn timespec(deadline: Deadline) -> libc::timespec {
-    let (Deadline::Monotonic(ns) | Deadline::Realtime(ns)) = deadline;
-    libc::timespec {
-        tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
-        tv_nsec: (ns % 1_000_000_000) as i64,
+/// The futex call that takes a [`KernelTime`].
+#[cfg(target_pointer_width = "64")]
+pub const SYS_FUTEX: libc::c_long = libc::SYS_futex;
+/// The futex call that takes a [`KernelTime`]: `futex_time64` (since Linux 5.1), which the `libc` crate does not name.
+#[cfg(target_pointer_width = "32")]
+pub const SYS_FUTEX: libc::c_long = 422;
+
+/// `struct __kernel_timespec`: the same in processes of both widths, as no C library's `timespec` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct KernelTime {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl From<Deadline> for KernelTime {
+    fn from(deadline: Deadline) -> KernelTime {
+        let (Deadline::Monotonic(ns) | Deadline::Realtime(ns)) = deadline;
+        KernelTime {
+            seconds: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
+            nanoseconds: (ns % 1_000_000_000) as i64,
+        }
     }
 }
 
@@ -259,7 +275,7 @@ fn wait_for_either(
         Some(Deadline::Realtime(_)) => libc::CLOCK_REALTIME,
         _ => libc::CLOCK_MONOTONIC,
     };
-    let time = deadline.map(timespec);
+    let time = deadline.map(KernelTime::from);
     let timeout = time
         .as_ref()
         .map_or(std::ptr::null(), |time| &raw const *time);

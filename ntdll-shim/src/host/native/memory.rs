@@ -15,7 +15,11 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprot
 use crate::host::{MappedView, Section};
 
 /// Address space kept for views of peers, in bytes: address space only, no memory.
-const ARENA_BYTES: usize = 0x10_0000_0000;
+const ARENA_BYTES: usize = if usize::BITS == 64 {
+    0x10_0000_0000_u64 as usize
+} else {
+    0x1000_0000
+};
 const PAGE: u64 = 0x1000;
 /// `MM_ALLOCATION_GRANULARITY`: offsets and fixed addresses are multiples of it.
 const GRANULARITY: u64 = 0x1_0000;

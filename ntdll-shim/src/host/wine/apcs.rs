@@ -12,11 +12,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ntlpc_abi::{Handle, NtStatus};
+use ntlpc_abi::NtStatus;
 use parking_lot::Mutex;
 
-use super::senders;
+use super::arch::Arguments;
 use super::service::ntdll;
+use super::threads;
 use crate::host::{Alert, AlertWord};
 use crate::{host, interrupt};
 
@@ -66,14 +67,14 @@ fn change(change: impl FnOnce(&mut HashMap<u32, Arc<Apcs>>)) {
 }
 
 /// `NtQueueApcThread(Thread, Function, Context, Argument1, Argument2)`.
-pub unsafe extern "sysv64" fn queue_apc_thread(arguments: *mut u64) -> u32 {
+pub unsafe fn queue_apc_thread(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the five arguments of the call.
-    let arguments = unsafe { *arguments.cast::<[u64; 5]>() };
+    let arguments = unsafe { arguments.read::<5>() };
     let ntdll = ntdll();
     // SAFETY: the caller's own arguments.
     let status = unsafe { ntdll.pass(ntdll.NtQueueApcThread, arguments) };
     if status == NtStatus::SUCCESS.0
-        && let Ok(id) = senders::thread_id(Handle(arguments[0]))
+        && let Ok(id) = threads::client_id(arguments[0])
     {
         change(|threads| {
             if let Some(apcs) = threads.get(&id.thread) {

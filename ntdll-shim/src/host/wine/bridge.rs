@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ntlpc_shm::sys::Deadline;
+use ntlpc_shm::sys::{Deadline, KernelTime, SYS_FUTEX};
 use parking_lot::Mutex;
 
 use super::handles::Known;
@@ -264,13 +264,7 @@ fn wait_for_any(seen: u32, ports: &[Armed], idle_until: Deadline) {
     if ports.iter().any(|armed| armed.port.is_signalled()) {
         return;
     }
-    let Deadline::Monotonic(until) = idle_until else {
-        return;
-    };
-    let time = libc::timespec {
-        tv_sec: (until / 1_000_000_000) as i64,
-        tv_nsec: (until % 1_000_000_000) as i64,
-    };
+    let time = KernelTime::from(idle_until);
     let _open = interrupt::open();
     // SAFETY: the array and the time outlive the call; the words live in mappings that `ports` keep.
     let result = unsafe {
@@ -291,22 +285,18 @@ fn wait_for_any(seen: u32, ports: &[Armed], idle_until: Deadline) {
 
 /// FUTEX_WAIT on a word of shared memory until an absolute deadline.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) {
-    let (clock, ns) = match deadline {
-        Some(Deadline::Realtime(ns)) => (libc::FUTEX_CLOCK_REALTIME, Some(ns)),
-        Some(Deadline::Monotonic(ns)) => (0, Some(ns)),
-        None => (0, None),
+    let clock = match deadline {
+        Some(Deadline::Realtime(_)) => libc::FUTEX_CLOCK_REALTIME,
+        _ => 0,
     };
-    let time = ns.map(|ns| libc::timespec {
-        tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
-        tv_nsec: (ns % 1_000_000_000) as i64,
-    });
+    let time = deadline.map(KernelTime::from);
     let timeout = time
         .as_ref()
         .map_or(std::ptr::null(), |time| &raw const *time);
     // SAFETY: the word and the time outlive the call.
     unsafe {
         libc::syscall(
-            libc::SYS_futex,
+            SYS_FUTEX,
             word.as_ptr(),
             libc::FUTEX_WAIT_BITSET | clock,
             expected,

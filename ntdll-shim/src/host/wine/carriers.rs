@@ -8,11 +8,12 @@
 
 use std::os::fd::OwnedFd;
 
-use ntlpc_abi::{Handle, NtStatus};
+use ntlpc_abi::{ClientId, Handle, NtStatus};
 
 use super::descriptors;
 use super::names;
 use super::service::ntdll;
+use super::structures::{ObjectAttributes, client_id_words};
 use crate::host::{self, ExportedObject, exported, object_type_code};
 
 /// Makes a carrier.
@@ -101,9 +102,8 @@ impl Process {
             return Ok(Process(CURRENT_PROCESS));
         }
         let mut handle = 0_u64;
-        let client_id = [u64::from(process), 0];
-        // OBJECT_ATTRIBUTES: length, and nothing else.
-        let attributes = [OBJECT_ATTRIBUTES_LEN, 0, 0, 0, 0, 0];
+        let client_id = client_id_words(ClientId { process, thread: 0 });
+        let attributes = ObjectAttributes::new(0);
         let ntdll = ntdll();
         // SAFETY: pointers to locals: handle, access, attributes, client id.
         let status = unsafe {
@@ -112,7 +112,7 @@ impl Process {
                 [
                     &raw mut handle as u64,
                     PROCESS_DUP_HANDLE,
-                    attributes.as_ptr() as u64,
+                    &raw const attributes as u64,
                     client_id.as_ptr() as u64,
                 ],
             )
@@ -134,4 +134,3 @@ const CURRENT_PROCESS: u64 = u64::MAX;
 const CLOSE_SOURCE: u64 = 1;
 const SAME_ACCESS: u64 = 2;
 const PROCESS_DUP_HANDLE: u64 = 0x40;
-const OBJECT_ATTRIBUTES_LEN: u64 = 48;

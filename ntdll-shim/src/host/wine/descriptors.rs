@@ -14,6 +14,7 @@ use super::handles::{descriptor, granted_access};
 use super::names;
 use super::sections::{GENERIC_READ_WRITE, Owned, PAGE_READONLY, PAGE_READWRITE};
 use super::service::ntdll;
+use super::structures::SectionBasicInformation;
 use crate::host::exported::{self, Described};
 
 /// Describes an object for `lpcrun`, with its descriptor; `None` for one that does not cross.
@@ -42,8 +43,7 @@ pub fn describe(handle: u64) -> Result<Option<(Vec<u8>, OwnedFd)>, NtStatus> {
 }
 
 fn describe_section(handle: u64) -> Result<Option<(Vec<u8>, OwnedFd)>, NtStatus> {
-    // `SECTION_BASIC_INFORMATION`: base, attributes, size.
-    let mut basic = [0_u64; 3];
+    let mut basic = SectionBasicInformation::default();
     let ntdll = ntdll();
     // SAFETY: handle, class 0, a local buffer and its size, no length wanted.
     let status = unsafe {
@@ -52,13 +52,13 @@ fn describe_section(handle: u64) -> Result<Option<(Vec<u8>, OwnedFd)>, NtStatus>
             [
                 handle,
                 0,
-                basic.as_mut_ptr() as u64,
+                &raw mut basic as u64,
                 size_of_val(&basic) as u64,
                 0,
             ],
         )
     };
-    let [_, attributes, size] = basic;
+    let (attributes, size) = (u64::from(basic.attributes), basic.size);
     if status != 0 || attributes & SEC_IMAGE != 0 {
         // No right to query it, or an image.
         return Ok(None);

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
+use super::arch::{Arguments, EXCEPTION_RECORD};
 use super::service::ntdll;
+use super::structures::{PROCESS_ID, ProcessBasicInformation, Word};
 use super::tokens;
 use crate::classic::exception::{self, Verdict};
 use crate::{capture, host};
@@ -22,9 +24,9 @@ pub fn has_port_address() -> u64 {
 }
 
 /// `NtSetInformationProcess(Process, Class, Buffer, Length)`.
-pub unsafe extern "sysv64" fn set_information_process(arguments: *mut u64) -> u32 {
+pub unsafe fn set_information_process(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the four arguments of the call.
-    let all = unsafe { *arguments.cast::<[u64; 4]>() };
+    let all = unsafe { arguments.read::<4>() };
     let [process, class, buffer, length] = all;
     if class as u32 != PROCESS_EXCEPTION_PORT {
         let ntdll = ntdll();
@@ -39,7 +41,7 @@ pub unsafe extern "sysv64" fn set_information_process(arguments: *mut u64) -> u3
 
 /// The order of the checks: lpc#211, lpc#213.
 fn set_port(process: u64, buffer: UserPtr, length: u32) -> Result<(), NtStatus> {
-    let mut port = [0; 8];
+    let mut port = [0; size_of::<Word>()];
     if length as usize != port.len() {
         return Err(NtStatus::INFO_LENGTH_MISMATCH);
     }
@@ -51,18 +53,18 @@ fn set_port(process: u64, buffer: UserPtr, length: u32) -> Result<(), NtStatus> 
         log::warn!("NtSetInformationProcess: the exception port of another process");
         return Err(NtStatus::NOT_SUPPORTED);
     }
-    exception::set_exception_port(Handle(u64::from_le_bytes(port)))?;
+    exception::set_exception_port(Handle(Word::from_le_bytes(port) as u64))?;
     HAS_PORT.store(1, Ordering::Release);
     Ok(())
 }
 
 /// `NtRaiseException(Record, Context, FirstChance)` of a process with an exception port, for the second chance. Returns 0
 /// if the thread shall go on at the context, else Wine goes on with the exception.
-pub unsafe extern "sysv64" fn raise_exception(arguments: *mut u64) -> u32 {
+pub unsafe fn raise_exception(arguments: Arguments) -> u32 {
     const GO_ON: u32 = 0;
     const UNHANDLED: u32 = 1;
     // SAFETY: Wine passes the three arguments of the call.
-    let [record, _, _] = unsafe { *arguments.cast::<[u64; 3]>() };
+    let [record, _, _] = unsafe { arguments.read() };
     let mut bytes = [0; EXCEPTION_RECORD];
     if capture::read(UserPtr(record), &mut bytes).is_err() {
         return UNHANDLED;
@@ -88,7 +90,7 @@ pub unsafe extern "sysv64" fn raise_exception(arguments: *mut u64) -> u32 {
 
 /// Process id behind a process handle, from `PROCESS_BASIC_INFORMATION`.
 fn process_id(process: u64) -> Result<u32, NtStatus> {
-    let mut basic = [0_u64; 6];
+    let mut basic: ProcessBasicInformation = Default::default();
     let ntdll = ntdll();
     // SAFETY: process, ProcessBasicInformation, a local and its size, no length wanted.
     let status = unsafe {
@@ -104,7 +106,7 @@ fn process_id(process: u64) -> Result<u32, NtStatus> {
         )
     };
     NtStatus(status).ok()?;
-    Ok(basic[4] as u32)
+    Ok(basic[PROCESS_ID] as u32)
 }
 
 const CURRENT_PROCESS: u64 = u64::MAX;
@@ -113,5 +115,3 @@ const PROCESS_BASIC_INFORMATION: u64 = 0;
 const PROCESS_EXCEPTION_PORT: u32 = 8;
 /// `SE_TCB_PRIVILEGE` (phnt `ntseapi.h`).
 const SE_TCB_PRIVILEGE: u32 = 7;
-/// Size of an x64 `EXCEPTION_RECORD`.
-const EXCEPTION_RECORD: usize = 0x98;

@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// Where memory ends that any program may use.
-    pub fn end_of_memory(self) -> usize {
+    pub fn end_of_memory(self) -> u64 {
         match self {
             Machine::X64 => 0x7fff_fffe_0000,
             Machine::X86 => 0x7ffe_0000,

@@ -2,16 +2,18 @@
 
 use std::sync::atomic::AtomicU32;
 
+use super::arch::{Service, service};
 use super::code::Test;
 use super::handles::{self, PLAIN, PORT};
 use super::page::page;
-use super::service::{Service, service};
 use super::{apcs, exceptions, objects, threads, waits};
 
 /// A hooked call of PE ntdll.
 pub struct Hook {
     /// Exported name.
     pub name: &'static str,
+    /// How many arguments it has.
+    pub arguments: usize,
     /// Runs if the stub asks for it.
     pub service: Service,
     /// Machine code in the call's place.
@@ -23,7 +25,7 @@ pub struct Hook {
 pub enum Stub {
     /// The service; with tests, only if one of them asks for it, else Wine's own call.
     Tested(fn() -> Vec<Test>),
-    /// [`code::second_chance`](super::code::second_chance), if the word at the address is not zero.
+    /// [`second_chance`](super::arch::code::second_chance), if the word at the address is not zero.
     SecondChance(fn() -> u64),
 }
 
@@ -31,51 +33,61 @@ pub enum Stub {
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: "NtClose",
+        arguments: 1,
         service: service!(objects::close),
         stub: Stub::Tested(known_handles),
     },
     Hook {
         name: "NtDuplicateObject",
+        arguments: 7,
         service: service!(objects::duplicate_object),
         stub: Stub::Tested(Vec::new),
     },
     Hook {
         name: "NtQueryObject",
+        arguments: 5,
         service: service!(objects::query_object),
         stub: Stub::Tested(maybe_ports),
     },
     Hook {
         name: "NtWaitForSingleObject",
+        arguments: 3,
         service: service!(waits::wait_for_single_object),
         stub: Stub::Tested(maybe_waitable),
     },
     Hook {
         name: "NtWaitForMultipleObjects",
+        arguments: 5,
         service: service!(waits::wait_for_multiple_objects),
         stub: Stub::Tested(any_waitable),
     },
     Hook {
         name: "NtSignalAndWaitForSingleObject",
+        arguments: 4,
         service: service!(waits::signal_and_wait_for_single_object),
         stub: Stub::Tested(any_waitable),
     },
     Hook {
         name: "NtQueueApcThread",
+        arguments: 5,
         service: service!(apcs::queue_apc_thread),
         stub: Stub::Tested(threads_that_wait_alertably),
     },
     Hook {
         name: "NtSetInformationProcess",
+        arguments: 4,
         service: service!(exceptions::set_information_process),
         stub: Stub::Tested(Vec::new),
     },
     Hook {
         name: "NtRaiseException",
+        arguments: 3,
         service: service!(exceptions::raise_exception),
         stub: Stub::SecondChance(exceptions::has_port_address),
     },
     Hook {
         name: "NtTerminateThread",
+        arguments: 2,
         service: service!(threads::terminate_thread),
         stub: Stub::Tested(Vec::new),
     },

@@ -1,6 +1,5 @@
 //! The host trait over Wine.
 
-use std::arch::asm;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -11,7 +10,7 @@ use ntlpc_proto::Bytes;
 use ntlpc_proto::process::{GuestWidth, Hello, HostKind};
 
 use super::service::{guest, ntdll};
-use super::{apcs, carriers, completion, handles, names, sections, senders, threads, tokens};
+use super::{apcs, arch, carriers, completion, handles, names, sections, senders, threads, tokens};
 use crate::engine::Port;
 use crate::host::{
     Alert, CompletionPort, Event, ExportedObject, Host, MappedView, OwnObject, Personality, Root,
@@ -22,17 +21,15 @@ use crate::host::{
 #[derive(Debug)]
 pub struct Wine;
 
-/// Where the server may place views of this process: far above Wine's PE images and heaps, far below the libraries.
-const ARENA: Range<u64> = 0x3000_0000_0000..0x3100_0000_0000;
-/// The same for a 32-bit program: between the heaps, which grow from below, and the DLLs.
-const ARENA_32: Range<u64> = 0x5000_0000..0x6000_0000;
+/// Where the server may place views of a 32-bit program: between the heaps, which grow from below, and the DLLs.
+pub const ARENA_32: Range<u64> = 0x5000_0000..0x6000_0000;
 
 impl Host for Wine {
     fn personality(&self) -> Personality {
-        // A 32-bit program finds itself on 64-bit Windows: the headers of classic ports are wide, all else is narrow.
+        // A 32-bit program of 64-bit Windows: the headers of classic ports are wide, all else is narrow.
         Personality {
-            port: Width::X64,
-            guest: if guest().is_wow64 {
+            port: arch::width_of_windows(),
+            guest: if guest().is_narrow {
                 Width::X86
             } else {
                 Width::X64
@@ -41,10 +38,17 @@ impl Host for Wine {
     }
 
     fn hello(&self) -> Hello {
-        let arena = if guest().is_wow64 { ARENA_32 } else { ARENA };
+        let arena = if guest().is_narrow {
+            ARENA_32
+        } else {
+            arch::ARENA
+        };
         Hello {
             host: HostKind::Wine,
-            width: GuestWidth::X64,
+            width: match arch::width_of_windows() {
+                Width::X64 => GuestWidth::X64,
+                Width::X86 => GuestWidth::X86,
+            },
             nt_pid: self.client_id().process,
             create_time: create_time_of_process(),
             wants_lifetime_fds: true,
@@ -56,21 +60,7 @@ impl Host for Wine {
     }
 
     fn client_id(&self) -> ClientId {
-        let (process, thread): (u64, u64);
-        // SAFETY: services run on threads of Wine, where GS leads to the TEB; ClientId is at 0x40.
-        unsafe {
-            asm!(
-                "mov {0}, gs:[0x40]",
-                "mov {1}, gs:[0x48]",
-                out(reg) process,
-                out(reg) thread,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        ClientId {
-            process: process as u32,
-            thread: thread as u32,
-        }
+        arch::client_id()
     }
 
     fn thread_create_time(&self) -> u64 {
@@ -196,7 +186,7 @@ impl Host for Wine {
     }
 
     fn thread_id(&self, handle: Handle) -> Result<ClientId, NtStatus> {
-        senders::thread_id(handle)
+        threads::client_id(handle.0)
     }
 
     fn open_process(

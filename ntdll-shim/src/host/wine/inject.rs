@@ -1,17 +1,31 @@
 //! Puts the calls into PE ntdll: thunks and a longer export directory in a block above the image, hooks in place.
 
-use super::code::{self, JUMP, SYSCALL_THUNK, Target};
+use super::arch::code::{self as machine, SYSCALL_THUNK};
+use super::arch::{self, Abi};
+use super::code::{self, JUMP, Target};
 use super::exports::{Exports, Machine};
 use super::hooks::{self, Stub};
 use super::maps::{self, Images};
 use super::memory::{Block, Image, Memory};
-use super::ntdll::{Abi, Absent, Ntdll};
+use super::ntdll::{Absent, Ntdll};
 use super::service::{self, Guest};
-use super::{names, pool, pool_code, wow64};
+use super::{names, pool, pool_code};
 use log::debug;
 use ntlpc_abi::CallId;
 use std::fmt;
 use std::path::PathBuf;
+
+/// The variable that leads to Wine's dispatcher of unix calls, exported by the PE ntdll of either width.
+pub const DISPATCHER: &str = "__wine_unix_call_dispatcher";
+
+/// What was put beside the ntdll of 32-bit code in a 64-bit process.
+#[derive(Debug)]
+pub struct Extension {
+    /// Where; not yet published.
+    pub block: Block,
+    /// Start address of threads of ours.
+    pub thread_thunk: u64,
+}
 
 /// Extends the PE ntdll of this process, or leaves it alone; says so at debug level.
 pub fn inject_once() {
@@ -28,14 +42,13 @@ fn inject() -> Result<Done, Refusal> {
         return Err(Refusal::Native);
     }
     let ntdll = Ntdll::find()?;
-    let images = Images::find();
-    let mapped = images.native.ok_or(Refusal::NoImage)?;
-    let image = Image(&mapped);
+    let (native, wow64) = arch::IMAGES;
+    let images = Images::find(native, wow64);
+    let mapped = images.native.as_ref().ok_or(Refusal::NoImage)?;
+    let image = Image(mapped);
     let base = mapped.base;
-    let (headers, exports) = image.exports(Machine::X64)?;
-    let dispatcher = exports
-        .find(wow64::DISPATCHER)
-        .ok_or(Refusal::NoDispatcher)?;
+    let (headers, exports) = image.exports(arch::MACHINE)?;
+    let dispatcher = exports.find(DISPATCHER).ok_or(Refusal::NoDispatcher)?;
     if choice == Choice::Auto
         && CallId::ALL
             .iter()
@@ -62,19 +75,16 @@ fn inject() -> Result<Done, Refusal> {
     plan.place_pool(block.address as u64);
     block.fill(&memory, &plan.code)?;
     // A 32-bit program gets its calls in the ntdll it uses; that of 64-bit code has the hooks, which both lead through.
-    let wow64 = images
-        .wow64
-        .map(|image| wow64::extend(&memory, &image))
-        .transpose()?;
+    let wow64 = arch::extend_32_bit(&memory, &images)?;
 
     names::furnish(&ntdll);
     let guest = match &wow64 {
         Some(extension) => Guest {
-            is_wow64: true,
+            is_narrow: true,
             thread_thunk: extension.thread_thunk,
         },
         None => Guest {
-            is_wow64: false,
+            is_narrow: arch::MACHINE != Machine::X64,
             thread_thunk: (block.address + plan.thread) as u64,
         },
     };
@@ -86,7 +96,7 @@ fn inject() -> Result<Done, Refusal> {
     }
     Ok(Done {
         version: version(),
-        path: mapped.path,
+        path: mapped.path.clone(),
         abi: ntdll.abi,
         added: block.added,
         replaced: names - block.added,
@@ -131,9 +141,10 @@ impl Plan {
         };
         for (index, id) in CallId::ALL.iter().enumerate() {
             let call = id.call();
+            let words = call.args.len();
             let at = plan.add(&match call.helper {
-                None => code::thunk(target, index as u32),
-                Some(_) => code::helper_thunk(target, index as u32),
+                None => machine::thunk(target, index as u32, words),
+                Some(_) => machine::helper_thunk(target, index as u32, words),
             });
             plan.exported.extend(call.names().map(|name| (name, at)));
         }
@@ -145,29 +156,31 @@ impl Plan {
                 .bytes(rva as usize, SYSCALL_THUNK)
                 .ok()
                 .and_then(|bytes| bytes.try_into().ok());
-            if let Some(original) = original.filter(code::is_syscall_thunk) {
+            let words = hook.arguments;
+            let original = original.filter(|original| machine::is_syscall_thunk(original, words));
+            if let Some(original) = original {
                 let index = index as u32;
                 let stub = match hook.stub {
-                    Stub::Tested(tests) => code::hook(target, index, &tests(), &original),
+                    Stub::Tested(tests) => machine::hook(target, index, words, &tests(), &original),
                     Stub::SecondChance(word) => {
                         let Some(go_on) = exports.find("NtContinue") else {
                             continue;
                         };
                         let go_on = image.0.base as u64 + u64::from(go_on);
-                        code::second_chance(target, index, word(), go_on, &original)
+                        machine::second_chance(target, index, word(), go_on, &original)
                     }
                 };
                 let at = plan.add(&stub);
                 plan.hooked.push((rva, at));
             } else if matches!(hook.stub, Stub::Tested(_)) {
-                let at = plan.add(&code::thunk(target, index as u32));
+                let at = plan.add(&machine::thunk(target, index as u32, words));
                 plan.exported.push((hook.name.to_owned(), at));
                 plan.exported.push((hook.name.replacen("Nt", "Zw", 1), at));
                 plan.degraded.push(hook.name);
             }
         }
         plan.add_pool(image.0.base as u64, exports, target);
-        plan.thread = plan.add(&code::thunk(target, service::THREAD as u32));
+        plan.thread = plan.add(&machine::thunk(target, service::THREAD as u32, 1));
         plan
     }
 
@@ -187,8 +200,8 @@ impl Plan {
         ] {
             self.exported.push((name.to_owned(), at));
         }
-        for (name, index) in code.services() {
-            let at = self.add(&code::thunk(target, index));
+        for (name, index, words) in code.services() {
+            let at = self.add(&machine::thunk(target, index, words));
             self.exported.push((name.to_owned(), at));
         }
         self.pool = Some(PoolPlace {
@@ -314,9 +327,9 @@ impl fmt::Display for Refusal {
             Refusal::Absent(Absent::UnknownConvention) => {
                 f.write_str("unknown calling convention of ntdll.so")
             }
-            Refusal::NoImage => f.write_str("no mapped x86_64-windows/ntdll.dll"),
+            Refusal::NoImage => write!(f, "no mapped {}", arch::IMAGES.0),
             Refusal::Unreadable => f.write_str("a part of the image cannot be read"),
-            Refusal::Headers => f.write_str("not an x86-64 image"),
+            Refusal::Headers => f.write_str("not an image of this machine"),
             Refusal::Exports => f.write_str("unexpected export directory"),
             Refusal::NoDispatcher => f.write_str("no __wine_unix_call_dispatcher"),
             Refusal::NoMemory(status) => write!(f, "no memory near the image: status {status:#x}"),

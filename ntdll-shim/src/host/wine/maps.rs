@@ -19,7 +19,7 @@ pub struct MappedImage {
 /// The images of ntdll in this process.
 #[derive(Debug, Default)]
 pub struct Images {
-    /// That of 64-bit code.
+    /// That of the machine of this process.
     pub native: Option<MappedImage>,
     /// That of 32-bit code, which lies below the other; only where a 32-bit program runs in a 64-bit Wine process.
     pub wow64: Option<MappedImage>,
@@ -27,14 +27,16 @@ pub struct Images {
 
 impl Images {
     /// Finds them.
-    pub fn find() -> Images {
+    ///
+    /// `native` and `wow64` are the ends of their paths.
+    pub fn find(native: &str, wow64: Option<&str>) -> Images {
         maps()
-            .map(|file| Images::read(BufReader::new(file)))
+            .map(|file| Images::read(BufReader::new(file), native, wow64))
             .unwrap_or_default()
     }
 
     /// Reads no further than needed: the kernel makes the list line by line, and a process has hundreds.
-    fn read(lines: impl BufRead) -> Images {
+    fn read(lines: impl BufRead, native: &str, wow64: Option<&str>) -> Images {
         let mut images = Images::default();
         let mut end = 0;
         let mut is_native = false;
@@ -43,11 +45,11 @@ impl Images {
                 continue;
             };
             let is_start =
-                |tail| mapping.file_offset == 0 && Path::new(mapping.path).ends_with(tail);
-            let place = if is_start("x86_64-windows/ntdll.dll") && images.native.is_none() {
+                |tail: &str| mapping.file_offset == 0 && Path::new(mapping.path).ends_with(tail);
+            let place = if is_start(native) && images.native.is_none() {
                 is_native = true;
                 &mut images.native
-            } else if is_start("i386-windows/ntdll.dll") && images.wow64.is_none() {
+            } else if wow64.is_some_and(is_start) && images.wow64.is_none() {
                 is_native = false;
                 &mut images.wow64
             } else if mapping.range.start == end && is_native {
@@ -136,9 +138,13 @@ impl Mapping<'_> {
     }
 }
 
-#[cfg(test)]
+// The sample has addresses of 64 bits.
+#[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
+
+    const NATIVE: &str = "x86_64-windows/ntdll.dll";
+    const WOW64: Option<&str> = Some("i386-windows/ntdll.dll");
 
     const TEXT: &str = "\
 7bc00000-7bc01000 r--p 00000000 fe:00 4709      /opt/my wine/i386-windows/ntdll.dll
@@ -153,7 +159,7 @@ mod tests {
 
     #[test]
     fn images_are_found_by_the_tails_of_their_paths() {
-        let found = Images::read(TEXT.as_bytes());
+        let found = Images::read(TEXT.as_bytes(), NATIVE, WOW64);
         assert_eq!(found.wow64.map(|image| image.base), Some(0x7bc0_0000));
         let found = found.native.expect("listed");
         assert_eq!(found.base, 0x1_7000_0000);
@@ -166,12 +172,18 @@ mod tests {
             .skip(2)
             .map(|line| format!("{line}\n"))
             .collect();
-        assert!(Images::read(of_64_bit_program.as_bytes()).wow64.is_none());
+        assert!(
+            Images::read(of_64_bit_program.as_bytes(), NATIVE, WOW64)
+                .wow64
+                .is_none()
+        );
     }
 
     #[test]
     fn readable_range_must_have_no_gap_and_no_unreadable_page() {
-        let found = Images::read(TEXT.as_bytes()).native.expect("listed");
+        let found = Images::read(TEXT.as_bytes(), NATIVE, WOW64)
+            .native
+            .expect("listed");
         assert!(found.is_readable(0x1_7000_0ff0..0x1_7006_9000));
         assert!(
             !found.is_readable(0x1_7006_8000..0x1_7006_9001),

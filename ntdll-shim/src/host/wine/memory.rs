@@ -58,7 +58,7 @@ impl Block {
         let code_length = code_length.next_multiple_of(PAGE);
         let size = longer.size();
         // In reach of an RVA and of a 32-bit jump from the image, and of the image's pointers.
-        let end = (base + REACH).min(headers.machine.end_of_memory());
+        let end = (base as u64 + REACH).min(headers.machine.end_of_memory()) as usize;
         let from = base + headers.image_size as usize;
         let address = memory.allocate(from, end, code_length + size)?;
         let rva = (address - base) as u32;
@@ -192,7 +192,7 @@ impl Memory<'_> {
 
 const PAGE: usize = 0x1000;
 const GRANULARITY: usize = 0x1_0000;
-const REACH: usize = 0x7000_0000;
+const REACH: u64 = 0x7000_0000;
 const CURRENT_PROCESS: u64 = u64::MAX;
 const MEM_COMMIT_RESERVE: u64 = 0x3000;
 const PAGE_READONLY: u32 = 0x02;

@@ -16,7 +16,8 @@
 //! | object directories, names that are Wine's | `names.rs` |
 //! | sections, tokens, threads | `sections.rs`, `tokens.rs`, `threads.rs` |
 //! | exception port | `exceptions.rs` |
-//! | 32-bit programs | `wow64.rs` |
+//! | what differs between machines | `arch/` |
+//! | calls of 32-bit code | `narrow.rs`, `arch/x86_64/wow64.rs` |
 //! | ports in Wine's thread pool | `pool.rs`, `pool_code.rs` |
 //! | handles in messages, completion ports | `carriers.rs`, `completion.rs` |
 //! | what the Wine processes of a prefix tell each other | `page.rs` |
@@ -31,6 +32,7 @@
 )]
 
 mod apcs;
+mod arch;
 mod bridge;
 mod callers;
 mod carriers;
@@ -46,6 +48,7 @@ mod inject;
 mod maps;
 mod memory;
 mod names;
+mod narrow;
 mod ntdll;
 mod objects;
 mod page;
@@ -55,10 +58,10 @@ mod preload;
 mod sections;
 mod senders;
 mod service;
+mod structures;
 mod threads;
 mod tokens;
 mod waits;
-mod wow64;
 
 /// Returns whether this is a process of Wine.
 pub(super) fn is_here() -> bool {

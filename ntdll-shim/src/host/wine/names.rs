@@ -4,6 +4,7 @@ use ntlpc_abi::{Handle, NtStatus};
 
 use super::ntdll::Ntdll;
 use super::service::ntdll;
+use super::structures::{ObjectAttributes, Word};
 use crate::host::{OwnObject, Root};
 
 /// Returns the path of a directory handle.
@@ -109,7 +110,12 @@ fn string_information(handle: u64, class: u64) -> Result<Vec<u16>, NtStatus> {
 /// Reads the text of a `UNICODE_STRING` at the start of a buffer that holds the text, too.
 pub fn string_at_start(answer: &[u64]) -> Vec<u16> {
     let length = usize::from(answer[0] as u16) / 2;
-    let start = (answer[1] as usize).saturating_sub(answer.as_ptr() as usize) / 2;
+    // The text's address is the second word of the structure.
+    let buffer = match size_of::<Word>() {
+        8 => answer[1],
+        _ => answer[0] >> 32,
+    };
+    let start = (buffer as usize).saturating_sub(answer.as_ptr() as usize) / 2;
     answer
         .iter()
         .flat_map(|word| [0, 16, 32, 48].map(|shift| (word >> shift) as u16))
@@ -150,32 +156,18 @@ impl Name<'_> {
         })
     }
 
-    fn attributes(&self, flags: u64) -> Attributes<'_> {
-        Attributes {
-            length: size_of::<Attributes<'_>>() as u64,
-            root: 0,
-            name: self,
-            flags,
-            security: 0,
-            quality: 0,
+    /// Attributes with the address of this name.
+    fn attributes(&self, flags: Word) -> ObjectAttributes {
+        ObjectAttributes {
+            name: std::ptr::from_ref(self) as Word,
+            ..ObjectAttributes::new(flags)
         }
     }
 }
 
-/// `OBJECT_ATTRIBUTES`.
-#[repr(C)]
-struct Attributes<'a> {
-    length: u64,
-    root: u64,
-    name: *const Name<'a>,
-    flags: u64,
-    security: u64,
-    quality: u64,
-}
-
 const OBJECT_NAME_INFORMATION: u64 = 1;
 const OBJECT_TYPE_INFORMATION: u64 = 2;
-const OBJ_PERMANENT: u64 = 0x10;
-const OBJ_CASE_INSENSITIVE: u64 = 0x40;
-const OBJ_OPENIF: u64 = 0x80;
+const OBJ_PERMANENT: Word = 0x10;
+const OBJ_CASE_INSENSITIVE: Word = 0x40;
+const OBJ_OPENIF: Word = 0x80;
 const DIRECTORY_QUERY: u64 = 1;

@@ -1,29 +1,20 @@
 //! Wine's unix-side `ntdll.so`: finding it, telling its calling convention, calling it.
 //!
-//! The functions Wine exports from it follow the Microsoft convention in 8.x and the System V one later, so the
+//! The functions Wine exports from it follow the Microsoft x64 convention in 8.x and the System V one later, so the
 //! convention is probed, not guessed from a version. `dlsym(RTLD_DEFAULT)` does not see them: Wine loads the library
 //! with RTLD_LOCAL.
 
-use std::arch::asm;
 use std::ffi::{CStr, c_void};
 
+use super::arch::{self, Abi, probe};
 use crate::interrupt;
-
-/// Calling convention of the exported functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Abi {
-    /// Microsoft x64.
-    Microsoft,
-    /// System V.
-    SystemV,
-}
 
 /// An exported function. All its parameters are integers or pointers.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry(usize);
+pub struct Entry(pub usize);
 
-/// More arguments than any function called here takes; surplus ones are harmless in both conventions.
-const MOST_ARGUMENTS: usize = 11;
+/// More arguments than any function called here takes.
+pub const MOST_ARGUMENTS: usize = 11;
 
 macro_rules! functions {
     ($($symbol:ident),* $(,)?) => {
@@ -103,26 +94,8 @@ impl Ntdll {
     /// The arguments must be what the function of that name takes, in number and meaning.
     pub unsafe fn call<const N: usize>(&self, entry: Entry, arguments: [u64; N]) -> u32 {
         const { assert!(N <= MOST_ARGUMENTS) };
-        let mut a = [0_u64; MOST_ARGUMENTS];
-        a[..N].copy_from_slice(&arguments);
-        // SAFETY: 1. `entry` is an exported function of integer parameters, called in the convention that was probed.
-        // 2. Both conventions let the caller pass more arguments than are read. 3. The values are the caller's duty.
-        unsafe {
-            match self.abi {
-                Abi::Microsoft => {
-                    let function = std::mem::transmute::<usize, Microsoft>(entry.0);
-                    function(
-                        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10],
-                    )
-                }
-                Abi::SystemV => {
-                    let function = std::mem::transmute::<usize, SystemV>(entry.0);
-                    function(
-                        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10],
-                    )
-                }
-            }
-        }
+        // SAFETY: the caller's promise, and the convention that was probed.
+        unsafe { arch::call(self.abi, entry, arguments) }
     }
 
     /// Makes the guest's own call. It may wait, and a fault on the guest's memory may discard the caller's frames.
@@ -135,11 +108,6 @@ impl Ntdll {
         unsafe { self.call(entry, arguments) }
     }
 }
-
-type Microsoft =
-    unsafe extern "win64" fn(u64, u64, u64, u64, u64, u64, u64, u64, u64, u64, u64) -> u32;
-type SystemV =
-    unsafe extern "sysv64" fn(u64, u64, u64, u64, u64, u64, u64, u64, u64, u64, u64) -> u32;
 
 /// Returns whether `ntdll.so` is loaded in this process.
 pub fn is_loaded() -> bool {
@@ -170,29 +138,4 @@ impl Library {
 
 fn symbol_name(with_nul: &'static str) -> &'static CStr {
     CStr::from_bytes_with_nul(with_nul.as_bytes()).unwrap_or(c"")
-}
-
-/// Tells the convention by a pure function: `RtlNtStatusToDosError(STATUS_ACCESS_DENIED)` is 5 and of
-/// STATUS_INVALID_HANDLE it is 6, and only one of the two is in the register it reads.
-fn probe(status_to_dos_error: Entry) -> Option<Abi> {
-    let error: u64;
-    // SAFETY: 1. The function takes one integer and, whichever convention it has, gets one in the register it looks
-    // at, 32 bytes of home area and an aligned stack. 2. The clobbers are those of the System V convention, a superset
-    // of the other's.
-    unsafe {
-        asm!(
-            "sub rsp, 32",
-            "call rax",
-            "add rsp, 32",
-            inout("rax") status_to_dos_error.0 as u64 => error,
-            inout("rcx") 0xC000_0022_u64 => _,
-            inout("rdi") 0xC000_0008_u64 => _,
-            clobber_abi("sysv64"),
-        );
-    }
-    match error & 0xFFFF_FFFF {
-        5 => Some(Abi::Microsoft),
-        6 => Some(Abi::SystemV),
-        _ => None,
-    }
 }

@@ -4,24 +4,26 @@ use std::sync::atomic::Ordering;
 
 use ntlpc_abi::{NtStatus, UserPtr};
 
+use super::arch::Arguments;
 use super::handles::{self, Closed, Known};
 use super::page::page;
 use super::service::ntdll;
+use super::structures::Word;
 use crate::capture;
 
 /// `NtClose(Handle)`.
-pub unsafe extern "sysv64" fn close(arguments: *mut u64) -> u32 {
+pub unsafe fn close(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the argument of the call.
-    let handle = unsafe { *arguments };
+    let [handle] = unsafe { arguments.read() };
     handles::close(handle)
 }
 
 /// `NtDuplicateObject(SourceProcess, SourceHandle, TargetProcess, *TargetHandle, Access, Attributes, Options)`.
 ///
 /// What a duplicate names is learned when it is used; here only what is known becomes invalid.
-pub unsafe extern "sysv64" fn duplicate_object(arguments: *mut u64) -> u32 {
+pub unsafe fn duplicate_object(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the seven arguments of the call.
-    let all = unsafe { *arguments.cast::<[u64; 7]>() };
+    let all = unsafe { arguments.read::<7>() };
     let [
         source_process,
         source_handle,
@@ -46,9 +48,9 @@ pub unsafe extern "sysv64" fn duplicate_object(arguments: *mut u64) -> u32 {
 }
 
 /// `NtQueryObject(Handle, Class, Buffer, Length, *ReturnLength)`: type and name are a port's, the rest is Wine's.
-pub unsafe extern "sysv64" fn query_object(arguments: *mut u64) -> u32 {
+pub unsafe fn query_object(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the five arguments of the call.
-    let all = unsafe { *arguments.cast::<[u64; 5]>() };
+    let all = unsafe { arguments.read::<5>() };
     let [handle, class, buffer, length, returned] = all;
     let answer = match class as u32 {
         OBJECT_NAME_INFORMATION => {
@@ -88,24 +90,25 @@ fn name_information(known: &Known, at: u64) -> Vec<u8> {
     let name = known.port.name();
     let units: Vec<u8> = name.iter().flat_map(|unit| unit.to_le_bytes()).collect();
     if units.is_empty() {
-        unicode_string(&[], 0).to_vec()
+        unicode_string(&[], 0)
     } else {
-        with_string(vec![0; 16], &units, at)
+        with_string(vec![0; STRING], &units, at)
     }
 }
 
 /// `OBJECT_TYPE_INFORMATION` for a buffer at `at`. Source: phnt `ntobapi.h`; masks from lpc §3.8.
 fn type_information(known: &Known, at: u64) -> Vec<u8> {
-    let mut fixed = vec![0; 0x68];
-    let mut put =
-        |offset: usize, value: u32| fixed[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
-    put(0x40, 0x7B2); // InvalidAttributes
-    put(0x44, 0x2_0001); // GenericMapping
-    put(0x48, 0x1_0001);
-    put(0x4C, 0);
-    put(0x50, 0x1F_0001);
-    put(0x54, 0x1F_0001); // ValidAccessMask
-    put(0x5C, 1); // PoolType: paged
+    let mut fixed = vec![0; STRING + 0x58];
+    let mut put = |offset: usize, value: u32| {
+        fixed[STRING + offset..][..4].copy_from_slice(&value.to_le_bytes());
+    };
+    put(0x30, 0x7B2); // InvalidAttributes
+    put(0x34, 0x2_0001); // GenericMapping
+    put(0x38, 0x1_0001);
+    put(0x3C, 0);
+    put(0x40, 0x1F_0001);
+    put(0x44, 0x1F_0001); // ValidAccessMask
+    put(0x4C, 1); // PoolType: paged
     let units: Vec<u8> = known
         .port
         .type_name()
@@ -118,21 +121,24 @@ fn type_information(known: &Known, at: u64) -> Vec<u8> {
 /// Appends a string with its terminator, and describes it in the `UNICODE_STRING` at the start.
 fn with_string(mut fixed: Vec<u8>, units: &[u8], at: u64) -> Vec<u8> {
     let string = unicode_string(units, at + fixed.len() as u64);
-    fixed[..16].copy_from_slice(&string);
+    fixed[..STRING].copy_from_slice(&string);
     fixed.extend(units);
     fixed.extend([0, 0]);
     fixed
 }
 
-fn unicode_string(units: &[u8], buffer: u64) -> [u8; 16] {
+fn unicode_string(units: &[u8], buffer: u64) -> Vec<u8> {
     let length = units.len() as u16;
     let maximum = if units.is_empty() { 0 } else { length + 2 };
-    let mut string = [0; 16];
+    let mut string = vec![0; STRING];
     string[..2].copy_from_slice(&length.to_le_bytes());
     string[2..4].copy_from_slice(&maximum.to_le_bytes());
-    string[8..].copy_from_slice(&buffer.to_le_bytes());
+    string[STRING / 2..].copy_from_slice(&(buffer as Word).to_le_bytes());
     string
 }
+
+/// Size of a `UNICODE_STRING`.
+const STRING: usize = 2 * size_of::<Word>();
 
 const CURRENT_PROCESS: u64 = u64::MAX;
 const DUPLICATE_CLOSE_SOURCE: u32 = 1;

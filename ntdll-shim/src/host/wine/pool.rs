@@ -21,10 +21,12 @@ use ntlpc_abi::layout::{Layout, PortMessage};
 use ntlpc_abi::{CallId, Handle, NtStatus, UserPtr};
 use parking_lot::{Condvar, Mutex};
 
+use super::arch::{Arguments, Service, service};
 use super::code::Target;
 use super::exports::Exports;
 use super::pool_code::{Functions, Pool as Code};
-use super::service::{Service, THREAD, service};
+use super::service::THREAD;
+use super::structures::Word;
 use super::threads;
 use crate::engine::Port;
 use crate::host::{self, CompletionPacket, CompletionPort, PORT_ALL_ACCESS};
@@ -151,23 +153,14 @@ impl CompletionPort for Callbacks {
     }
 }
 
-/// Reads the arguments of a service.
-///
-/// # Safety
-/// `arguments` are those of a thunk: at least `N` in a row, which nobody writes to meanwhile.
-unsafe fn read<const N: usize>(arguments: *mut u64) -> [u64; N] {
-    // SAFETY: by contract.
-    unsafe { arguments.cast::<[u64; N]>().read() }
-}
-
 fn status(outcome: Result<(), NtStatus>) -> u32 {
     outcome.err().unwrap_or(NtStatus::SUCCESS).0
 }
 
 /// `(out, port, callback, context)`: associates the port. The second argument becomes the context for TpAllocWork.
-unsafe extern "sysv64" fn new(arguments: *mut u64) -> u32 {
+unsafe fn new(arguments: Arguments) -> u32 {
     // SAFETY: the code passes what the program passed.
-    let [out, port, callback, context] = unsafe { read(arguments) };
+    let [out, port, callback, context] = unsafe { arguments.read() };
     let made = (|| {
         guest::write_word(UserPtr(out), 0)?;
         let port = host::current().port(Handle(port), PORT_ALL_ACCESS)?;
@@ -211,7 +204,7 @@ unsafe extern "sysv64" fn new(arguments: *mut u64) -> u32 {
     match made {
         Ok(given) => {
             // SAFETY: the arguments lie in the home area of the code's caller.
-            unsafe { arguments.add(1).write(given) };
+            unsafe { arguments.write(1, given) };
             0
         }
         Err(status) => status.0,
@@ -219,19 +212,19 @@ unsafe extern "sysv64" fn new(arguments: *mut u64) -> u32 {
 }
 
 /// `(out, given, status of TpAllocWork)`.
-unsafe extern "sysv64" fn finish(arguments: *mut u64) -> u32 {
+unsafe fn finish(arguments: Arguments) -> u32 {
     // SAFETY: the code passes these.
-    let [out, given, status] = unsafe { read(arguments) };
+    let [out, given, status] = unsafe { arguments.read() };
     // SAFETY: `new` made it, and it lives as long as its object, which nobody knows yet.
-    let number = unsafe { (*(given as *const Given)).number };
-    let mut work = [0; 8];
+    let number = unsafe { (*(given as usize as *const Given)).number };
+    let mut work = [0; size_of::<Word>()];
     let has_work = status as u32 == 0 && host::current().read(UserPtr(out), &mut work).is_ok();
     with(|state| {
         let Some(object) = state.objects.get_mut(&number) else {
             return;
         };
         if has_work {
-            object.work = u64::from_le_bytes(work);
+            object.work = Word::from_le_bytes(work) as u64;
             let early = std::mem::take(&mut object.early);
             let work = object.work;
             state
@@ -246,9 +239,9 @@ unsafe extern "sysv64" fn finish(arguments: *mut u64) -> u32 {
 }
 
 /// `(work)`: no new callbacks come.
-unsafe extern "sysv64" fn release(arguments: *mut u64) -> u32 {
+unsafe fn release(arguments: Arguments) -> u32 {
     // SAFETY: the code passes this.
-    let [work] = unsafe { read(arguments) };
+    let [work] = unsafe { arguments.read() };
     with(|state| {
         let Some(object) = state.of_work(work) else {
             return;
@@ -273,9 +266,9 @@ thread_local! {
 }
 
 /// `(given)`: a callback begins.
-unsafe extern "sysv64" fn enter(arguments: *mut u64) -> u32 {
+unsafe fn enter(arguments: Arguments) -> u32 {
     // SAFETY: the code passes this.
-    let [given] = unsafe { read(arguments) };
+    let [given] = unsafe { arguments.read() };
     if let Some(list) = worker_list(given) {
         helper(CallId::AlpcRegisterCompletionListWorkerThread, list);
     }
@@ -283,9 +276,9 @@ unsafe extern "sysv64" fn enter(arguments: *mut u64) -> u32 {
 }
 
 /// `(given)`: a callback has returned. Returns 1 if it is to be called again: the list has something.
-unsafe extern "sysv64" fn leave(arguments: *mut u64) -> u32 {
+unsafe fn leave(arguments: Arguments) -> u32 {
     // SAFETY: the code passes this.
-    let [given] = unsafe { read(arguments) };
+    let [given] = unsafe { arguments.read() };
     send_all();
     if let Some(list) = worker_list(given)
         && !helper(CallId::AlpcUnregisterCompletionListWorkerThread, list)
@@ -293,7 +286,7 @@ unsafe extern "sysv64" fn leave(arguments: *mut u64) -> u32 {
         return 1;
     }
     // SAFETY: the object lives until its last callback has ended, which is not before the line below.
-    let number = unsafe { (*(given as *const Given)).number };
+    let number = unsafe { (*(given as usize as *const Given)).number };
     with(|state| {
         if let Some(object) = state.objects.get_mut(&number) {
             object.outstanding = object.outstanding.saturating_sub(1);
@@ -305,7 +298,7 @@ unsafe extern "sysv64" fn leave(arguments: *mut u64) -> u32 {
 
 fn worker_list(given: u64) -> Option<u64> {
     // SAFETY: as in `leave`.
-    let number = unsafe { (*(given as *const Given)).number };
+    let number = unsafe { (*(given as usize as *const Given)).number };
     let port = with(|state| {
         let object = state.objects.get(&number)?;
         object.is_worker.then(|| Arc::clone(&object.port))
@@ -318,7 +311,7 @@ fn helper(id: CallId, list: u64) -> bool {
 }
 
 /// Waits for a work to post; the first argument becomes that. Returns 1 if there is nothing to wait for.
-unsafe extern "sysv64" fn next(arguments: *mut u64) -> u32 {
+unsafe fn next(arguments: Arguments) -> u32 {
     let work = {
         let mut state = STATE.lock();
         loop {
@@ -331,7 +324,7 @@ unsafe extern "sysv64" fn next(arguments: *mut u64) -> u32 {
         }
     };
     // SAFETY: the first argument is the code's own.
-    unsafe { arguments.write(work) };
+    unsafe { arguments.write(0, work) };
     0
 }
 
@@ -344,26 +337,26 @@ fn set_worker(work: u64, is_worker: bool) {
 }
 
 /// `TpAlpcRegisterCompletionList(Alpc)`.
-unsafe extern "sysv64" fn register_list(arguments: *mut u64) -> u32 {
+unsafe fn register_list(arguments: Arguments) -> u32 {
     // SAFETY: Wine's dispatcher passes the argument of the call.
-    let [work] = unsafe { read(arguments) };
+    let [work] = unsafe { arguments.read() };
     set_worker(work, true);
     0
 }
 
 /// `TpAlpcUnregisterCompletionList(Alpc)`.
-unsafe extern "sysv64" fn unregister_list(arguments: *mut u64) -> u32 {
+unsafe fn unregister_list(arguments: Arguments) -> u32 {
     // SAFETY: as above.
-    let [work] = unsafe { read(arguments) };
+    let [work] = unsafe { arguments.read() };
     set_worker(work, false);
     0
 }
 
 /// `TpCallbackSendAlpcMessageOnCompletion(Instance, Port, Flags, Message)`. The message is copied: the callback's frame is
 /// gone when it is sent.
-unsafe extern "sysv64" fn send_on_completion(arguments: *mut u64) -> u32 {
+unsafe fn send_on_completion(arguments: Arguments) -> u32 {
     // SAFETY: as above.
-    let [_instance, port, flags, message] = unsafe { read(arguments) };
+    let [_instance, port, flags, message] = unsafe { arguments.read() };
     let width = host::current().personality().port;
     let copied = guest::read::<PortMessage>(UserPtr(message), width).and_then(|header| {
         let length = usize::from(header.total_length).max(PortMessage::size(width));
@@ -378,7 +371,7 @@ unsafe extern "sysv64" fn send_on_completion(arguments: *mut u64) -> u32 {
 }
 
 /// `TpCallbackSendPendingAlpcMessage(Instance)`.
-unsafe extern "sysv64" fn send_pending(_arguments: *mut u64) -> u32 {
+unsafe fn send_pending(_arguments: Arguments) -> u32 {
     send_all();
     0
 }

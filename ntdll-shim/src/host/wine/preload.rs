@@ -1,4 +1,4 @@
-//! The hooks: `sigaction` and `pthread_exit`, interposed by `LD_PRELOAD`.
+//! The hooks: `sigaction` and `pthread_exit` (its entry is in [`super::arch`]), interposed by `LD_PRELOAD`.
 //!
 //! Wine installs its handlers of SIGQUIT (end this thread) and SIGUSR1 (suspend this thread) once, before the first PE
 //! instruction and while the process has one thread. The second of them is the moment to [`inject`].
@@ -12,10 +12,10 @@
 //!
 //! In any other process the functions are the C library's own.
 
-use super::{inject, ntdll};
-use crate::{capture, interrupt};
+use super::{arch, inject, ntdll};
+use crate::capture::{self, INSTRUCTION};
+use crate::interrupt;
 use libc::{c_int, c_void, sigaction as SigAction, siginfo_t, ucontext_t};
-use std::arch::{global_asm, naked_asm};
 use std::ffi::CStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -78,50 +78,29 @@ fn real() -> Option<SigActionFn> {
 fn wrap(signal: c_int, mut action: SigAction, slot: &AtomicUsize) -> SigAction {
     let is_plain = action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
     if !is_plain && action.sa_flags & libc::SA_SIGINFO != 0 {
+        arch::note_thread_block();
         interrupt::set_redeliver(redeliver);
         slot.store(action.sa_sigaction, Ordering::Relaxed);
         let ours: Handler = match signal {
             libc::SIGSEGV | libc::SIGBUS => on_fault_signal,
-            _ => ntlpc_on_signal,
+            _ => arch::on_signal,
         };
         action.sa_sigaction = ours as usize;
     }
     action
 }
 
-global_asm!(
-    // fn(rdi = signal, rsi = info, rdx = context): goes to the handler `next_handler` returns, if it returns one. The jump
-    // leaves no frame of ours: Wine ends a thread that has just begun by pthread_exit from its handler, which unwinds.
-    ".globl ntlpc_on_signal",
-    ".type ntlpc_on_signal, @function",
-    "ntlpc_on_signal:",
-    "    push rdi",
-    "    push rsi",
-    "    push rdx",
-    "    call {next_handler}",
-    "    pop rdx",
-    "    pop rsi",
-    "    pop rdi",
-    "    test rax, rax",
-    "    jz 2f",
-    "    jmp rax",
-    "2:  ret",
-    ".size ntlpc_on_signal, . - ntlpc_on_signal",
-    next_handler = sym next_handler,
-);
-
-unsafe extern "C" {
-    fn ntlpc_on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void);
-}
-
 /// Returns Wine's handler of a signal, or `None` if it has to wait.
-unsafe extern "C" fn next_handler(
+///
+/// # Safety
+/// The arguments are those of a signal handler.
+pub unsafe extern "C" fn next_handler(
     signal: c_int,
     _info: *mut siginfo_t,
     context: *mut c_void,
 ) -> Option<Handler> {
     // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
-    let must_wait = unsafe { runs_64_bit_code_of_this_thread(context) } && interrupt::defer(signal);
+    let must_wait = unsafe { arch::runs_code_of_this_thread(context) } && interrupt::defer(signal);
     if must_wait {
         None
     } else {
@@ -148,86 +127,24 @@ unsafe extern "C" fn on_fault_signal(signal: c_int, info: *mut siginfo_t, contex
 /// # Safety
 /// The arguments are those of a signal handler.
 unsafe fn on_fault(handler: Handler, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    const RIP: usize = libc::REG_RIP as usize;
     let registers = context.cast::<ucontext_t>();
     // SAFETY: the kernel passes a `ucontext_t` to a SA_SIGINFO handler.
     let before = unsafe { (*registers).uc_mcontext.gregs };
     // SAFETY: the caller's arguments.
     unsafe { handler(signal, info, context) };
-    let Some(resume) = capture::fixup(before[RIP].cast_unsigned()) else {
+    let Some(resume) = capture::fixup(before[INSTRUCTION] as usize as u64) else {
         return;
     };
     // SAFETY: as above.
     let after = unsafe { &mut (*registers).uc_mcontext.gregs };
-    if after[RIP] != before[RIP] {
+    if after[INSTRUCTION] != before[INSTRUCTION] {
         *after = before;
-        after[RIP] = resume.cast_signed();
+        after[INSTRUCTION] = resume as libc::greg_t;
     }
 }
 
-/// Returns whether thread-local variables may be used: in 32-bit code, and in the 64-bit code around it, FS is not the
-/// C library's. Such code holds nothing of ours.
-///
-/// # Safety
-/// `context` is that of a signal handler.
-unsafe fn runs_64_bit_code_of_this_thread(context: *mut c_void) -> bool {
-    const CODE_64: i64 = 0x33;
-    // SAFETY: the caller's promise.
-    let context = unsafe { &*context.cast::<ucontext_t>() };
-    let code_segment = context.uc_mcontext.gregs[libc::REG_CSGSFS as usize] & 0xFFFF;
-    code_segment == CODE_64 && has_thread_block()
-}
-
-/// Returns whether FS leads to the C library's block of this thread, whose first word is its address. The selector does not
-/// tell: Wine may set the base alone.
-fn has_thread_block() -> bool {
-    const ARCH_GET_FS: libc::c_int = 0x1003;
-    let mut base = 0_usize;
-    // SAFETY: the kernel writes the base to a local (man 2 arch_prctl); without an error no thread-local is touched.
-    let result = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_FS, &raw mut base) };
-    // SAFETY: the base is that of the C library's block, or of a 32-bit TEB; both begin with readable words.
-    result == 0 && base != 0 && unsafe { *(base as *const usize) } == base
-}
-
-/// `pthread_exit(3)`; its caller is the end of the stack if it is Wine.
-///
-/// # Safety
-/// As for the C library's function.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pthread_exit(value: *mut c_void) -> ! {
-    naked_asm!(
-        ".cfi_startproc",
-        "push rdi",
-        ".cfi_adjust_cfa_offset 8",
-        "mov rdi, [rsp + 8]",
-        "call {exit}",
-        "pop rdi",
-        ".cfi_adjust_cfa_offset -8",
-        "test rdx, rdx",
-        "jnz 2f",
-        "jmp rax",
-        "2:",
-        ".cfi_undefined rip",
-        "and rsp, -16",
-        "call rax",
-        "ud2",
-        ".cfi_endproc",
-        exit = sym exit_for,
-    )
-}
-
-/// Where [`pthread_exit`] goes on.
-#[repr(C)]
-struct Exit {
-    /// The C library's `pthread_exit`.
-    real: *mut c_void,
-    /// Not zero if Wine called.
-    is_wines: usize,
-}
-
-/// Tells how to go on for the caller at `return_address`.
-unsafe extern "C" fn exit_for(return_address: *const c_void) -> Exit {
+/// Returns the C library's `pthread_exit`, and whether its caller, at `return_address`, is Wine.
+pub fn exit_for(return_address: *const c_void) -> (*mut c_void, bool) {
     // SAFETY: the name is a C string.
     let real = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_exit".as_ptr()) };
     // SAFETY: plain data, for which zeros are valid.
@@ -239,10 +156,7 @@ unsafe extern "C" fn exit_for(return_address: *const c_void) -> Exit {
         let name = unsafe { CStr::from_ptr(caller.dli_fname) };
         name.to_bytes().ends_with(b"/ntdll.so")
     };
-    Exit {
-        real,
-        is_wines: is_wines.into(),
-    }
+    (real, is_wines)
 }
 
 /// Sends `signal` to the calling thread.

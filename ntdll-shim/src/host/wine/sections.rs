@@ -10,9 +10,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use ntlpc_abi::{Handle, NtStatus};
 
+use super::arch::BITS_OF_32;
 use super::handles::{descriptor, granted_access};
 use super::names::is_of_type;
 use super::service::{guest, ntdll};
+use super::structures::Word;
 use crate::host::{MappedView, Section};
 
 /// Returns the file behind a section handle that grants `access`.
@@ -42,10 +44,13 @@ pub fn map_view(
     size: u64,
     at: Option<u64>,
 ) -> Result<MappedView, NtStatus> {
+    if Word::try_from(size).is_err() {
+        return Err(NtStatus::NO_MEMORY);
+    }
     let file = Owned::of_descriptor(section.fd.as_fd(), GENERIC_READ_WRITE)?;
     let mapping = Owned::section_of(&file, SECTION_ALL_ACCESS, None, PAGE_READWRITE)?;
     let (mut base, mut offset, mut size) = (at.unwrap_or(0), offset, size);
-    let zero_bits = if guest().is_wow64 { BITS_OF_32 } else { 0 };
+    let zero_bits = if guest().is_narrow { BITS_OF_32 } else { 0 };
     let ntdll = ntdll();
     // SAFETY: section, process, base, zero bits, commit size, offset, size, ViewUnmap, no type, protection; the pointers
     // are to locals.
@@ -172,6 +177,4 @@ const SECTION_ALL_ACCESS: u64 = 0xF_001F;
 pub(super) const PAGE_READONLY: u64 = 0x02;
 pub(super) const PAGE_READWRITE: u64 = 0x04;
 const SEC_COMMIT: u64 = 0x0800_0000;
-/// As `ZeroBits`: a mask of the bits an address may have (phnt `ntmmapi.h`).
-const BITS_OF_32: u64 = 0x7fff_ffff;
 const VIEW_UNMAP: u64 = 2;

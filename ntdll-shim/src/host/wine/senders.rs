@@ -4,32 +4,7 @@ use ntlpc_abi::{ClientId, Handle, NtStatus};
 
 use super::ntdll::Entry;
 use super::service::ntdll;
-
-/// Returns which thread a handle names: `ThreadBasicInformation`, whose ClientId follows exit status and TEB.
-pub fn thread_id(handle: Handle) -> Result<ClientId, NtStatus> {
-    const THREAD_BASIC_INFORMATION: u64 = 0;
-    const CLIENT_ID: usize = 2;
-    let mut basic = [0_u64; 6];
-    let ntdll = ntdll();
-    // SAFETY: thread, class, a local and its size, no length wanted.
-    let status = unsafe {
-        ntdll.call(
-            ntdll.NtQueryInformationThread,
-            [
-                handle.0,
-                THREAD_BASIC_INFORMATION,
-                basic.as_mut_ptr() as u64,
-                size_of_val(&basic) as u64,
-                0,
-            ],
-        )
-    };
-    NtStatus(status).ok()?;
-    Ok(ClientId {
-        process: basic[CLIENT_ID] as u32,
-        thread: basic[CLIENT_ID + 1] as u32,
-    })
-}
+use super::structures::{ObjectAttributes, Word, client_id_words};
 
 /// Opens a process.
 pub fn open_process(process: u32, access: u32, is_inheritable: bool) -> Result<Handle, NtStatus> {
@@ -43,13 +18,10 @@ pub fn open_thread(id: ClientId, access: u32, is_inheritable: bool) -> Result<Ha
 }
 
 fn open(entry: Entry, id: ClientId, access: u32, is_inheritable: bool) -> Result<Handle, NtStatus> {
-    const OBJECT_ATTRIBUTES_LEN: u64 = 48;
-    const OBJ_INHERIT: u64 = 2;
+    const OBJ_INHERIT: Word = 2;
     let mut handle = 0_u64;
-    let client_id = [u64::from(id.process), u64::from(id.thread)];
-    let flags = if is_inheritable { OBJ_INHERIT } else { 0 };
-    // Length, root, name, attributes, descriptor, quality of service.
-    let attributes = [OBJECT_ATTRIBUTES_LEN, 0, 0, flags, 0, 0];
+    let client_id = client_id_words(id);
+    let attributes = ObjectAttributes::new(if is_inheritable { OBJ_INHERIT } else { 0 });
     // SAFETY: pointers to locals: handle, access, attributes, client id.
     let status = unsafe {
         ntdll().call(
@@ -57,7 +29,7 @@ fn open(entry: Entry, id: ClientId, access: u32, is_inheritable: bool) -> Result
             [
                 &raw mut handle as u64,
                 u64::from(access),
-                attributes.as_ptr() as u64,
+                &raw const attributes as u64,
                 client_id.as_ptr() as u64,
             ],
         )

@@ -1,34 +1,18 @@
-//! The functions behind the thunks. Wine calls each with one pointer to its arguments, eight bytes each, on its kernel
-//! stack; narrow arguments carry garbage in their upper bits.
+//! The functions behind the thunks. Wine calls each with one pointer to its arguments, on its kernel stack.
 
 use std::sync::OnceLock;
 
 use ntlpc_abi::{CallId, for_each_call};
 
+use super::arch::{Arguments, Service, service};
 use super::host::Wine;
 use super::ntdll::Ntdll;
-use super::{callers, hooks, pool, threads};
-use crate::{Fault, Slots, call, host};
-
-/// A function in Wine's table of unix calls.
-pub type Service = unsafe extern "sysv64" fn(*mut u64) -> u32;
-
-/// Makes a service of a function: the calling thread is stopped and ended only in its waits.
-macro_rules! service {
-    ($body:expr) => {{
-        unsafe extern "sysv64" fn entered(arguments: *mut u64) -> u32 {
-            let _call = $crate::interrupt::begin();
-            // SAFETY: Wine's own arguments.
-            unsafe { $body(arguments) }
-        }
-        entered
-    }};
-}
-pub(super) use service;
+use super::{hooks, pool, threads};
+use crate::host;
 
 macro_rules! port_calls {
     ($($name:ident = $family:ident :: $function:ident ($($arg:ident : $kind:ident),* $(,)?) $(-> $result:ident)?;)*) => {
-        [$(service!(port_call::<{ CallId::$name as usize }>),)*]
+        [$(service!(@port_call port_call::<{ CallId::$name as usize }>),)*]
     };
 }
 
@@ -65,7 +49,7 @@ static GUEST: OnceLock<Guest> = OnceLock::new();
 #[derive(Clone, Copy, Debug)]
 pub struct Guest {
     /// Whether it is a 32-bit program, whose threads start in 32-bit code.
-    pub is_wow64: bool,
+    pub is_narrow: bool,
     /// Start address of threads of ours: the thunk that leads to their body.
     pub thread_thunk: u64,
 }
@@ -93,24 +77,7 @@ pub fn ntdll() -> &'static Ntdll {
     NTDLL.get().expect("services run after the injection")
 }
 
-unsafe extern "sysv64" fn port_call<const INDEX: usize>(arguments: *mut u64) -> u32 {
-    let id = CallId::ALL[INDEX];
-    let helper = id.call().helper;
-    // A helper's thunk fetches the result from the first slot, even of a helper without arguments (home area).
-    let count = id.call().args.len();
-    // SAFETY: the thunk made the arguments lie in a row; a caller that passed fewer leaves stack of its own there. Nobody
-    // writes to them while the call runs.
-    let slots = unsafe { std::slice::from_raw_parts(arguments, count) };
-    let outcome = call(id, Slots(slots));
-    callers::leave();
-    if helper.is_none() {
-        return outcome.unwrap_or_default() as u32;
-    }
-    let (result, has_faulted) = match outcome {
-        Ok(bits) => (bits, 0),
-        Err(Fault(address)) => (address.0, 1),
-    };
-    // SAFETY: the first slot is the caller's home area, and the slice above is used no more.
-    unsafe { arguments.write(result) };
-    has_faulted
+unsafe fn port_call<const INDEX: usize>(arguments: Arguments) -> u32 {
+    // SAFETY: the arguments are those of this call.
+    unsafe { arguments.port_call(CallId::ALL[INDEX]) }
 }

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use ntlpc_abi::{ClientId, NtStatus};
 use parking_lot::Mutex;
 
+use super::arch::Arguments;
 use super::callers;
 use super::service::{guest, ntdll};
+use super::structures::ThreadBasicInformation;
 use crate::engine::{self, existing_session};
 use crate::{host, interrupt};
 
@@ -65,9 +67,10 @@ pub fn start_at(address: u64, argument: u64) -> Result<(), NtStatus> {
 }
 
 /// What the thunk of [`start`] leads to.
-pub unsafe extern "sysv64" fn run(arguments: *mut u64) -> u32 {
+pub unsafe fn run(arguments: Arguments) -> u32 {
     // SAFETY: the first argument is what the thread was started with.
-    run_body(unsafe { *arguments });
+    let [number] = unsafe { arguments.read() };
+    run_body(number);
     0
 }
 
@@ -85,16 +88,16 @@ pub fn run_body(number: u64) {
 /// A thread that ends itself tells the server first, so that its CLIENT_DIED notices are queued before the thread object
 /// is signalled (lpc §3.6). A thread that ends another waits until the server has heard of the death from the kernel:
 /// Wine signals the thread object before the Linux thread is gone, and a reply to it must find nobody (lpc#207).
-pub unsafe extern "sysv64" fn terminate_thread(arguments: *mut u64) -> u32 {
+pub unsafe fn terminate_thread(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the two arguments of the call.
-    let all = unsafe { *arguments.cast::<[u64; 2]>() };
+    let all = unsafe { arguments.read::<2>() };
     let own = host::current().client_id();
     let victim = if matches!(all[0], CURRENT_THREAD | 0) {
         engine::thread_exit();
         callers::ended(own.thread);
         None
     } else {
-        client_id(all[0])
+        client_id(all[0]).ok()
     };
     let ntdll = ntdll();
     // SAFETY: the caller's own arguments.
@@ -118,27 +121,26 @@ fn is_alive(id: ClientId) -> bool {
     existing_session().is_some_and(|session| session.check_alive(id).is_ok())
 }
 
-/// ClientId of a thread, from `THREAD_BASIC_INFORMATION`: exit status, TEB, ClientId, …
-fn client_id(thread: u64) -> Option<ClientId> {
-    let mut basic = [0_u64; 6];
+/// ClientId of a thread.
+pub fn client_id(thread: u64) -> Result<ClientId, NtStatus> {
+    const THREAD_BASIC_INFORMATION: u64 = 0;
+    let mut basic = ThreadBasicInformation::default();
     let ntdll = ntdll();
-    // SAFETY: thread, ThreadBasicInformation, a local and its size, no length wanted.
+    // SAFETY: thread, class, a local and its size, no length wanted.
     let status = unsafe {
         ntdll.call(
             ntdll.NtQueryInformationThread,
             [
                 thread,
-                0,
-                basic.as_mut_ptr() as u64,
+                THREAD_BASIC_INFORMATION,
+                &raw mut basic as u64,
                 size_of_val(&basic) as u64,
                 0,
             ],
         )
     };
-    (status == 0).then_some(ClientId {
-        process: basic[2] as u32,
-        thread: basic[3] as u32,
-    })
+    NtStatus(status).ok()?;
+    Ok(basic.client_id())
 }
 
 /// How long a dying thread is waited for; it may be stuck in the kernel.

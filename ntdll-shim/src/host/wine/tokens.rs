@@ -7,6 +7,7 @@ use ntlpc_proto::process::{Token, TokenGroup, TokenPrivilege};
 use ntlpc_proto::wire::Wire;
 
 use super::service::ntdll;
+use super::structures::{ObjectAttributes, Word};
 
 /// Returns the token of this process, encoded; empty if Wine does not tell it.
 pub fn process_token() -> Vec<u8> {
@@ -76,10 +77,9 @@ pub fn impersonate(encoded: &[u8]) -> Result<(), NtStatus> {
         level,
         flags: u32::from(client.is_effective_only) << 8,
     };
-    let attributes = Attributes {
-        length: size_of::<Attributes>() as u64,
-        quality: &raw const quality as u64,
-        ..Attributes::default()
+    let attributes = ObjectAttributes {
+        quality: &raw const quality as Word,
+        ..ObjectAttributes::new(0)
     };
     let mut copy = 0_u64;
     // SAFETY: token, access, attributes (locals), whether effective only, TokenImpersonation, pointer to a local.
@@ -106,7 +106,7 @@ pub fn impersonate(encoded: &[u8]) -> Result<(), NtStatus> {
                 CURRENT_THREAD,
                 THREAD_IMPERSONATION_TOKEN,
                 &raw const copy.0 as u64,
-                8,
+                size_of::<Word>() as u64,
             ],
         )
     })
@@ -182,16 +182,16 @@ impl Open {
         })
     }
 
-    /// `TOKEN_GROUPS`: a count, then (SID pointer, attributes) pairs from offset 8.
+    /// `TOKEN_GROUPS`: a count, then (SID pointer, attributes) pairs; each of the two and the count take a word.
     fn groups(&self) -> Option<Vec<TokenGroup>> {
         let answer = self.query(TOKEN_GROUPS)?;
         let count = answer.u32_at(0)? as usize;
         (0..count)
-            .map(|index| 8 + 16 * index)
+            .map(|index| WORD + 2 * WORD * index)
             .map(|at| {
                 Some(TokenGroup {
                     sid: Bytes(answer.sid_at(at)?),
-                    attributes: answer.u32_at(at + 8)?,
+                    attributes: answer.u32_at(at + WORD)?,
                 })
             })
             .collect()
@@ -256,7 +256,8 @@ impl Answer {
 
     /// What a pointer at `at` leads to.
     fn target(&self, at: usize) -> Option<&[u8]> {
-        let offset = self.u64_at(at)?.checked_sub(self.address)?;
+        let pointer = Word::from_le_bytes(self.bytes.get(at..at + WORD)?.try_into().ok()?);
+        let offset = (pointer as u64).checked_sub(self.address)?;
         self.bytes.get(usize::try_from(offset).ok()?..)
     }
 
@@ -284,18 +285,7 @@ struct Quality {
     flags: u32,
 }
 
-/// `OBJECT_ATTRIBUTES`.
-#[repr(C)]
-#[derive(Default)]
-struct Attributes {
-    length: u64,
-    root: u64,
-    name: u64,
-    attributes: u64,
-    descriptor: u64,
-    quality: u64,
-}
-
+const WORD: usize = size_of::<Word>();
 const CURRENT_PROCESS: u64 = u64::MAX;
 const CURRENT_THREAD: u64 = u64::MAX - 1;
 const TOKEN_READ: u64 = 0x2_0008;

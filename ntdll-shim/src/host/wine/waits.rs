@@ -11,9 +11,11 @@ use std::sync::atomic::AtomicU32;
 use ntlpc_abi::{NtStatus, UserPtr};
 use ntlpc_shm::sys::{Deadline, now_ns};
 
+use super::arch::Arguments;
 use super::bridge::{self, Bridged};
 use super::handles::{self, Known};
 use super::service::ntdll;
+use super::structures::Word;
 use crate::engine::Port;
 use crate::{capture, interrupt};
 
@@ -23,9 +25,9 @@ const MOST_OBJECTS: usize = 64;
 const EPOCH: u64 = 116_444_736_000_000_000;
 
 /// `NtWaitForSingleObject(Handle, Alertable, Timeout)`.
-pub unsafe extern "sysv64" fn wait_for_single_object(arguments: *mut u64) -> u32 {
+pub unsafe fn wait_for_single_object(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the three arguments of the call.
-    let [handle, alertable, timeout] = unsafe { *arguments.cast::<[u64; 3]>() };
+    let [handle, alertable, timeout] = unsafe { arguments.read() };
     let Some(port) = waitable(handle) else {
         let ntdll = ntdll();
         // SAFETY: the caller's own arguments.
@@ -44,9 +46,9 @@ pub unsafe extern "sysv64" fn wait_for_single_object(arguments: *mut u64) -> u32
 }
 
 /// `NtWaitForMultipleObjects(Count, Handles, WaitAny, Alertable, Timeout)`.
-pub unsafe extern "sysv64" fn wait_for_multiple_objects(arguments: *mut u64) -> u32 {
+pub unsafe fn wait_for_multiple_objects(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the five arguments of the call.
-    let [count, array, any, alertable, timeout] = unsafe { *arguments.cast::<[u64; 5]>() };
+    let [count, array, any, alertable, timeout] = unsafe { arguments.read() };
     let ntdll = ntdll();
     let count = count as u32 as usize;
     // SAFETY: the caller's own arguments.
@@ -59,11 +61,11 @@ pub unsafe extern "sysv64" fn wait_for_multiple_objects(arguments: *mut u64) -> 
     if count == 0 || count > MOST_OBJECTS {
         return native();
     }
-    let mut bytes = [[0; size_of::<u64>()]; MOST_OBJECTS];
+    let mut bytes = [[0; size_of::<Word>()]; MOST_OBJECTS];
     if let Err(status) = capture::read(UserPtr(array), bytes[..count].as_flattened_mut()) {
         return status.0;
     }
-    let handles = bytes.map(u64::from_le_bytes);
+    let handles = bytes.map(|bytes| Word::from_le_bytes(bytes) as u64);
     let handles = &handles[..count];
     let ports: Vec<_> = handles.iter().map(|&handle| waitable(handle)).collect();
     if ports.iter().all(Option::is_none) {
@@ -77,9 +79,9 @@ pub unsafe extern "sysv64" fn wait_for_multiple_objects(arguments: *mut u64) -> 
 }
 
 /// `NtSignalAndWaitForSingleObject(SignalHandle, WaitHandle, Alertable, Timeout)`.
-pub unsafe extern "sysv64" fn signal_and_wait_for_single_object(arguments: *mut u64) -> u32 {
+pub unsafe fn signal_and_wait_for_single_object(arguments: Arguments) -> u32 {
     // SAFETY: Wine passes the four arguments of the call.
-    let [signal, handle, alertable, timeout] = unsafe { *arguments.cast::<[u64; 4]>() };
+    let [signal, handle, alertable, timeout] = unsafe { arguments.read() };
     let ntdll = ntdll();
     let Some(port) = waitable(handle) else {
         // SAFETY: the caller's own arguments.
@@ -148,13 +150,13 @@ fn wait_among(
     let ntdll = ntdll();
     loop {
         let mut bridged = Vec::with_capacity(ports.len());
-        let mut replaced = handles.to_vec();
+        let mut replaced: Vec<Word> = handles.iter().map(|&handle| handle as Word).collect();
         for (handle, known) in replaced.iter_mut().zip(ports) {
             let Some(known) = known else { continue };
             let Some(armed) = Bridged::arm(known) else {
                 return NtStatus::INSUFFICIENT_RESOURCES;
             };
-            *handle = armed.event();
+            *handle = armed.event() as Word;
             bridged.push(armed);
         }
         let relative = until.remaining();
