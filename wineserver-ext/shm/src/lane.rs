@@ -156,12 +156,24 @@ impl<'a> Lane<'a> {
     #[must_use]
     #[inline]
     pub fn slot(&self, index: u32) -> Option<Slot<'a>> {
-        place(index).map(|(class, ordinal)| self.slot_of(class, ordinal))
+        let (class, ordinal) = place(index)?;
+        self.reach(class, ordinal)
+            .then(|| self.slot_of(class, ordinal))
+    }
+
+    fn offset(&self, class: &Class, ordinal: u32) -> usize {
+        self.at.slots + class.base + ordinal as usize * class.size
+    }
+
+    /// Returns whether there is room in the address space for a slot, which must be asked before it is made.
+    #[inline]
+    fn reach(&self, class: &Class, ordinal: u32) -> bool {
+        self.mem.reach(self.offset(class, ordinal), class.size)
     }
 
     #[inline]
     fn slot_of(&self, class: &Class, ordinal: u32) -> Slot<'a> {
-        let offset = self.at.slots + class.base + ordinal as usize * class.size;
+        let offset = self.offset(class, ordinal);
         let full = slot::Full {
             word: self.full_word() as u32,
             bit: class.bit(),
@@ -232,6 +244,9 @@ impl<'a> Lane<'a> {
 
     #[inline]
     fn try_slot(&self, class: &Class, ordinal: u32, me: Tno) -> Option<Slot<'a>> {
+        if !self.reach(class, ordinal) {
+            return None;
+        }
         self.raise_mark(class, ordinal);
         let slot = self.slot_of(class, ordinal);
         let state = slot.state();
@@ -375,7 +390,9 @@ impl<'a> Lane<'a> {
                 .w32(self.at.marks + class.number * 4)
                 .load(Ordering::SeqCst);
             for ordinal in 0..mark.min(class.count()) {
-                visit(self.slot_of(class, ordinal));
+                if self.reach(class, ordinal) {
+                    visit(self.slot_of(class, ordinal));
+                }
             }
         }
     }

@@ -37,6 +37,7 @@ pub mod receive;
 pub mod rundown;
 pub mod segment;
 pub mod slot;
+mod space;
 pub mod spin;
 pub mod sys;
 pub mod threads;

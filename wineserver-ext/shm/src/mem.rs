@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::space::{CONTIGUOUS, Space};
 use crate::sys;
 use crate::sys::{Deadline, Woken};
 
@@ -22,7 +23,7 @@ pub use shuttle::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 /// A shared mapping of a sealed memfd.
 #[derive(Debug)]
 pub struct Mapping {
-    base: *mut u8,
+    space: Space,
     len: usize,
     fd: OwnedFd,
     #[cfg(feature = "model")]
@@ -59,9 +60,9 @@ impl Mapping {
     }
 
     fn of(fd: OwnedFd, len: usize, writable: bool) -> io::Result<Mapping> {
-        let base = sys::map(&fd, len, writable)?;
+        let space = Space::new(&fd, len, writable)?;
         Ok(Mapping {
-            base,
+            space,
             len,
             fd,
             #[cfg(feature = "model")]
@@ -82,8 +83,20 @@ impl Mapping {
             "offset {offset:#x} outside of a mapping of {:#x} bytes",
             self.len
         );
-        // SAFETY: the offset was just checked to lie inside the mapping.
-        unsafe { self.base.add(offset) }
+        self.address(offset)
+    }
+
+    /// Returns the address of byte `offset`, which the caller checked.
+    #[inline]
+    fn address(&self, offset: usize) -> *mut u8 {
+        self.space.address(&self.fd, offset)
+    }
+
+    /// Makes sure that `size` bytes at `offset` can be addressed, for what a small address space may have no room for.
+    #[must_use]
+    #[inline]
+    pub(crate) fn reach(&self, offset: usize, size: usize) -> bool {
+        self.space.reach(&self.fd, offset, size)
     }
 
     /// Returns the 64-bit word at `offset`.
@@ -152,8 +165,9 @@ impl Mapping {
             offset + bytes.len() <= self.len,
             "write outside of a mapping"
         );
+        assert!(bytes.len() <= CONTIGUOUS, "more than a slot");
         // SAFETY: 1. Both ranges are valid for the length. 2. They do not overlap: one is private memory.
-        unsafe { copy(self.base.add(offset), bytes.as_ptr(), bytes.len()) };
+        unsafe { copy(self.address(offset), bytes.as_ptr(), bytes.len()) };
     }
 
     /// Copies from `offset` to `bytes`.
@@ -162,8 +176,9 @@ impl Mapping {
             offset + bytes.len() <= self.len,
             "read outside of a mapping"
         );
+        assert!(bytes.len() <= CONTIGUOUS, "more than a slot");
         // SAFETY: as in `write`.
-        unsafe { copy(bytes.as_mut_ptr(), self.base.add(offset), bytes.len()) };
+        unsafe { copy(bytes.as_mut_ptr(), self.address(offset), bytes.len()) };
     }
 
     /// Returns where the payload at `offset` lies, after checking that `len` bytes fit.
@@ -172,11 +187,10 @@ impl Mapping {
     #[must_use]
     pub fn bytes(&self, offset: usize, len: usize) -> *mut u8 {
         assert!(
-            offset.checked_add(len).is_some_and(|end| end <= self.len),
+            len <= CONTIGUOUS && offset.checked_add(len).is_some_and(|end| end <= self.len),
             "bytes outside of a mapping"
         );
-        // SAFETY: the offset lies inside the mapping.
-        unsafe { self.base.add(offset) }
+        self.address(offset)
     }
 }
 
@@ -206,14 +220,14 @@ impl<'a, const LEN: usize> Window<'a, LEN> {
     #[must_use]
     #[inline]
     pub fn w64<const AT: usize>(&self) -> &'a AtomicU64 {
-        const { assert!(AT.is_multiple_of(8) && AT + 8 <= LEN) };
+        const { assert!(AT.is_multiple_of(8) && AT + 8 <= LEN && LEN <= CONTIGUOUS) };
         #[cfg(feature = "model")]
         return self.mem.w64(self.offset + AT);
         // SAFETY: 1. `Mapping::window` checked the range and its alignment, the constant above the rest. 2. The mapping lives
         // as long as the borrow. 3. Every access of this process to the word is atomic.
         #[cfg(not(feature = "model"))]
         unsafe {
-            AtomicU64::from_ptr(self.mem.base.add(self.offset + AT).cast())
+            AtomicU64::from_ptr(self.mem.address(self.offset).add(AT).cast())
         }
     }
 
@@ -221,13 +235,13 @@ impl<'a, const LEN: usize> Window<'a, LEN> {
     #[must_use]
     #[inline]
     pub fn w32<const AT: usize>(&self) -> &'a AtomicU32 {
-        const { assert!(AT.is_multiple_of(4) && AT + 4 <= LEN) };
+        const { assert!(AT.is_multiple_of(4) && AT + 4 <= LEN && LEN <= CONTIGUOUS) };
         #[cfg(feature = "model")]
         return self.mem.w32(self.offset + AT);
         // SAFETY: as in `w64`.
         #[cfg(not(feature = "model"))]
         unsafe {
-            AtomicU32::from_ptr(self.mem.base.add(self.offset + AT).cast())
+            AtomicU32::from_ptr(self.mem.address(self.offset).add(AT).cast())
         }
     }
 
@@ -251,17 +265,10 @@ impl<'a, const LEN: usize> Window<'a, LEN> {
         unsafe {
             core::arch::asm!(
                 "prefetchw [{}]",
-                in(reg) self.mem.base.add(self.offset + AT),
+                in(reg) self.mem.address(self.offset).wrapping_add(AT),
                 options(nostack, preserves_flags)
             );
         }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the range came from `sys::map`, and every borrow of it ends with `self`.
-        unsafe { sys::unmap(self.base, self.len) };
     }
 }
 

@@ -65,8 +65,8 @@ pub fn len_of(fd: &OwnedFd) -> io::Result<usize> {
     usize::try_from(stat.st_size).map_err(io::Error::other)
 }
 
-/// Maps `len` bytes of `fd`, shared, not copied into forked children.
-pub(crate) fn map(fd: &OwnedFd, len: usize, writable: bool) -> io::Result<*mut u8> {
+/// Maps `len` bytes of `fd` from `offset`, shared, not copied into forked children.
+pub(crate) fn map(fd: &OwnedFd, offset: usize, len: usize, writable: bool) -> io::Result<*mut u8> {
     let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
     // SAFETY: a fresh mapping at an address of the kernel's choice replaces nothing.
     let base = unsafe {
@@ -76,7 +76,7 @@ pub(crate) fn map(fd: &OwnedFd, len: usize, writable: bool) -> io::Result<*mut u
             protection,
             libc::MAP_SHARED | libc::MAP_NORESERVE,
             fd.as_raw_fd(),
-            0,
+            offset as libc::off_t,
         )
     };
     if base == libc::MAP_FAILED {
