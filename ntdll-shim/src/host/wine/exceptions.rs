@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_abi::{Handle, NtStatus, UserPtr, Width};
 
 use super::arch::{Arguments, EXCEPTION_RECORD};
 use super::service::ntdll;
@@ -71,7 +71,7 @@ pub unsafe fn raise_exception(arguments: Arguments) -> u32 {
     }
     let code = u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     let ntdll = ntdll();
-    match exception::ask(&bytes) {
+    match exception::ask(&for_port(&bytes)) {
         Verdict::Continue => GO_ON,
         Verdict::Unhandled => UNHANDLED,
         Verdict::EndThread => {
@@ -86,6 +86,20 @@ pub unsafe fn raise_exception(arguments: Arguments) -> u32 {
             UNHANDLED
         }
     }
+}
+
+/// The record as the port wants it: that of a 32-bit program on 64-bit Windows is widened.
+fn for_port(record: &[u8; EXCEPTION_RECORD]) -> Vec<u8> {
+    const NARROW: usize = 0x50;
+    if EXCEPTION_RECORD != NARROW || host::current().personality().port == Width::X86 {
+        return record.to_vec();
+    }
+    // Code and flags; record, address; count (and what aligns it); information.
+    let (words, _) = record.as_chunks::<4>();
+    let wide = |word: &[u8; 4]| u64::from(u32::from_le_bytes(*word)).to_le_bytes();
+    let mut widened = record[..8].to_vec();
+    widened.extend(words[2..].iter().flat_map(wide));
+    widened
 }
 
 /// Process id behind a process handle, from `PROCESS_BASIC_INFORMATION`.

@@ -208,7 +208,12 @@ impl Host for Wine {
     }
 
     fn server_places(&self) -> Vec<PathBuf> {
-        library_directory().into_iter().collect()
+        // The i386 library lies in a directory of its own below the other's.
+        let directories = library_directory().into_iter();
+        directories
+            .flat_map(|directory| [directory.join(".."), directory])
+            .rev()
+            .collect()
     }
 }
 
