@@ -32,6 +32,7 @@ mod trace;
 mod vm;
 mod win32_error;
 mod wine_host;
+mod wine_preload;
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -3,7 +3,7 @@
 //! | what | where it is looked for, in this order |
 //! |---|---|
 //! | Wine | `$WINE`; `wine64` on `$PATH`; `/usr/lib/wine/wine64`; `wine` on `$PATH` |
-//! | `libntdll_shim.so` | `$LPC_SHIM`; beside `lpcrun`; `../lib` from there |
+//! | `libntdll_shim.so` | see `wine_preload.rs` |
 //! | prefix | `$WINEPREFIX`, else Wine's default |
 //!
 //! Wine takes the place of this process, so that standard handles, signals and the exit code are the program's own.
@@ -20,9 +20,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::wine_preload::{LIBRARY, Libraries};
 use ntlpc_proto::{Prefix, PrefixError, StartError, connect_or_start};
 
-const LIBRARY: &str = "libntdll_shim.so";
 const SERVER: &str = "wineserver-ext";
 const DEBIAN_WINE: &str = "/usr/lib/wine/wine64";
 
@@ -45,28 +45,31 @@ pub(crate) fn exec<A: AsRef<OsStr>>(
     arguments: &[A],
 ) -> Result<Infallible, WineError> {
     let wine = find_wine().ok_or(WineError::NoWine)?;
+    let here = executable_directory();
+    let libraries = Libraries::find(here.as_deref()).map_err(WineError::NoLibrary)?;
+    let wow64 = Wow64::of(&wine);
     if is_i386(Path::new(program)) {
-        match Wow64::of(&wine) {
+        match wow64 {
             Wow64::Absent => return Err(WineError::No32Bit(wine)),
-            Wow64::Old => log::warn!(
-                "{} runs 32-bit programs in 32-bit processes, which the library does not extend: this one gets Wine's own port calls",
-                wine.display()
+            Wow64::Old if libraries.narrow.is_none() => log::warn!(
+                "{} runs 32-bit programs in 32-bit processes, for which there is no i386/{LIBRARY} beside {}: this one gets \
+                 Wine's own port calls",
+                wine.display(),
+                libraries.wide.display()
             ),
-            Wow64::New => {}
+            Wow64::Old | Wow64::New => {}
         }
     }
-    let here = executable_directory();
-    let library = find_library(&here)?;
     let prefix = Prefix::from_environment().map_err(WineError::Prefix)?;
     // The server outlives this connection by its linger time; a later one is made by the program's first call.
     let beside: Vec<&Path> = here.iter().map(PathBuf::as_path).collect();
     drop(connect_or_start(&prefix, &beside).map_err(WineError::Server)?);
 
     let mut command = Command::new(&wine);
-    command
-        .arg(program)
-        .args(arguments)
-        .env("LD_PRELOAD", preload_list(&library));
+    command.arg(program).args(arguments).env(
+        "LD_PRELOAD",
+        libraries.preload_list(&prefix, matches!(wow64, Wow64::Old)),
+    );
     if let Some(server) = here
         .map(|directory| directory.join(SERVER))
         .filter(|server| server.is_file())
@@ -184,35 +187,6 @@ impl std::error::Error for WineError {}
 
 fn executable_directory() -> Option<PathBuf> {
     Some(env::current_exe().ok()?.parent()?.to_owned())
-}
-
-fn find_library(here: &Option<PathBuf>) -> Result<PathBuf, WineError> {
-    if let Some(library) = variable("LPC_SHIM") {
-        return Ok(PathBuf::from(library));
-    }
-    let places: Vec<PathBuf> = here
-        .iter()
-        .flat_map(|directory| {
-            [
-                directory.join(LIBRARY),
-                directory.join("../lib").join(LIBRARY),
-            ]
-        })
-        .collect();
-    match places.iter().find(|place| place.is_file()) {
-        Some(library) => Ok(library.clone()),
-        None => Err(WineError::NoLibrary(places)),
-    }
-}
-
-/// `LD_PRELOAD` with `library` first and what was there behind it.
-fn preload_list(library: &Path) -> OsString {
-    let mut list = library.as_os_str().to_owned();
-    if let Some(others) = variable("LD_PRELOAD") {
-        list.push(":");
-        list.push(others);
-    }
-    list
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
