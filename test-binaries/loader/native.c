@@ -268,3 +268,19 @@ TEST(pipes_by_the_long_prefix)
     CloseHandle(client);
     CloseHandle(pipe);
 }
+
+TEST(titles_of_the_console)
+{
+    WCHAR title[MAX_PATH] = {0};
+    char narrow[4] = {0};
+    BOOL has_console = GetConsoleTitleW(title, MAX_PATH) > 0;
+    SetLastError(0);
+    /* Without a console there is no title to set; a process under lpcrun always has one of its own. */
+    if (!has_console && !SetConsoleTitleW(L"t"))
+        return;
+    CHECK(SetConsoleTitleW(L"a title"), SETUP);
+    CHECK_EQ(GetConsoleTitleW(title, MAX_PATH), 7, SETUP);
+    CHECK(wcscmp(title, L"a title") == 0, SETUP);
+    CHECK(GetConsoleTitleA(narrow, sizeof narrow) > 0, SETUP);
+    CHECK(memcmp(narrow, "a t", 4) == 0, SETUP);
+}

@@ -184,11 +184,6 @@ win_api! {
         if crate::process::control::change(handler, add.get()) { Bool::TRUE } else { refuse(error::INVALID_PARAMETER, Bool::FALSE) }
     }
 
-    /// Sets the title of the console window; a terminal keeps its own.
-    "kernel32.dll|kernelbase.dll" stdcall fn SetConsoleTitleW = "SetConsoleTitleW|SetConsoleTitleA" (_title: Ptr<u8>) -> Bool {
-        Bool::TRUE
-    }
-
     /// Returns the window of the console: none.
     "kernel32.dll|kernelbase.dll" stdcall fn GetConsoleWindow() -> Handle {
         Handle::NULL

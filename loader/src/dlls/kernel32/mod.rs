@@ -4,6 +4,7 @@ mod binary_type;
 mod console_input;
 mod console_keys;
 mod console_screen;
+mod console_title;
 mod consoleapi;
 mod consoleapi2;
 pub mod create_process;
