@@ -18,6 +18,7 @@ pub mod group;
 pub mod handle;
 pub mod host;
 pub mod impersonation;
+pub mod interface;
 pub mod job;
 pub mod mutant;
 pub mod name;
