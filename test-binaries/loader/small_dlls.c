@@ -98,3 +98,43 @@ TEST(tables_of_com)
     CHECK((ULONG)CreateBindCtx(1, &context) == (ULONG)E_INVALIDARG, SETUP);
     CHECK((ULONG)GetRunningObjectTable(1, &table) == (ULONG)E_INVALIDARG, SETUP);
 }
+
+TEST(well_known_sids_by_number)
+{
+    BYTE sid[SECURITY_MAX_SID_SIZE];
+    DWORD size = sizeof sid;
+    CHECK(CreateWellKnownSid(WinBuiltinAdministratorsSid, NULL, sid, &size), SETUP);
+    CHECK_EQ(size, 16, SETUP);
+    CHECK(IsWellKnownSid(sid, WinBuiltinAdministratorsSid), SETUP);
+    CHECK(!IsWellKnownSid(sid, WinWorldSid), SETUP);
+    size = 4;
+    CHECK(!CreateWellKnownSid(WinWorldSid, NULL, sid, &size), SETUP);
+    CHECK_EQ(GetLastError(), ERROR_INSUFFICIENT_BUFFER, SETUP);
+    CHECK_EQ(size, 12, SETUP);
+}
+
+TEST(uuids_of_the_time)
+{
+    UUID first, second;
+    RPC_STATUS status = UuidCreateSequential(&first);
+    CHECK(status == RPC_S_OK || status == RPC_S_UUID_LOCAL_ONLY, SETUP);
+    Sleep(1);
+    UuidCreateSequential(&second);
+    CHECK_EQ(first.Data3 >> 12, 1, SETUP);
+    CHECK(memcmp(&first, &second, sizeof first) != 0, SETUP);
+}
+
+TEST(keys_as_text)
+{
+    BYTE states[256] = {0};
+    WCHAR text[8];
+    HKL layout = GetKeyboardLayout(0);
+    CHECK_EQ(ToUnicodeEx('A', 0, states, text, 8, 0, layout), 1, SETUP);
+    CHECK_EQ(text[0], 'a', SETUP);
+    states[VK_SHIFT] = 0x80;
+    CHECK_EQ(ToUnicodeEx('1', 0, states, text, 8, 0, layout), 1, SETUP);
+    CHECK_EQ(text[0], '!', SETUP);
+    CHECK_EQ(ToUnicodeEx(VK_F1, 0, states, text, 8, 0, layout), 0, SETUP);
+    CHECK_EQ(GetWindowThreadProcessId((HWND)(ULONG_PTR)0x1234, NULL), 0, SETUP);
+    CHECK_EQ(GetLastError(), ERROR_INVALID_WINDOW_HANDLE, SETUP);
+}

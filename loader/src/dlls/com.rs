@@ -118,6 +118,16 @@ win_api! {
         CLASS_NOT_REGISTERED
     }
 
+    /// Sets how calls to this process and from it are secured; there are none.
+    "ole32.dll|combase.dll" stdcall fn CoInitializeSecurity(_descriptor: UserPtr, _count: i32, _services: UserPtr, _reserved: UserPtr, _level: u32, _impersonation: u32, _list: UserPtr, _capabilities: u32, _reserved2: UserPtr) -> u32 {
+        if APARTMENT.get().0 == 0 { NOT_INITIALIZED } else { S_OK }
+    }
+
+    /// Sets how calls of a proxy are secured; there are no proxies.
+    "ole32.dll|combase.dll" stdcall fn CoSetProxyBlanket(_proxy: UserPtr, _service: u32, _authorization: u32, _principal: UserPtr, _level: u32, _impersonation: u32, _identity: UserPtr, _capabilities: u32) -> u32 {
+        E_INVALIDARG
+    }
+
     /// Makes a context for binding monikers, which are not there.
     "ole32.dll" stdcall fn CreateBindCtx(reserved: u32, context: Ptr<UserPtr>) -> u32 {
         if reserved != 0 || context.is_null() {

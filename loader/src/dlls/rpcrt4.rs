@@ -10,6 +10,11 @@ const OK: u32 = 0;
 const OUT_OF_MEMORY: u32 = 14;
 const INVALID_STRING_UUID: u32 = 1705;
 
+/// `RPC_S_UUID_LOCAL_ONLY`.
+const LOCAL_ONLY: u32 = 1824;
+/// 100 ns from 1582-10-15, the first day of UUIDs, to 1601-01-01.
+const TO_1582: u64 = 6653 * 864_000_000_000;
+
 /// Lengths of the groups of a UUID's text, in bytes.
 const GROUPS: [usize; 5] = [4, 2, 2, 2, 6];
 
@@ -106,6 +111,18 @@ win_api! {
     /// Makes a random UUID.
     "combase.dll|ole32.dll" stdcall fn CoCreateGuid(to: Ptr<u8>) -> u32 {
         UuidCreate(to)
+    }
+
+    /// Makes a UUID of the time (version 1) with a random node, so one that is unique on this machine.
+    "rpcrt4.dll" stdcall fn UuidCreateSequential(to: Ptr<u8>) -> u32 {
+        random::fill(to.byte_add(8), 8);
+        let (variant, node) = (to.byte_add(8), to.byte_add(10));
+        variant.write(variant.read() & 0x3F | 0x80);
+        // RFC 9562 §6.10: a node that is no network address is marked by the lowest bit.
+        node.write(node.read() | 1);
+        let time = crate::ob::time::system_time().cast_unsigned() + TO_1582;
+        to.cast::<u64>().write(time & 0x0FFF_FFFF_FFFF_FFFF | 0x1 << 60);
+        LOCAL_ONLY
     }
 
     /// Makes the UUID that is none.

@@ -7,5 +7,7 @@ mod processes;
 mod sddl;
 mod securitybaseapi;
 mod tokens;
+mod well_known;
+mod wincred;
 mod winreg;
 mod winreg_values;

@@ -1,7 +1,8 @@
 //! Keys, codes and characters of the United States layout.
 //!
-//! Source: Microsoft Learn "Virtual-Key Codes", "Keyboard Input Overview" (scan codes), `MapVirtualKeyW`.
+//! Source: Microsoft Learn "Virtual-Key Codes", "Keyboard Input Overview" (scan codes), `MapVirtualKeyW`, `ToUnicodeEx`.
 
+use crate::export::Ptr;
 use crate::win_api;
 
 /// Keys in rows of the keyboard: scan code of the first, virtual keys one after another (0: none).
@@ -55,6 +56,29 @@ const CHARACTERS: [(u8, u8); 20] = [
     (0xDD, b']'),
 ];
 
+/// Characters with Shift: of the digits, of the other keys.
+const SHIFTED_DIGITS: &[u8; 10] = b")!@#$%^&*(";
+const SHIFTED: [(u8, u8); 11] = [
+    (b';', b':'),
+    (b'=', b'+'),
+    (b',', b'<'),
+    (b'-', b'_'),
+    (b'.', b'>'),
+    (b'/', b'?'),
+    (b'`', b'~'),
+    (b'[', b'{'),
+    (b'\\', b'|'),
+    (b']', b'}'),
+    (b'\'', b'"'),
+];
+/// `VK_SHIFT`, `VK_CONTROL`, `VK_MENU`, `VK_CAPITAL` in the states of keys.
+const SHIFT: usize = 0x10;
+const CONTROL: usize = 0x11;
+const ALT: usize = 0x12;
+const CAPITAL: usize = 0x14;
+/// Language of the layout, twice: `MAKELANGID(LANG_ENGLISH, SUBLANG_ENGLISH_US)`.
+const LAYOUT: usize = 0x0409_0409;
+
 /// Keypad digits 0 to 9 lie on the keys insert, end, down, …
 const KEYPAD: [u32; 10] = [0x52, 0x4F, 0x50, 0x51, 0x4B, 0x4C, 0x4D, 0x47, 0x48, 0x49];
 
@@ -105,6 +129,30 @@ fn character(key: u8) -> u32 {
     }
 }
 
+/// The character a key gives with the states of all keys; `None` for none.
+fn typed(key: u32, states: &[u8]) -> Option<u16> {
+    let is_down = |key: usize| states[key] & 0x80 != 0;
+    let key = u8::try_from(key).ok()?;
+    let plain = u8::try_from(character(key))
+        .ok()
+        .filter(|plain| *plain != 0)?;
+    let is_keypad = (0x60..=0x6F).contains(&key);
+    if is_down(CONTROL) {
+        let is_letter = plain.is_ascii_uppercase() && !is_down(ALT);
+        return is_letter.then(|| u16::from(plain - b'A' + 1));
+    }
+    Some(u16::from(match plain {
+        b'A'..=b'Z' if is_down(SHIFT) != (states[CAPITAL] & 1 != 0) => plain,
+        b'A'..=b'Z' => plain.to_ascii_lowercase(),
+        _ if is_keypad || !is_down(SHIFT) => plain,
+        b'0'..=b'9' => SHIFTED_DIGITS[usize::from(plain - b'0')],
+        _ => {
+            let shifted = SHIFTED.iter().find(|(other, _)| *other == plain);
+            shifted.map_or(plain, |(_, shifted)| *shifted)
+        }
+    }))
+}
+
 fn map(code: u32, kind: u32) -> u32 {
     let as_key = u8::try_from(code).ok();
     let half = |key: u8, is_right: bool| {
@@ -148,6 +196,27 @@ win_api! {
         map(code, kind)
     }
 
+    /// Returns the layout of a thread's keyboard.
+    "user32.dll" stdcall fn GetKeyboardLayout(_thread: u32) -> usize {
+        LAYOUT
+    }
+
+    /// Translates a key with the states of all keys to text; returns its length.
+    "user32.dll" stdcall fn ToUnicodeEx(key: u32, _scan_code: u32, states: Ptr<u8>, to: Ptr<u16>, room: i32, _flags: u32, _layout: usize) -> i32 {
+        match typed(key, &states.read_bytes(256)) {
+            Some(unit) if room > 0 => {
+                to.write(unit);
+                1
+            }
+            _ => 0,
+        }
+    }
+
+    /// Translates a key with the states of all keys to text; returns its length.
+    "user32.dll" stdcall fn ToUnicode(key: u32, scan_code: u32, states: Ptr<u8>, to: Ptr<u16>, room: i32, flags: u32) -> i32 {
+        ToUnicodeEx(key, scan_code, states, to, room, flags, LAYOUT)
+    }
+
     /// Translates as `MapVirtualKeyW`; there is one layout.
     "user32.dll" stdcall fn MapVirtualKeyExW = "MapVirtualKeyExW|MapVirtualKeyExA" (code: u32, kind: u32, _layout: usize) -> u32 {
         map(code, kind)
@@ -188,5 +257,15 @@ mod tests {
         assert_eq!(map(0x1E, 1), u32::from(b'A'));
         assert_eq!(map(0xBF, 2), u32::from(b'/'));
         assert_eq!(map(0x300, 2), 0);
+        let mut states = [0; 256];
+        assert_eq!(typed(b'A'.into(), &states), Some(u16::from(b'a')));
+        states[SHIFT] = 0x80;
+        assert_eq!(typed(b'A'.into(), &states), Some(u16::from(b'A')));
+        assert_eq!(typed(b'1'.into(), &states), Some(u16::from(b'!')));
+        assert_eq!(typed(0xDC, &states), Some(u16::from(b'|')));
+        assert_eq!(typed(0x61, &states), Some(u16::from(b'1')));
+        states[CONTROL] = 0x80;
+        assert_eq!(typed(b'C'.into(), &states), Some(3));
+        assert_eq!(typed(0x70, &states), None);
     }
 }

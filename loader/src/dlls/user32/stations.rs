@@ -100,6 +100,16 @@ win_api! {
         handle(&DESKTOP, &DESKTOP_TYPE, "Default", 0)
     }
 
+    /// Returns the window the user works with: none.
+    "user32.dll" stdcall fn GetForegroundWindow = "GetForegroundWindow|GetActiveWindow|GetFocus" () -> usize {
+        0
+    }
+
+    /// Returns the thread and process of a window; there is no window.
+    "user32.dll" stdcall fn GetWindowThreadProcessId(_window: usize, _process: Ptr<u32>) -> u32 {
+        refuse(error::INVALID_WINDOW_HANDLE, 0)
+    }
+
     /// Tells flags, name or type of a window station or desktop.
     "user32.dll" stdcall fn GetUserObjectInformationW(object: Handle, which: u32, to: Ptr<u8>, length: u32, needed: Ptr<u32>) -> Bool {
         match information(object, which) {
