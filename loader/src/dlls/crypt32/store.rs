@@ -42,6 +42,9 @@ const SYSTEM_STORES: [&str; 9] = [
 /// Handles are multiples of 16 from here.
 const FIRST: u64 = 0x5354_0000;
 
+/// Where a store of the system is (`CERT_SYSTEM_STORE_LOCATION_MASK`): `CERT_SYSTEM_STORE_CURRENT_USER` comes first, then this.
+const LOCATION: u32 = 0xFF_0000;
+const LOCAL_MACHINE: u32 = 0x2_0000;
 /// `CERT_STORE_OPEN_EXISTING_FLAG`.
 const OPEN_EXISTING: u32 = 0x4000;
 /// `CERT_STORE_ADD_NEW`, `_USE_EXISTING`, `_REPLACE_EXISTING`; up to 7 there are more ways to add.
@@ -102,8 +105,10 @@ fn open_system(name: Option<Vec<u16>>, flags: u32) -> u64 {
             .iter()
             .find_map(|path| std::fs::read_to_string(path).ok())
     };
+    // Group policies and the enterprise add nothing to the roots of the user and the machine.
+    let has_roots = flags & LOCATION <= LOCAL_MACHINE;
     let certs = match name.as_str() {
-        "root" => bundle().map_or_else(Vec::new, |text| pem(&text)),
+        "root" if has_roots => bundle().map_or_else(Vec::new, |text| pem(&text)),
         _ => Vec::new(),
     };
     open(certs, true)
