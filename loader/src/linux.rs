@@ -55,6 +55,21 @@ pub fn replace_descriptor(from: &OwnedFd, number: BorrowedFd<'_>) -> std::io::Re
     done(unsafe { libc::dup3(from.as_raw_fd(), number.as_raw_fd(), libc::O_CLOEXEC) })
 }
 
+/// Returns how many bytes written to a socket or pipe were not read yet; of a socket it is the memory they take.
+#[must_use]
+pub fn unread_bytes(fd: BorrowedFd<'_>) -> u32 {
+    let ask = |request| {
+        let mut count: libc::c_int = 0;
+        // SAFETY: the requests write an int (man 2 TIOCOUTQ, man 2 FIONREAD).
+        let status = unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut count) };
+        (status == 0).then_some(count)
+    };
+    let count = ask(libc::TIOCOUTQ).or_else(|| ask(libc::FIONREAD));
+    count
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(0)
+}
+
 /// Locks (`Some(is_exclusive)`) or unlocks a range by an open-file-description lock, as every Windows handle has its own.
 pub fn lock_range(
     fd: BorrowedFd<'_>,

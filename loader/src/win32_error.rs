@@ -17,6 +17,7 @@ pub mod error {
     pub const INVALID_HANDLE: u32 = 6;
     pub const NOT_ENOUGH_MEMORY: u32 = 8;
     pub const INVALID_DATA: u32 = 13;
+    pub const BAD_LENGTH: u32 = 24;
     pub const NO_MORE_FILES: u32 = 18;
     pub const NOT_SUPPORTED: u32 = 50;
     pub const INVALID_PARAMETER: u32 = 87;

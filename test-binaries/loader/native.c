@@ -284,3 +284,32 @@ TEST(titles_of_the_console)
     CHECK(GetConsoleTitleA(narrow, sizeof narrow) > 0, SETUP);
     CHECK(memcmp(narrow, "a t", 4) == 0, SETUP);
 }
+
+/* Microsoft Learn, "FILE_PIPE_LOCAL_INFORMATION structure". */
+TEST(ends_of_pipes_are_described)
+{
+    query_file *NtQueryInformationFile = export_of("ntdll.dll", "NtQueryInformationFile");
+    enum { MODES = 23, LOCAL = 24, READABLE = 5, QUOTA = 6, ROOM = 7, STATE = 8, END = 9 };
+    ULONG words[10], modes[2];
+    struct status_block io;
+    char name[64];
+    DWORD written;
+    snprintf(name, sizeof name, "\\\\.\\pipe\\lpctest-ends-%lu", GetCurrentProcessId());
+    HANDLE pipe = CreateNamedPipeA(name, PIPE_ACCESS_DUPLEX, PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE, 1, 4096, 4096, 0, NULL);
+    REQUIRE(pipe != INVALID_HANDLE_VALUE, SETUP);
+    HANDLE client = CreateFileA(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
+    REQUIRE(client != INVALID_HANDLE_VALUE, SETUP);
+    CHECK(ConnectNamedPipe(pipe, NULL) || GetLastError() == ERROR_PIPE_CONNECTED, SETUP);
+    CHECK_STATUS(NtQueryInformationFile(pipe, &io, words, sizeof words, LOCAL), STATUS_SUCCESS, SETUP);
+    CHECK(words[0] == 1 && words[STATE] == 3 && words[END] == 1, SETUP);
+    CHECK_EQ(words[ROOM], words[QUOTA], SETUP);
+    CHECK(WriteFile(client, "12345", 5, &written, NULL), SETUP);
+    CHECK_STATUS(NtQueryInformationFile(pipe, &io, words, sizeof words, LOCAL), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(words[READABLE], 5, SETUP);
+    CHECK_STATUS(NtQueryInformationFile(client, &io, words, sizeof words, LOCAL), STATUS_SUCCESS, SETUP);
+    CHECK_EQ(words[END], 0, SETUP);
+    CHECK(words[ROOM] < words[QUOTA], SETUP);
+    CHECK_STATUS(NtQueryInformationFile(client, &io, modes, sizeof modes, MODES), STATUS_SUCCESS, SETUP);
+    CloseHandle(client);
+    CloseHandle(pipe);
+}

@@ -9,6 +9,7 @@ mod conio;
 pub mod ctype;
 pub mod cxx;
 pub mod decimal;
+mod delayimp;
 pub mod direct;
 pub mod environment;
 pub mod errno;

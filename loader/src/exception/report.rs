@@ -18,6 +18,8 @@ const NAMES: &[(u32, &str)] = &[
     (0x2047_4343, "C++ exception"),
     (0x4000_0015, "STATUS_FATAL_APP_EXIT"),
     (0x406d_1388, "MS_VC_EXCEPTION"),
+    (0xc06d_007e, "delay-load failure"),
+    (0xc06d_007f, "delay-load failure"),
 ];
 
 /// What language runtimes have to say of an exception of theirs that nobody caught; tables it names may be damaged.

@@ -260,6 +260,55 @@ pub fn available(file: &File) -> Result<u64, NtStatus> {
     Ok(count)
 }
 
+/// Room of a pipe, which its creator's wishes do not change.
+const QUOTA: u32 = 0x1_0000;
+
+/// What an end of a pipe knows of it: `FILE_PIPE_LOCAL_INFORMATION` (Microsoft Learn).
+#[derive(Clone, Copy, Debug)]
+pub struct Local {
+    is_message: bool,
+    instances: u32,
+    readable: u32,
+    /// Bytes written that the other end has not read.
+    unread: u32,
+    is_connected: bool,
+    is_server: bool,
+}
+
+impl Local {
+    /// Its words: type, configuration (full duplex), most and present instances, quota and bytes to read, quota and room to
+    /// write, state (listening or connected), end.
+    #[must_use]
+    pub fn words(&self) -> [u32; 10] {
+        [
+            self.is_message.into(),
+            2,
+            u32::MAX,
+            self.instances,
+            QUOTA,
+            self.readable,
+            QUOTA,
+            QUOTA - self.unread.min(QUOTA),
+            if self.is_connected { 3 } else { 2 },
+            self.is_server.into(),
+        ]
+    }
+}
+
+/// Describes an end of a pipe.
+#[must_use]
+pub fn local(file: &File) -> Local {
+    let is_server = file.listener.lock().is_some();
+    Local {
+        is_message: sockopt::socket_type(file.fd()).is_ok_and(|kind| kind == SocketType::SEQPACKET),
+        instances: instances(file).unwrap_or(1),
+        readable: available(file).map_or(0, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+        unread: crate::linux::unread_bytes(file.fd()),
+        is_connected: !is_server || file.is_connected(),
+        is_server,
+    }
+}
+
 /// Copies what a pipe holds without taking it; possible for sockets only.
 pub fn peek(file: &File, buffer: Ptr<u8>, size: usize) -> Result<usize, NtStatus> {
     let mut bytes = vec![0; size.min(0x1_0000)];

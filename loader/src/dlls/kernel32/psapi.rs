@@ -11,6 +11,23 @@ use crate::process::image;
 use crate::{guest_struct, win_api};
 
 guest_struct! {
+    /// `PERFORMANCE_INFORMATION`.
+    pub struct PerformanceInformation {
+        size: u32,
+        commit_total: usize,
+        commit_limit: usize,
+        commit_peak: usize,
+        physical_total: usize,
+        physical_available: usize,
+        system_cache: usize,
+        kernel_total: usize,
+        kernel_paged: usize,
+        kernel_nonpaged: usize,
+        page_size: usize,
+        handle_count: u32,
+        process_count: u32,
+        thread_count: u32,
+    }
     /// `PROCESS_MEMORY_COUNTERS`.
     pub struct MemoryCounters {
         size: u32,
@@ -118,7 +135,55 @@ fn put_program<T: Guest + Default>(
 /// `PROCESS_NAME_NATIVE`.
 const NATIVE: u32 = 1;
 
+/// Reads `/proc/meminfo` and `/proc/loadavg`: what Linux calls slab is the kernel's memory, reclaimable or not.
+fn performance() -> PerformanceInformation {
+    const PAGE_KIB: usize = 4;
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let pages = |name: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
+        kib.unwrap_or(0) / PAGE_KIB
+    };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let threads = load
+        .split_whitespace()
+        .nth(3)
+        .and_then(|both| both.split('/').nth(1)?.parse().ok());
+    let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_process =
+        |name: std::ffi::OsString| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let committed = pages("Committed_AS");
+    PerformanceInformation {
+        size: u32::try_from(PerformanceInformation::size()).unwrap_or(0),
+        commit_total: committed,
+        commit_limit: pages("MemTotal") + pages("SwapTotal"),
+        commit_peak: committed,
+        physical_total: pages("MemTotal"),
+        physical_available: pages("MemAvailable"),
+        system_cache: pages("Cached"),
+        kernel_total: pages("Slab"),
+        kernel_paged: pages("SReclaimable"),
+        kernel_nonpaged: pages("SUnreclaim"),
+        page_size: PAGE_KIB * 1024,
+        handle_count: 0,
+        process_count: u32::try_from(names.filter(|entry| is_process(entry.file_name())).count())
+            .unwrap_or(0),
+        thread_count: threads.unwrap_or(0),
+    }
+}
+
 win_api! {
+    /// Describes memory and processes of the machine; sizes are pages.
+    "kernel32.dll|kernelbase.dll|psapi.dll" stdcall fn K32GetPerformanceInfo = "K32GetPerformanceInfo|GetPerformanceInfo" (to: Ptr<PerformanceInformation>, size: u32) -> Bool {
+        if (size as usize) < PerformanceInformation::size() {
+            return refuse(error::BAD_LENGTH, Bool::FALSE);
+        }
+        to.write(performance());
+        Bool::TRUE
+    }
+
     /// Returns the path of the program that a process runs.
     "kernel32.dll|kernelbase.dll" stdcall fn QueryFullProcessImageNameW(process: Handle, flags: u32, to: Ptr<u16>, size: Ptr<u32>) -> Bool {
         put_program(program_of(process, flags & NATIVE != 0), to, size)

@@ -15,6 +15,7 @@ use crate::export::{Callback, Ptr};
 use crate::ob::attributes::{Attributes, ObjectAttributes};
 use crate::ob::file::{File, FileKind, rights, status_of};
 use crate::ob::path::{self, Target};
+use crate::ob::pipe;
 use crate::ob::table::lookup;
 use crate::ob::time;
 use crate::win_api;
@@ -88,6 +89,20 @@ pub fn query(handle: Handle, class: u32) -> Result<Vec<u8>, NtStatus> {
             }
             put(&mut out, [0; 4]);
             out.extend(query(handle, 9)?);
+        }
+        // FilePipeInformation: read mode, completion mode
+        23 => {
+            pipe_of(&file)?;
+            // PIPE_NOWAIT 1, PIPE_READMODE_MESSAGE 2
+            let state = file.pipe_state.load(Ordering::Relaxed);
+            put(&mut out, (state >> 1 & 1).to_le_bytes());
+            put(&mut out, (state & 1).to_le_bytes());
+        }
+        // FilePipeLocalInformation
+        24 => {
+            for word in pipe_of(&file)?.words() {
+                put(&mut out, word.to_le_bytes());
+            }
         }
         // FileNetworkOpenInformation
         34 => {
@@ -318,6 +333,14 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
         }
         _ => Err(NtStatus::INVALID_INFO_CLASS),
     }
+}
+
+/// `FILE_PIPE_LOCAL_INFORMATION` of a pipe.
+fn pipe_of(file: &File) -> Result<pipe::Local, NtStatus> {
+    if file.kind != FileKind::Pipe {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    Ok(pipe::local(file))
 }
 
 /// Bytes of `FILE_ALL_INFORMATION` before the units of its name.
