@@ -71,6 +71,8 @@ pub struct File {
     pub unnamed_peer: Mutex<Option<OwnedFd>>,
     /// Whether it is the root of the pipe file system.
     pub is_pipe_root: bool,
+    /// Whether it is `\Device\Afd`, by which sockets are polled.
+    pub is_afd: bool,
     /// Names of a directory that were not listed yet, last first; `None` before the first listing.
     pub listing: Mutex<Option<Vec<String>>>,
     /// Changes in a directory, recorded from the first request for them on.
@@ -113,6 +115,7 @@ impl File {
             listener: Mutex::new(None),
             unnamed_peer: Mutex::new(None),
             is_pipe_root: false,
+            is_afd: false,
             listing: Mutex::new(None),
             changes: Mutex::new(None),
             pipe_state: 0.into(),
@@ -306,6 +309,7 @@ impl Object for File {
             super::reactor::cancel_all(self);
         }
         self.network_events.clear();
+        super::afd::closed(self);
         if self
             .is_delete_on_close
             .load(std::sync::atomic::Ordering::Acquire)

@@ -5,6 +5,7 @@
 //! An object crosses to another process [packed](packed::Packed): named objects through the server's name space,
 //! handles by inheritance or through the other process's [agent].
 
+pub mod afd;
 pub mod agent;
 pub mod apc;
 pub mod attributes;

@@ -252,7 +252,7 @@ pub fn cancel_all(file: &File) {
 
 /// Cancels the operations on a file, or the one with this `OVERLAPPED`; returns whether there was any.
 pub fn cancel(file: &Arc<File>, overlapped: Option<u64>) -> bool {
-    cancel_those(Arc::as_ptr(file).addr(), overlapped)
+    super::afd::cancel(file, overlapped) | cancel_those(Arc::as_ptr(file).addr(), overlapped)
 }
 
 fn cancel_those(key: usize, overlapped: Option<u64>) -> bool {

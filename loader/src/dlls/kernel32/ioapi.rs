@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use super::srw::milliseconds;
+use crate::dlls::ntdll::iocompletion::remove;
 use crate::dlls::win32::{INVALID_HANDLE_VALUE, error, failed, refuse, success};
 use crate::export::{Bool, Callback, Ptr};
 use crate::guest_struct;
@@ -125,8 +126,8 @@ win_api! {
     }
 
     /// Takes several packets from a completion port.
-    "kernel32.dll|kernelbase.dll" stdcall fn GetQueuedCompletionStatusEx(port: Handle, entries: Ptr<OverlappedEntry>, count: u32, removed: Ptr<u32>, timeout: u32, _alertable: Bool) -> Bool {
-        match packets(port, count as usize, timeout) {
+    "kernel32.dll|kernelbase.dll" stdcall fn GetQueuedCompletionStatusEx(port: Handle, entries: Ptr<OverlappedEntry>, count: u32, removed: Ptr<u32>, timeout: u32, alertable: Bool) -> Bool {
+        match remove(port, count as usize, milliseconds(timeout), alertable.get()) {
             Ok(list) => {
                 for (i, packet) in list.iter().enumerate() {
                     entries.add(i).write(OverlappedEntry {
@@ -139,6 +140,8 @@ win_api! {
                 removed.write(list.len() as u32);
                 if list.is_empty() { refuse(258, Bool::FALSE) } else { Bool::TRUE }
             }
+            // WAIT_IO_COMPLETION
+            Err(NtStatus::USER_APC) => refuse(NtStatus::USER_APC.0, Bool::FALSE),
             Err(status) => failed(status, Bool::FALSE),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use rustix::fs::{SeekFrom, seek};
 
+use super::afd;
 use super::iocompletion::IoStatusBlock;
 use super::objects::{probe, put_handle};
 use crate::dlls::kernel32::filesystem::{lock, unlock};
@@ -56,12 +57,15 @@ pub(super) fn target(attributes: &Attributes) -> Result<Target, NtStatus> {
     path::resolve(&name, &path::directory())
 }
 
-/// Opens what only pipes know: the root of their file system, and the other end of one without a name.
-fn open_pipe(attributes: &Attributes, how: How) -> Result<Option<File>, NtStatus> {
+/// Opens what has no file: the root of the pipes' file system, the other end of a pipe without a name, the device of sockets.
+fn open_special(attributes: &Attributes, how: How) -> Result<Option<File>, NtStatus> {
     let name = attributes.name.as_deref().unwrap_or_default();
     if attributes.root == Handle::NULL {
         let name = String::from_utf16_lossy(name).to_ascii_lowercase();
         let is_root = name == "\\??\\pipe\\" || name == "\\device\\namedpipe\\";
+        if name == "\\device\\afd" || name.starts_with("\\device\\afd\\") {
+            return crate::ob::afd::device().map(Some);
+        }
         return is_root.then(crate::ob::pipe::root).transpose();
     }
     let root = lookup::<File>(attributes.root, 0)?;
@@ -115,7 +119,7 @@ fn open(
         let attributes = Attributes::read(attributes)?;
         let access = FILE_TYPE.grant(access)?;
         let how = how(access)?;
-        let file = match open_pipe(&attributes, how)? {
+        let file = match open_special(&attributes, how)? {
             Some(file) => file,
             None => match target(&attributes)? {
                 Target::Pipe(pipe) => crate::ob::pipe::connect(&pipe, how)?,
@@ -256,11 +260,19 @@ win_api! {
         io.try_write(IoStatusBlock { status: 0, information: 0 })
     }
 
-    /// Controls a device; no device here knows any code.
-    "ntdll.dll" stdcall fn NtDeviceIoControlFile = "NtDeviceIoControlFile|ZwDeviceIoControlFile" (file: Handle, _event: Handle, _routine: Callback, _context: UserPtr, _io: Ptr<IoStatusBlock>, code: u32, _input: UserPtr, _input_length: u32, _output: UserPtr, _output_length: u32) -> Result<(), NtStatus> {
-        lookup::<File>(file, 0)?;
+    /// Controls a device: polls of sockets are what one knows here.
+    "ntdll.dll" stdcall fn NtDeviceIoControlFile = "NtDeviceIoControlFile|ZwDeviceIoControlFile" (file: Handle, event: Handle, routine: Callback, context: UserPtr, io: Ptr<IoStatusBlock>, code: u32, input: Ptr<u8>, input_length: u32, output: Ptr<u8>, output_length: u32) -> NtStatus {
+        let file = match lookup::<File>(file, 0) {
+            Ok(file) => file,
+            Err(status) => return status,
+        };
+        if code == afd::POLL && (file.is_afd || file.kind == FileKind::Pipe) {
+            let told = afd::Told { event, routine, context, block: io };
+            let started = afd::poll(&file, told, (input, input_length), (output, output_length));
+            return started.unwrap_or_else(|status| status);
+        }
         log::debug!("device control {code:#x} is not supported");
-        Err(NtStatus::INVALID_DEVICE_REQUEST)
+        NtStatus::INVALID_DEVICE_REQUEST
     }
 
     /// Locks a range of a file; waits for it unless `immediately`.

@@ -2,17 +2,20 @@
 //!
 //! Prototypes and structures: phnt `ntioapi.h`; Microsoft Learn where documented.
 
+use std::sync::Arc;
+
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use super::objects::{create, probe, timeout};
+use crate::dlls::kernel32::synchapi::run_apcs;
 use crate::export::{Boolean, Ptr};
 use crate::guest_struct;
 use crate::ob::attributes::ObjectAttributes;
 use crate::ob::completion::{Completion, Packet};
-use crate::ob::object::access;
+use crate::ob::object::{Object, access};
 use crate::ob::sync::MODIFY_STATE;
 use crate::ob::table::{lookup, lookup_any};
-use crate::ob::wait::deadline;
+use crate::ob::wait::{WaitKind, deadline, wait};
 use crate::ob::wait_packet::WaitPacket;
 use crate::win_api;
 
@@ -33,6 +36,36 @@ guest_struct! {
 
 /// `WAIT_COMPLETION_PACKET_MODIFY_STATE`.
 const PACKET_MODIFY_STATE: u32 = 1;
+
+/// Takes up to `most` packets, waiting for the first; none at the deadline. An alertable wait that runs the thread's APCs gives
+/// `USER_APC` (Microsoft Learn, "GetQueuedCompletionStatusEx function").
+pub fn remove(
+    port: Handle,
+    most: usize,
+    deadline_ns: Option<u64>,
+    is_alertable: bool,
+) -> Result<Vec<Packet>, NtStatus> {
+    let port = lookup::<Completion>(port, MODIFY_STATE)?;
+    if !is_alertable {
+        return Ok(port.remove(most, deadline_ns));
+    }
+    let object: [Arc<dyn Object>; 1] = [port.clone()];
+    loop {
+        let packets = port.remove(most, Some(0));
+        if !packets.is_empty() {
+            return Ok(packets);
+        }
+        match wait(&object, WaitKind::Any, true, deadline_ns) {
+            NtStatus::SUCCESS => {}
+            NtStatus::TIMEOUT => return Ok(Vec::new()),
+            NtStatus::USER_APC => {
+                run_apcs();
+                return Err(NtStatus::USER_APC);
+            }
+            status => return Err(status),
+        }
+    }
+}
 
 win_api! {
     /// Makes a completion port.
@@ -58,9 +91,9 @@ win_api! {
     }
 
     /// Takes up to `count` packets from a completion port.
-    "ntdll.dll" stdcall fn NtRemoveIoCompletionEx = "NtRemoveIoCompletionEx|ZwRemoveIoCompletionEx" (port: Handle, list: Ptr<FileIoCompletionInformation>, count: u32, removed: Ptr<u32>, time: Ptr<i64>, _alertable: Boolean) -> Result<(), NtStatus> {
+    "ntdll.dll" stdcall fn NtRemoveIoCompletionEx = "NtRemoveIoCompletionEx|ZwRemoveIoCompletionEx" (port: Handle, list: Ptr<FileIoCompletionInformation>, count: u32, removed: Ptr<u32>, time: Ptr<i64>, alertable: Boolean) -> Result<(), NtStatus> {
         let time = timeout(time)?;
-        let packets = lookup::<Completion>(port, MODIFY_STATE)?.remove(count as usize, deadline(time));
+        let packets = remove(port, count as usize, deadline(time), alertable.get())?;
         for (i, packet) in packets.iter().enumerate() {
             list.add(i).try_write(FileIoCompletionInformation {
                 key: UserPtr(packet.key),

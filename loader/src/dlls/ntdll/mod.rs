@@ -1,10 +1,11 @@
 //! `ntdll.dll`.
 
+mod afd;
 mod alerts;
 mod alpcpool;
 pub mod fileinformation;
 pub mod files;
-mod iocompletion;
+pub mod iocompletion;
 mod ldr;
 pub mod objects;
 mod ports;

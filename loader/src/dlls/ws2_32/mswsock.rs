@@ -181,6 +181,18 @@ win_api! {
                 returned.write_if_some(0);
                 outcome(result.map(|()| 0))
             }
+            // SIO_BASE_HANDLE, SIO_BSP_HANDLE_SELECT, SIO_BSP_HANDLE_POLL: there are no layers.
+            0x4800_0022 | 0x4800_001C | 0x4800_001D => {
+                let pointer = crate::width().pointer();
+                if output.is_null() || (output_size as usize) < pointer {
+                    return refuse(FAULT, SOCKET_ERROR);
+                }
+                outcome(file(handle).map(|_| {
+                    output.cast::<Handle>().write(handle);
+                    returned.write_if_some(u32::try_from(pointer).unwrap_or(8));
+                    0
+                }))
+            }
             // SIO_UDP_CONNRESET and SIO_LOOPBACK_FAST_PATH: hints without effect here.
             0x9800_000C | 0x9800_0010 => {
                 returned.write_if_some(0);

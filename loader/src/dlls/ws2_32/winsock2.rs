@@ -10,6 +10,7 @@ use ntlpc_abi::Handle;
 
 use super::overlapped::WOULD_BLOCK;
 use crate::export::Ptr;
+use crate::ob::afd;
 use crate::ob::file::{FILE_TYPE, File, retry};
 use crate::ob::network_events::Did;
 use crate::ob::reactor;
@@ -112,9 +113,13 @@ fn connect_now(handle: Handle, name: &[u8]) -> Result<(), u32> {
     let file = file(handle)?;
     let result = retry(|| socket::with_address(file.fd(), name.to_vec(), true));
     match &result {
-        Ok(()) => file.network_events.after(Did::Connect(Ok(()))),
+        Ok(()) => {
+            file.network_events.after(Did::Connect(Ok(())));
+            afd::changed(&file);
+        }
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
             file.network_events.after(Did::StartConnect);
+            afd::changed(&file);
         }
         Err(_) => {}
     }
@@ -246,6 +251,7 @@ win_api! {
         outcome(run(handle, |file| {
             socket::listen(file.fd(), backlog)?;
             file.network_events.after(Did::Listen);
+            afd::changed(file);
             Ok(0)
         }))
     }
