@@ -168,3 +168,15 @@ TEST(conversions_follow_the_rules_of_a_zone)
     }
     context(NULL);
 }
+
+TEST(places_and_names_of_locales)
+{
+    WCHAR text[32];
+    CHECK(GetUserGeoID(GEOCLASS_NATION) > 0, SETUP);
+    CHECK_EQ(GetGeoInfoW(244, GEO_ISO2, NULL, 0, 0), 3, SETUP);
+    CHECK_EQ(GetGeoInfoW(244, GEO_ISO2, text, 32, 0), 3, SETUP);
+    CHECK(wcscmp(text, L"US") == 0, SETUP);
+    CHECK(GetGeoInfoW(244, GEO_ISO3, text, 2, 0) == 0 && GetLastError() == ERROR_INSUFFICIENT_BUFFER, SETUP);
+    CHECK_EQ(ResolveLocaleName(L"en-US", text, 32), 6, SETUP);
+    CHECK(wcscmp(text, L"en-US") == 0, SETUP);
+}

@@ -19,6 +19,7 @@ pub mod fileapi;
 mod fileinfo;
 pub mod filesystem;
 mod format_message;
+mod geography;
 pub mod handleapi;
 pub mod heapapi;
 mod interlocked;

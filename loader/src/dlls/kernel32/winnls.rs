@@ -9,7 +9,7 @@ use crate::win_api;
 
 /// `LOCALE_USER_DEFAULT` and friends resolve to this: English (United States).
 const EN_US: u32 = 0x409;
-const NAME: &str = "en-US";
+pub(super) const NAME: &str = "en-US";
 /// `LOCALE_INVARIANT`.
 const INVARIANT: u32 = 0x7F;
 
