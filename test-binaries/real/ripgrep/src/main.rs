@@ -1,0 +1,5 @@
+fn main() {
+    let greeting = "hello";
+    println!("{greeting}, world");
+    // TODO: a longer greeting
+}
