@@ -6,6 +6,7 @@
 use ntlpc_abi::{NtStatus, Width};
 use parking_lot::Mutex;
 
+use crate::gate::gate32;
 use crate::guest::Field;
 use crate::vm::{self, Kind, page, sys};
 use crate::width;
@@ -59,6 +60,8 @@ pub const TLS_ARRAY: Field = Field(0x2c, 0x58);
 pub const PEB: Field = Field(0x30, 0x60);
 /// `LastErrorValue`.
 pub const LAST_ERROR: Field = Field(0x34, 0x68);
+/// `WOW32Reserved`.
+pub const WOW32_RESERVED: Field = Field(0xc0, 0x100);
 /// `LastStatusValue`.
 pub const LAST_STATUS: Field = Field(0xbf4, 0x1250);
 /// `StaticUnicodeString`.
@@ -111,6 +114,9 @@ pub fn create(stack: (u64, u64), guard_bytes: u64, tid: u32) -> Result<u64, std:
     word(PROCESS_ID, u64::from(std::process::id()));
     word(THREAD_ID, u64::from(tid));
     word(PEB, crate::peb::address());
+    if crate::is_wow64() {
+        word(WOW32_RESERVED, gate32::system_service_address());
+    }
     let buffer = STATIC_UNICODE_BUFFER.at::<u16>(teb);
     STATIC_UNICODE_STRING
         .at(teb)

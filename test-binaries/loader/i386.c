@@ -50,6 +50,32 @@ TEST(segment_registers_may_be_lost)
     }
 }
 
+/* All ways to ask whether this is a 64-bit Windows have the same answer. WOW32Reserved, one of them, takes system services. */
+TEST(the_system_has_one_width)
+{
+    BOOL is_wow64;
+    SYSTEM_INFO info;
+    REQUIRE(IsWow64Process(GetCurrentProcess(), &is_wow64), SETUP);
+    GetNativeSystemInfo(&info);
+    CHECK_EQ(info.wProcessorArchitecture, is_wow64 ? PROCESSOR_ARCHITECTURE_AMD64 : PROCESSOR_ARCHITECTURE_INTEL, SETUP);
+    CHECK_EQ(teb()[0xC0 / 4] != 0, is_wow64 != FALSE, SETUP);
+    if (!is_wow64)
+        return;
+    /* No Windows has a service of this number. The caller keeps its arguments. */
+    DWORD status = 0xFFFF, moved;
+    __asm__ volatile("movl %%esp, %%esi\n\t"
+                     "subl $64, %%esp\n\t"
+                     "movl %%esp, %%edi\n\t"
+                     "call *%%fs:0xC0\n\t"
+                     "subl %%esp, %%edi\n\t"
+                     "movl %%esi, %%esp"
+                     : "+a"(status), "=&D"(moved)
+                     :
+                     : "ecx", "edx", "esi", "memory", "cc");
+    CHECK_STATUS((NTSTATUS)status, STATUS_INVALID_SYSTEM_SERVICE, SETUP);
+    CHECK_EQ(moved, 0, SETUP);
+}
+
 TEST(results_in_registers)
 {
     double (__cdecl *ldexp_)(double, int) = (void *)GetProcAddress(GetModuleHandleA("msvcrt.dll"), "ldexp");
@@ -195,12 +221,6 @@ TEST(memory_and_names_lie_below_2_gib)
     CHECK(heap != NULL && (ULONG_PTR)heap < 0x7FFF0000, SETUP);
     CHECK(pages != NULL && (ULONG_PTR)pages < 0x7FFF0000, SETUP);
     CHECK((ULONG_PTR)GetCommandLineA() < 0x7FFF0000, SETUP);
-    BOOL is_wow64 = TRUE;
-    CHECK(IsWow64Process(GetCurrentProcess(), &is_wow64), SETUP);
-    CHECK_EQ(is_wow64, FALSE, SETUP);
-    SYSTEM_INFO info;
-    GetNativeSystemInfo(&info);
-    CHECK_EQ(info.wProcessorArchitecture, PROCESSOR_ARCHITECTURE_INTEL, SETUP);
     VirtualFree(pages, 0, MEM_RELEASE);
     free(heap);
 }

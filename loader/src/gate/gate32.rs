@@ -210,6 +210,8 @@ mod low {
     pub const CALL_IN_FRAME: u64 = 0x30;
     /// 32-bit: calls a function with its first argument in ecx.
     pub const CALL_METHOD: u64 = 0x50;
+    /// 32-bit: what programs call for a system service.
+    pub const SYSTEM_SERVICE: u64 = 0x60;
 }
 
 /// `push ebp; push ebx; push esi; push edi; mov ebp, [esp+24]; call [esp+20]; pop edi; pop esi; pop ebx; pop ebp; ret`
@@ -219,6 +221,8 @@ const CALL_IN_FRAME: [u8; 17] = [
 ];
 /// `pop edx; pop eax; pop ecx; push edx; jmp eax`
 const CALL_METHOD: [u8; 6] = [0x5a, 0x58, 0x59, 0x52, 0xff, 0xe0];
+/// `mov eax, STATUS_INVALID_SYSTEM_SERVICE; ret`: the numbers are private to each version of Windows, so none is known.
+const SYSTEM_SERVICE: [u8; 6] = [0xb8, 0x1c, 0x00, 0x00, 0xc0, 0xc3];
 
 /// Returns the page of low code, made on first use.
 fn low_page() -> u64 {
@@ -238,6 +242,7 @@ fn low_page() -> u64 {
     put(low::RETURN_STUB, &far_jump(base + low::RETURN));
     put(low::CALL_IN_FRAME, &CALL_IN_FRAME);
     put(low::CALL_METHOD, &CALL_METHOD);
+    put(low::SYSTEM_SERVICE, &SYSTEM_SERVICE);
     vm::low::seal(base, PAGE, page::EXECUTE_READ);
     // A second thread that came here at the same time has made a page as good as this one.
     PAGE_AT.store(base as u32, Ordering::Release);
@@ -252,6 +257,11 @@ pub fn entry_address() -> u64 {
 /// Returns the address guest functions called by [`call_guest`] return to.
 pub fn return_address() -> u64 {
     low_page() + low::RETURN_STUB
+}
+
+/// Returns the 32-bit code address that programs call for a system service where they find a 64-bit Windows.
+pub fn system_service_address() -> u64 {
+    low_page() + low::SYSTEM_SERVICE
 }
 
 /// Returns the code of `jmp far` from 32-bit code to 64-bit code at `target`.
