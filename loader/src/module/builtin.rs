@@ -36,6 +36,7 @@ pub fn is_known_dll(dll: &str) -> bool {
         "rpcrt4.dll",
         "user32.dll",
         "ws2_32.dll",
+        "wsock32.dll",
         "shell32.dll",
         "ole32.dll",
         "oleaut32.dll",

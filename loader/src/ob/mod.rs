@@ -41,6 +41,7 @@ pub mod security;
 pub mod shell;
 pub mod sid;
 pub mod socket;
+pub mod socket_option;
 pub mod spawn;
 pub mod stdio;
 pub mod suspend;

@@ -285,68 +285,14 @@ pub fn receive(fd: BorrowedFd<'_>, length: usize, flags: i32) -> io::Result<(Vec
     Ok((bytes, address))
 }
 
-/// Linux level and option of a Winsock one; `None` for what has no counterpart.
-fn option(level: i32, name: i32) -> Option<(i32, i32)> {
-    Some(match (level, name) {
-        (0xFFFF, 0x0004) => (libc::SOL_SOCKET, libc::SO_REUSEADDR),
-        (0xFFFF, 0x0008) => (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
-        (0xFFFF, 0x0020) => (libc::SOL_SOCKET, libc::SO_BROADCAST),
-        (0xFFFF, 0x1001) => (libc::SOL_SOCKET, libc::SO_SNDBUF),
-        (0xFFFF, 0x1002) => (libc::SOL_SOCKET, libc::SO_RCVBUF),
-        (0xFFFF, 0x0002) => (libc::SOL_SOCKET, libc::SO_ACCEPTCONN),
-        (0xFFFF, 0x1007) => (libc::SOL_SOCKET, libc::SO_ERROR),
-        (0xFFFF, 0x1008) => (libc::SOL_SOCKET, libc::SO_TYPE),
-        (6, 1) => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
-        (41, 27) => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
-        _ => return None,
-    })
-}
-
-/// Options that change nothing here: `SO_UPDATE_ACCEPT_CONTEXT`, `SO_UPDATE_CONNECT_CONTEXT`, whose sockets are complete
-/// already, and `SO_EXCLUSIVEADDRUSE`, which is how Linux binds.
-fn is_void(level: i32, name: i32) -> bool {
-    level == 0xFFFF && matches!(name, 0x700B | 0x7010 | -5)
-}
-
-/// Sets an integer option. `ENOPROTOOPT` for options without a counterpart.
-pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
-    if is_void(level, name) {
-        return Ok(());
-    }
-    let (level, name) =
-        option(level, name).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOPROTOOPT))?;
-    // SAFETY: the value outlives the call.
-    check(
-        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), 4) }
-            .into(),
-    )
-    .map(|_| ())
-}
-
-/// Reads an integer option; SO_ERROR is a Winsock error.
-pub fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> io::Result<i32> {
-    let is_error = (level, name) == (0xFFFF, 0x1007);
-    let (level, name) =
-        option(level, name).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOPROTOOPT))?;
-    let (mut value, mut length) = (0_i32, 4_u32);
-    check(
-        // SAFETY: value and length outlive the call.
-        unsafe {
-            libc::getsockopt(
-                fd.as_raw_fd(),
-                level,
-                name,
-                (&raw mut value).cast(),
-                &raw mut length,
-            )
-        }
-        .into(),
-    )?;
-    Ok(if is_error && value != 0 {
-        wsa_error(&io::Error::from_raw_os_error(value)).cast_signed()
-    } else {
-        value
-    })
+/// Returns Winsock's family of a socket, and its type.
+pub fn kind(fd: BorrowedFd<'_>) -> io::Result<(i32, i32)> {
+    let kind = rustix::net::sockopt::socket_type(fd)?.as_raw();
+    let family = match i32::from(rustix::net::sockopt::socket_domain(fd)?.as_raw()) {
+        libc::AF_INET6 => i32::from(WINSOCK_INET6),
+        family => family,
+    };
+    Ok((family, kind.cast_signed()))
 }
 
 /// `shutdown`: 0 receive, 1 send, 2 both, as on Linux.
@@ -373,7 +319,5 @@ mod tests {
         assert_eq!(from, name(client.as_fd(), false).expect("name"));
         assert_eq!(send(client.as_fd(), b"abc", 0, None).expect("send"), 3);
         assert_eq!(receive(peer.as_fd(), 10, 0).expect("receive").0, b"abc");
-        let error = set_option(client.as_fd(), 0xFFFF, 0x7777, 1).expect_err("unknown option");
-        assert_eq!(wsa_error(&error), 10042);
     }
 }

@@ -6,6 +6,8 @@ mod mswsock;
 mod names;
 mod network_events;
 mod overlapped;
+mod protocols;
 mod select;
 mod winsock2;
 mod ws2tcpip;
+mod wsock32;

@@ -16,7 +16,7 @@ use crate::ob::file::File;
 use crate::ob::network_events::Did;
 use crate::ob::overlapped::{Overlapped, complete};
 use crate::ob::reactor::Order;
-use crate::ob::socket;
+use crate::ob::{socket, socket_option};
 use crate::{module, win_api};
 
 /// Functions found by `SIO_GET_EXTENSION_FUNCTION_POINTER`, by their GUIDs of `mswsock.h` (`WSAID_*`).
@@ -177,7 +177,7 @@ win_api! {
             // SIO_KEEPALIVE_VALS: on or off, time and interval in milliseconds.
             0x9800_0004 => {
                 let is_on = input.cast::<i32>().read();
-                let result = run(handle, |file| socket::set_option(file.fd(), 0xFFFF, 8, i32::from(is_on != 0)));
+                let result = run(handle, |file| socket_option::set(file.fd(), 0xFFFF, 8, &[u8::from(is_on != 0)]));
                 returned.write_if_some(0);
                 outcome(result.map(|()| 0))
             }
@@ -193,8 +193,8 @@ win_api! {
                     0
                 }))
             }
-            // SIO_UDP_CONNRESET and SIO_LOOPBACK_FAST_PATH: hints without effect here.
-            0x9800_000C | 0x9800_0010 => {
+            // SIO_UDP_CONNRESET, SIO_LOOPBACK_FAST_PATH and SIO_TCP_INITIAL_RTO: hints without effect here.
+            0x9800_000C | 0x9800_0010 | 0x9800_0011 => {
                 returned.write_if_some(0);
                 outcome(file(handle).map(|_| 0))
             }

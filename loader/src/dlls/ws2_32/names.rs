@@ -304,22 +304,22 @@ pub(super) fn parse_address(text: &str) -> Option<u32> {
 
 win_api! {
     /// Finds the IPv4 addresses of a machine.
-    "ws2_32.dll" stdcall fn gethostbyname @ 52 (name: Ptr<u8>) -> Ptr<u8> {
+    "ws2_32.dll|wsock32.dll" stdcall fn gethostbyname @ 52 (name: Ptr<u8>) -> Ptr<u8> {
         found(by_name(name.non_null().map(text)))
     }
 
     /// Finds the name of an address.
-    "ws2_32.dll" stdcall fn gethostbyaddr @ 51 (address: Ptr<u8>, length: i32, family: i32) -> Ptr<u8> {
+    "ws2_32.dll|wsock32.dll" stdcall fn gethostbyaddr @ 51 (address: Ptr<u8>, length: i32, family: i32) -> Ptr<u8> {
         found(by_address(address, length, family))
     }
 
     /// Finds a protocol by its name.
-    "ws2_32.dll" stdcall fn getprotobyname @ 53 (name: Ptr<u8>) -> Ptr<u8> {
+    "ws2_32.dll|wsock32.dll" stdcall fn getprotobyname @ 53 (name: Ptr<u8>) -> Ptr<u8> {
         protocol(&Key::Name(text(name)))
     }
 
     /// Finds a protocol by its number.
-    "ws2_32.dll" stdcall fn getprotobynumber @ 54 (number: i32) -> Ptr<u8> {
+    "ws2_32.dll|wsock32.dll" stdcall fn getprotobynumber @ 54 (number: i32) -> Ptr<u8> {
         match u16::try_from(number) {
             Ok(number) => protocol(&Key::Number(number)),
             Err(_) => refuse(NO_DATA, Ptr::NULL),
@@ -327,17 +327,17 @@ win_api! {
     }
 
     /// Finds a service by its name.
-    "ws2_32.dll" stdcall fn getservbyname @ 55 (name: Ptr<u8>, protocol: Ptr<u8>) -> Ptr<u8> {
+    "ws2_32.dll|wsock32.dll" stdcall fn getservbyname @ 55 (name: Ptr<u8>, protocol: Ptr<u8>) -> Ptr<u8> {
         service(&Key::Name(text(name)), protocol)
     }
 
     /// Finds a service by its port, which is in network order.
-    "ws2_32.dll" stdcall fn getservbyport @ 56 (port: i32, protocol: Ptr<u8>) -> Ptr<u8> {
+    "ws2_32.dll|wsock32.dll" stdcall fn getservbyport @ 56 (port: i32, protocol: Ptr<u8>) -> Ptr<u8> {
         service(&Key::Number(u16::from_be(port as u16)), protocol)
     }
 
     /// Returns the name of the machine.
-    "ws2_32.dll" stdcall fn gethostname @ 57 (buffer: Ptr<u8>, size: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn gethostname @ 57 (buffer: Ptr<u8>, size: i32) -> i32 {
         let mut name = host_name().into_bytes();
         name.push(0);
         if usize::try_from(size).unwrap_or(0) < name.len() {

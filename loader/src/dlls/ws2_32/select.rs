@@ -21,11 +21,14 @@ guest_struct! {
     }
 }
 
+/// Most sockets of a set: programs define `FD_SETSIZE` as they like, but have not more handles.
+const MOST: u32 = 1 << 16;
+
 /// `fd_set`: a count and that many SOCKETs.
 fn read_set(at: Ptr<u32>) -> Vec<Handle> {
     at.non_null().map_or_else(Vec::new, |at| {
         let sockets = at.byte_add(width().pointer() as u64).cast::<Handle>();
-        sockets.read_many(at.read().min(64) as usize)
+        sockets.read_many(at.read().min(MOST) as usize)
     })
 }
 
@@ -152,12 +155,12 @@ fn poll(entries: Ptr<PollEntry>, count: u32, timeout_ms: i32) -> Result<usize, u
 
 win_api! {
     /// Waits for several sockets.
-    "ws2_32.dll" stdcall fn select @ 18 (_count: i32, read: Ptr<u32>, write: Ptr<u32>, except: Ptr<u32>, timeout: Ptr<[i32; 2]>) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn select @ 18 (_count: i32, read: Ptr<u32>, write: Ptr<u32>, except: Ptr<u32>, timeout: Ptr<[i32; 2]>) -> i32 {
         outcome(wait([read, write, except], timeout))
     }
 
     /// Returns whether a set of `select` has a socket (`FD_ISSET`).
-    "ws2_32.dll" stdcall fn __WSAFDIsSet @ 151 (handle: Handle, set: Ptr<u32>) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn __WSAFDIsSet @ 151 (handle: Handle, set: Ptr<u32>) -> i32 {
         let sockets = set.byte_add(width().pointer() as u64).cast::<Handle>();
         i32::from((0..set.read() as usize).any(|i| sockets.add(i).read() == handle))
     }

@@ -6,16 +6,17 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ntlpc_abi::Handle;
+use ntlpc_abi::{Handle, UserPtr};
 
 use super::overlapped::WOULD_BLOCK;
-use crate::export::Ptr;
+use super::protocols;
+use crate::export::{Callback, Ptr};
 use crate::ob::afd;
 use crate::ob::file::{FILE_TYPE, File, retry};
 use crate::ob::network_events::Did;
 use crate::ob::reactor;
-use crate::ob::socket;
 use crate::ob::table::{INHERIT, TABLE, lookup};
+use crate::ob::{socket, socket_option};
 use crate::{teb, width, win_api};
 
 /// `INVALID_SOCKET`.
@@ -81,6 +82,16 @@ fn insert_file(file: File, attributes: u32) -> Handle {
         .unwrap_or(INVALID_SOCKET)
 }
 
+/// The error of a call that would have waited: of a socket that waits, its time is up (`SO_RCVTIMEO`, `SO_SNDTIMEO`).
+fn waited(file: &File, code: u32) -> u32 {
+    /// `WSAETIMEDOUT`.
+    const TIMED_OUT: u32 = 10060;
+    match code {
+        WOULD_BLOCK if socket::is_blocking(file.fd()).unwrap_or(false) => TIMED_OUT,
+        code => code,
+    }
+}
+
 /// Sends, and tells the socket's network events.
 pub(super) fn send_now(
     handle: Handle,
@@ -93,7 +104,7 @@ pub(super) fn send_now(
         .map_err(|error| socket::wsa_error(&error));
     let would_block = result == Err(WOULD_BLOCK);
     file.network_events.after(Did::Send(would_block));
-    result
+    result.map_err(|code| waited(&file, code))
 }
 
 /// Receives, and tells the socket's network events: the bytes and the sender.
@@ -106,7 +117,7 @@ pub(super) fn receive_now(
     let result = retry(|| socket::receive(file.fd(), length, flags))
         .map_err(|error| socket::wsa_error(&error));
     file.network_events.after(Did::Receive);
-    result
+    result.map_err(|code| waited(&file, code))
 }
 
 fn connect_now(handle: Handle, name: &[u8]) -> Result<(), u32> {
@@ -156,6 +167,23 @@ fn named(handle: Handle, to: Ptr<u8>, length: Ptr<i32>, is_peer: bool) -> i32 {
     outcome(result.map(|()| 0))
 }
 
+/// Most bytes of an option that are looked at.
+const OPTION_BYTES: usize = 1024;
+
+fn option(handle: Handle, level: i32, name: i32) -> Result<Vec<u8>, u32> {
+    const SOCKET: i32 = 0xFFFF;
+    let description = |is_wide| {
+        let (family, kind) = run(handle, |file| socket::kind(file.fd()))?;
+        protocols::of_socket(family, kind, is_wide).ok_or(NOT_SUPPORTED)
+    };
+    match (level, name) {
+        // SO_PROTOCOL_INFOA, SO_PROTOCOL_INFOW
+        (SOCKET, 0x2004) => description(false),
+        (SOCKET, 0x2005) => description(true),
+        _ => run(handle, |file| socket_option::read(file.fd(), level, name)),
+    }
+}
+
 fn control(handle: Handle, command: u32, argument: Ptr<u32>) -> Result<usize, u32> {
     match command {
         // FIONBIO
@@ -184,7 +212,7 @@ fn control(handle: Handle, command: u32, argument: Ptr<u32>) -> Result<usize, u3
 
 win_api! {
     /// Starts Winsock: version 2.2.
-    "ws2_32.dll" stdcall fn WSAStartup @ 115 (version: u16, data: Ptr<u8>) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn WSAStartup @ 115 (version: u16, data: Ptr<u8>) -> i32 {
         // WSAVERNOTSUPPORTED
         if version & 0xFF == 0 {
             return 10092;
@@ -198,22 +226,22 @@ win_api! {
     }
 
     /// Ends Winsock.
-    "ws2_32.dll" stdcall fn WSACleanup @ 116 () -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn WSACleanup @ 116 () -> i32 {
         0
     }
 
     /// Returns the error of the calling thread.
-    "ws2_32.dll" stdcall fn WSAGetLastError @ 111 () -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn WSAGetLastError @ 111 () -> i32 {
         teb::last_error().cast_signed()
     }
 
     /// Sets the error of the calling thread.
-    "ws2_32.dll" stdcall fn WSASetLastError @ 112 (code: i32) {
+    "ws2_32.dll|wsock32.dll" stdcall fn WSASetLastError @ 112 (code: i32) {
         teb::set_last_error(code.cast_unsigned());
     }
 
     /// Makes a socket.
-    "ws2_32.dll" stdcall fn socket @ 23 (family: i32, kind: i32, protocol: i32) -> Handle {
+    "ws2_32.dll|wsock32.dll" stdcall fn socket @ 23 (family: i32, kind: i32, protocol: i32) -> Handle {
         make(family, kind, protocol, 1)
     }
 
@@ -226,7 +254,7 @@ win_api! {
     }
 
     /// Closes a socket; the overlapped operations of this process on it are cancelled.
-    "ws2_32.dll" stdcall fn closesocket @ 3 (handle: Handle) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn closesocket @ 3 (handle: Handle) -> i32 {
         outcome(file(handle).and_then(|file| {
             TABLE.close(handle).map_err(|_| NOT_A_SOCKET)?;
             reactor::cancel(&file, None);
@@ -235,19 +263,19 @@ win_api! {
     }
 
     /// Gives a socket its address.
-    "ws2_32.dll" stdcall fn bind @ 2 (handle: Handle, name: Ptr<u8>, length: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn bind @ 2 (handle: Handle, name: Ptr<u8>, length: i32) -> i32 {
         let name = address(name, length);
         outcome(run(handle, |file| socket::with_address(file.fd(), name.clone(), false)).map(|()| 0))
     }
 
     /// Connects a socket.
-    "ws2_32.dll" stdcall fn connect @ 4 (handle: Handle, name: Ptr<u8>, length: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn connect @ 4 (handle: Handle, name: Ptr<u8>, length: i32) -> i32 {
         let name = address(name, length);
         outcome(connect_now(handle, &name).map(|()| 0))
     }
 
     /// Makes a socket take connections.
-    "ws2_32.dll" stdcall fn listen @ 13 (handle: Handle, backlog: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn listen @ 13 (handle: Handle, backlog: i32) -> i32 {
         outcome(run(handle, |file| {
             socket::listen(file.fd(), backlog)?;
             file.network_events.after(Did::Listen);
@@ -257,7 +285,7 @@ win_api! {
     }
 
     /// Takes a connection.
-    "ws2_32.dll" stdcall fn accept @ 1 (handle: Handle, name: Ptr<u8>, length: Ptr<i32>) -> Handle {
+    "ws2_32.dll|wsock32.dll" stdcall fn accept @ 1 (handle: Handle, name: Ptr<u8>, length: Ptr<i32>) -> Handle {
         match accept_now(handle) {
             Ok((connection, peer)) => match put_address(&peer, name, length) {
                 Ok(()) => insert_file(connection, INHERIT),
@@ -268,30 +296,30 @@ win_api! {
     }
 
     /// Returns the own address.
-    "ws2_32.dll" stdcall fn getsockname @ 6 (handle: Handle, name: Ptr<u8>, length: Ptr<i32>) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn getsockname @ 6 (handle: Handle, name: Ptr<u8>, length: Ptr<i32>) -> i32 {
         named(handle, name, length, false)
     }
 
     /// Returns the address of the peer.
-    "ws2_32.dll" stdcall fn getpeername @ 5 (handle: Handle, name: Ptr<u8>, length: Ptr<i32>) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn getpeername @ 5 (handle: Handle, name: Ptr<u8>, length: Ptr<i32>) -> i32 {
         named(handle, name, length, true)
     }
 
     /// Sends bytes.
-    "ws2_32.dll" stdcall fn send @ 19 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn send @ 19 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32) -> i32 {
         let bytes = buffer.read_bytes(usize::try_from(length).unwrap_or(0));
         outcome(send_now(handle, &bytes, flags, None))
     }
 
     /// Sends bytes to an address.
-    "ws2_32.dll" stdcall fn sendto @ 20 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32, to: Ptr<u8>, to_length: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn sendto @ 20 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32, to: Ptr<u8>, to_length: i32) -> i32 {
         let bytes = buffer.read_bytes(usize::try_from(length).unwrap_or(0));
         let to = to.non_null().map(|to| address(to, to_length));
         outcome(send_now(handle, &bytes, flags, to))
     }
 
     /// Receives bytes.
-    "ws2_32.dll" stdcall fn recv @ 16 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn recv @ 16 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32) -> i32 {
         let length = usize::try_from(length).unwrap_or(0);
         outcome(receive_now(handle, length, flags).map(|(bytes, _)| {
             buffer.write_bytes(&bytes);
@@ -300,7 +328,7 @@ win_api! {
     }
 
     /// Receives bytes and the sender's address.
-    "ws2_32.dll" stdcall fn recvfrom @ 17 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32, from: Ptr<u8>, from_length: Ptr<i32>) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn recvfrom @ 17 (handle: Handle, buffer: Ptr<u8>, length: i32, flags: i32, from: Ptr<u8>, from_length: Ptr<i32>) -> i32 {
         let length = usize::try_from(length).unwrap_or(0);
         let result = receive_now(handle, length, flags).and_then(|(bytes, sender)| {
             put_address(&sender, from, from_length)?;
@@ -311,30 +339,27 @@ win_api! {
     }
 
     /// Ends one or both directions of a connection.
-    "ws2_32.dll" stdcall fn shutdown @ 22 (handle: Handle, how: i32) -> i32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn shutdown @ 22 (handle: Handle, how: i32) -> i32 {
         outcome(run(handle, |file| socket::shutdown(file.fd(), how)).map(|()| 0))
     }
 
     /// Sets an option.
     "ws2_32.dll" stdcall fn setsockopt @ 21 (handle: Handle, level: i32, name: i32, value: Ptr<u8>, length: i32) -> i32 {
-        let value = match length {
-            1 => i32::from(value.read()),
-            4.. => value.cast::<i32>().read(),
-            _ => return refuse(FAULT, SOCKET_ERROR),
-        };
-        outcome(run(handle, |file| socket::set_option(file.fd(), level, name, value)).map(|()| 0))
+        let value = value.read_bytes(usize::try_from(length).unwrap_or(0).min(OPTION_BYTES));
+        outcome(run(handle, |file| socket_option::set(file.fd(), level, name, &value)).map(|()| 0))
     }
 
     /// Reads an option.
-    "ws2_32.dll" stdcall fn getsockopt @ 7 (handle: Handle, level: i32, name: i32, value: Ptr<i32>, length: Ptr<i32>) -> i32 {
-        if length.read() < 4 {
-            return refuse(FAULT, SOCKET_ERROR);
-        }
-        outcome(run(handle, |file| socket::get_option(file.fd(), level, name)).map(|read| {
-            value.write(read);
-            length.write(4);
-            0
-        }))
+    "ws2_32.dll" stdcall fn getsockopt @ 7 (handle: Handle, level: i32, name: i32, value: Ptr<u8>, length: Ptr<i32>) -> i32 {
+        let read = option(handle, level, name).and_then(|bytes| {
+            if usize::try_from(length.read()).unwrap_or(0) < bytes.len() {
+                return Err(FAULT);
+            }
+            value.write_bytes(&bytes);
+            length.write(i32::try_from(bytes.len()).unwrap_or(0));
+            Ok(0)
+        });
+        outcome(read)
     }
 
     /// Controls a socket: FIONBIO and FIONREAD.
@@ -343,28 +368,36 @@ win_api! {
     }
 
     /// Turns a 16-bit number around.
-    "ws2_32.dll" stdcall fn htons @ 9 (value: u16) -> u16 {
+    "ws2_32.dll|wsock32.dll" stdcall fn htons @ 9 (value: u16) -> u16 {
         value.swap_bytes()
     }
 
     /// Turns a 16-bit number around.
-    "ws2_32.dll" stdcall fn ntohs @ 15 (value: u16) -> u16 {
+    "ws2_32.dll|wsock32.dll" stdcall fn ntohs @ 15 (value: u16) -> u16 {
         value.swap_bytes()
     }
 
     /// Turns a 32-bit number around.
-    "ws2_32.dll" stdcall fn htonl @ 8 (value: u32) -> u32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn htonl @ 8 (value: u32) -> u32 {
         value.swap_bytes()
     }
 
     /// Turns a 32-bit number around.
-    "ws2_32.dll" stdcall fn ntohl @ 14 (value: u32) -> u32 {
+    "ws2_32.dll|wsock32.dll" stdcall fn ntohl @ 14 (value: u32) -> u32 {
         value.swap_bytes()
     }
 
-    /// Lists protocols: none is told, so that callers use what every socket has.
-    "ws2_32.dll" stdcall fn WSAEnumProtocolsW(_protocols: Ptr<i32>, _buffer: Ptr<u8>, length: Ptr<u32>) -> i32 {
-        length.write(0);
-        0
+    /// Connects a socket; data for the connection and quality of service do not exist for IP.
+    "ws2_32.dll" stdcall fn WSAConnect(handle: Handle, name: Ptr<u8>, length: i32, _to: UserPtr, _from: UserPtr, _quality: UserPtr, _group: UserPtr) -> i32 {
+        connect(handle, name, length)
+    }
+
+    /// Takes a connection; a condition would have to be asked before, which Linux cannot do.
+    "ws2_32.dll" stdcall fn WSAAccept(handle: Handle, name: Ptr<u8>, length: Ptr<i32>, condition: Callback, _context: usize) -> Handle {
+        if !condition.is_null() {
+            log::warn!("WSAAccept with a condition is not supported");
+            return refuse(NOT_SUPPORTED, INVALID_SOCKET);
+        }
+        accept(handle, name, length)
     }
 }
