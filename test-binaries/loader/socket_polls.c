@@ -197,6 +197,65 @@ TEST(sockets_are_their_own_base)
     connection_close(&pair);
 }
 
+/* As libuv receives where the provider is Windows' own. */
+TEST(receives_through_the_device)
+{
+    struct sockaddr_in address, from = {0};
+    int length = sizeof from;
+    char text[8] = "";
+    WSABUF buffer = {sizeof text, text}, none = {0, text};
+    OVERLAPPED overlapped = {.hEvent = CreateEventA(NULL, TRUE, FALSE, NULL)};
+    struct {
+        WSABUF *buffers;
+        ULONG count, afd_flags, tdi_flags;
+        void *from;
+        int *length;
+    } info = {&none, 1, 2, 0xA0, &from, &length};
+    REQUIRE(opened(), SETUP);
+    SOCKET receiver = bound(SOCK_DGRAM, &address), sender = socket(AF_INET, SOCK_DGRAM, 0);
+    REQUIRE(receiver != INVALID_SOCKET && overlapped.hEvent, SETUP);
+    context("an empty peek ends with the first datagram, which stays");
+    CHECK_EQ(device_control((HANDLE)receiver, overlapped.hEvent, NULL, &overlapped, (void *)&overlapped, 0x12017, &info,
+                            sizeof info, NULL, 0), PENDING, SETUP);
+    CHECK_EQ(WaitForSingleObject(overlapped.hEvent, 50), WAIT_TIMEOUT, SETUP);
+    sendto(sender, "abc", 3, 0, (void *)&address, sizeof address);
+    CHECK_EQ(WaitForSingleObject(overlapped.hEvent, 10000), WAIT_OBJECT_0, SETUP);
+    context("and its sender");
+    info.buffers = &buffer;
+    info.tdi_flags = 0x20;
+    NTSTATUS status = device_control((HANDLE)receiver, overlapped.hEvent, NULL, &overlapped, (void *)&overlapped, 0x1201B, &info,
+                                     sizeof info, NULL, 0);
+    CHECK(status == 0 || status == PENDING, SETUP);
+    CHECK_EQ(WaitForSingleObject(overlapped.hEvent, 10000), WAIT_OBJECT_0, SETUP);
+    CHECK(overlapped.InternalHigh == 3 && memcmp(text, "abc", 3) == 0, SETUP);
+    CHECK(from.sin_family == AF_INET && from.sin_addr.s_addr == htonl(INADDR_LOOPBACK), SETUP);
+    closesocket(receiver);
+    closesocket(sender);
+    CloseHandle(overlapped.hEvent);
+}
+
+TEST(closing_a_pipe_ends_what_waits)
+{
+    char text[4];
+    OVERLAPPED here = {0}, there = {0};
+    DWORD done = 0;
+    const char *name = "\\\\.\\pipe\\ntlpc-closing-pipe";
+    HANDLE server = CreateNamedPipeA(name, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED, 0, 1, 512, 512, 0, NULL);
+    HANDLE client = CreateFileA(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, NULL);
+    REQUIRE(server != INVALID_HANDLE_VALUE && client != INVALID_HANDLE_VALUE, SETUP);
+    here.hEvent = CreateEventA(NULL, TRUE, FALSE, NULL);
+    there.hEvent = CreateEventA(NULL, TRUE, FALSE, NULL);
+    CHECK(!ReadFile(server, text, 4, NULL, &here) && GetLastError() == ERROR_IO_PENDING, SETUP);
+    CHECK(!ReadFile(client, text, 4, NULL, &there) && GetLastError() == ERROR_IO_PENDING, SETUP);
+    CloseHandle(server);
+    CHECK_EQ(WaitForSingleObject(here.hEvent, 10000), WAIT_OBJECT_0, SETUP);
+    CHECK(!GetOverlappedResult(client, &there, &done, TRUE), SETUP);
+    CHECK_EQ(GetLastError(), ERROR_BROKEN_PIPE, SETUP);
+    CloseHandle(client);
+    CloseHandle(here.hEvent);
+    CloseHandle(there.hEvent);
+}
+
 static int calls;
 
 static void CALLBACK count_call(ULONG_PTR argument)

@@ -304,8 +304,8 @@ impl Object for File {
         })
     }
     fn last_handle_closed(&self) {
-        if self.changes.lock().take().is_some() {
-            // Requests for changes end with the handle.
+        // Requests for changes end with the handle, and so does what a pipe or a socket waits for.
+        if self.changes.lock().take().is_some() || self.kind == FileKind::Pipe {
             super::reactor::cancel_all(self);
         }
         self.network_events.clear();

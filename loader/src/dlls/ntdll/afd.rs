@@ -8,6 +8,7 @@ use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use super::iocompletion::IoStatusBlock;
 use super::objects::probe;
+use crate::dlls::ws2_32::overlapped::{self, WsaBuffer};
 use crate::export::{Callback, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::afd::{self, Outcome, Polled, Request};
@@ -25,6 +26,15 @@ guest_struct! {
         timeout: i64,
         count: u32,
         is_exclusive: u32,
+    }
+    /// `AFD_RECV_INFO`: all but the last two fields; `AFD_RECV_DATAGRAM_INFO`.
+    pub struct ReceiveInfo {
+        buffers: Ptr<WsaBuffer>,
+        count: u32,
+        afd_flags: u32,
+        tdi_flags: u32,
+        from: Ptr<u8>,
+        from_length: Ptr<i32>,
     }
     /// `AFD_POLL_HANDLE_INFO`.
     pub struct PollHandle {
@@ -161,4 +171,54 @@ fn put(to: Ptr<u8>, info: PollInfo, handles: &[Handle], outcome: &Outcome) -> Re
         })?;
     }
     Ok(())
+}
+
+/// `IOCTL_AFD_RECEIVE` and `IOCTL_AFD_RECEIVE_DATAGRAM`.
+pub(super) const RECEIVE: u32 = 0x1_2017;
+pub(super) const RECEIVE_DATAGRAM: u32 = 0x1_201B;
+
+/// Starts to receive, as libuv does where the provider is Windows' own (`winsock.c`). The status block is that of an `OVERLAPPED`,
+/// where the event is found as well.
+pub(super) fn receive(
+    file: Arc<File>,
+    told: Told,
+    has_sender: bool,
+    (input, length): (Ptr<u8>, u32),
+) -> Result<NtStatus, NtStatus> {
+    /// `TDI_RECEIVE_PEEK`, and what `recv` calls it.
+    const TDI_PEEK: u32 = 0x80;
+    const PEEK: i32 = 2;
+    /// Most buffers.
+    const MOST_BUFFERS: u32 = 1024;
+    let least = ReceiveInfo::offset_of("from") + if has_sender { 2 * UserPtr::size() } else { 0 };
+    let is_overlapped = told.context.0 == told.block.address() || told.context.0 == 0;
+    if (length as usize) < least || !is_overlapped || !told.routine.is_null() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let number = |name| {
+        let at = input.byte_add(ReceiveInfo::offset_of(name) as u64);
+        at.cast::<u32>().try_read()
+    };
+    let (count, flags) = (number("count")?, number("tdi_flags")?);
+    if count > MOST_BUFFERS {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let buffers = input.cast::<Ptr<WsaBuffer>>().try_read()?;
+    let list: Result<Vec<WsaBuffer>, NtStatus> = (0..count as usize)
+        .map(|i| buffers.add(i).try_read())
+        .collect();
+    let from = if has_sender {
+        let info = input.cast::<ReceiveInfo>().try_read()?;
+        (info.from, info.from_length)
+    } else {
+        (Ptr::NULL, Ptr::NULL)
+    };
+    let flags = if flags & TDI_PEEK != 0 { PEEK } else { 0 };
+    probe(told.block)?;
+    overlapped::start_receive(file, list?, flags, from, told.block.cast(), Callback(0));
+    match crate::teb::last_error() {
+        // WSA_IO_PENDING
+        997 => Ok(NtStatus::PENDING),
+        _ => Err(NtStatus::INSUFFICIENT_RESOURCES),
+    }
 }

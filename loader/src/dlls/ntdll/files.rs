@@ -271,6 +271,11 @@ win_api! {
             let started = afd::poll(&file, told, (input, input_length), (output, output_length));
             return started.unwrap_or_else(|status| status);
         }
+        if matches!(code, afd::RECEIVE | afd::RECEIVE_DATAGRAM) && file.kind == FileKind::Pipe {
+            let told = afd::Told { event, routine, context, block: io };
+            let has_sender = code == afd::RECEIVE_DATAGRAM;
+            return afd::receive(file, told, has_sender, (input, input_length)).unwrap_or_else(|status| status);
+        }
         log::debug!("device control {code:#x} is not supported");
         NtStatus::INVALID_DEVICE_REQUEST
     }

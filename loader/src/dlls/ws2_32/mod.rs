@@ -5,7 +5,7 @@ mod database;
 mod mswsock;
 mod names;
 mod network_events;
-mod overlapped;
+pub(in crate::dlls) mod overlapped;
 mod protocols;
 mod select;
 mod winsock2;

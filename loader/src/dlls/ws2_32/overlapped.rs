@@ -169,10 +169,22 @@ fn receive(
             }),
         );
     }
-    let file = match file(handle) {
-        Ok(file) => file,
-        Err(code) => return refuse(code, SOCKET_ERROR),
-    };
+    match file(handle) {
+        Ok(file) => start_receive(file, list, wanted, (from, from_length), overlapped, routine),
+        Err(code) => refuse(code, SOCKET_ERROR),
+    }
+}
+
+/// Starts to receive into buffers; the sender's address goes where it is wanted.
+pub(in crate::dlls) fn start_receive(
+    file: Arc<File>,
+    list: Vec<WsaBuffer>,
+    wanted: i32,
+    (from, from_length): (Ptr<u8>, Ptr<i32>),
+    overlapped: Ptr<Overlapped>,
+    routine: Callback,
+) -> i32 {
+    let total: usize = list.iter().map(|buffer| buffer.length as usize).sum();
     let mut have = Vec::new();
     let receive = move |file: &Arc<File>| {
         if total == 0 {
