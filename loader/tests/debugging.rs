@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Builds the program for a compiler and returns it; `None` if there is no such compiler.
-fn program(prefix: &str) -> Option<PathBuf> {
+/// Builds the program for a compiler and a test and returns it; `None` if there is no such compiler.
+fn program(prefix: &str, test: &str) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/debugging/crash.c");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{prefix}.exe"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    std::fs::create_dir_all(&folder).expect("a folder for the program");
+    let program = folder.join(format!("crash-{prefix}.exe"));
     let built = Command::new(format!("{prefix}-w64-mingw32-gcc"))
         .args(["-g", "-O0", "-o"])
         .args([&program, &source])
@@ -29,9 +31,48 @@ fn text(output: &Output) -> (String, String) {
     (decode(&output.stdout), decode(&output.stderr))
 }
 
+/// Returns the functions of a report's frames, and what addr2line says of them.
+fn functions_of(prefix: &str, program: &Path, errors: &str) -> (Vec<String>, String) {
+    // Frames are `  #0  0xADDRESS module+offset`.
+    let frames: Vec<&str> = errors
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix('#'))
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    let lines = Command::new(format!("{prefix}-w64-mingw32-addr2line"))
+        .arg("-fe")
+        .arg(program)
+        .args(&frames)
+        .output()
+        .expect("addr2line comes with the compiler");
+    let (lines, _) = text(&lines);
+    let functions = lines.lines().step_by(2).map(str::to_owned).collect();
+    (functions, lines)
+}
+
+/// Runs the program and checks that the report of a call that went astray names who called.
+fn report_names_the_caller(prefix: &str) {
+    let Some(program) = program(prefix, "caller") else {
+        return;
+    };
+    let run = Command::new(env!("CARGO_BIN_EXE_lpcrun"))
+        .arg(&program)
+        .arg("astray")
+        .output()
+        .expect("lpcrun starts");
+    let (_, errors) = text(&run);
+    assert!(errors.contains("at 0x0 (0x0), executing 0x0"), "{errors}");
+    let (functions, _) = functions_of(prefix, &program, &errors);
+    assert_eq!(
+        functions.get(1..3),
+        Some(&["my_call".to_owned(), "main".to_owned()][..]),
+        "{errors}"
+    );
+}
+
 /// Runs the program and checks that the report leads to the line of the fault and its caller.
 fn report_names_the_line(prefix: &str) {
-    let Some(program) = program(prefix) else {
+    let Some(program) = program(prefix, "line") else {
         return;
     };
     let run = Command::new(env!("CARGO_BIN_EXE_lpcrun"))
@@ -47,23 +88,10 @@ fn report_names_the_line(prefix: &str) {
             && errors.contains("writing 0x0"),
         "{errors}"
     );
-    // Frames are `  #0  0xADDRESS module+offset`.
-    let frames: Vec<&str> = errors
-        .lines()
-        .filter_map(|line| line.trim_start().strip_prefix('#'))
-        .filter_map(|line| line.split_whitespace().nth(1))
-        .collect();
-    let lines = Command::new(format!("{prefix}-w64-mingw32-addr2line"))
-        .arg("-fe")
-        .arg(&program)
-        .args(&frames)
-        .output()
-        .expect("addr2line comes with the compiler");
-    let (lines, _) = text(&lines);
-    let functions: Vec<&str> = lines.lines().step_by(2).collect();
+    let (functions, lines) = functions_of(prefix, &program, &errors);
     assert_eq!(
         functions.get(..2),
-        Some(&["my_fault", "main"][..]),
+        Some(&["my_fault".to_owned(), "main".to_owned()][..]),
         "{errors}"
     );
     assert!(
@@ -86,8 +114,14 @@ fn reports_of_i386_crashes_name_module_and_offset() {
 }
 
 #[test]
+fn reports_of_calls_astray_name_the_caller() {
+    report_names_the_caller("x86_64");
+    report_names_the_caller("i686");
+}
+
+#[test]
 fn gdb_stops_in_functions_of_the_guest() {
-    let Some(program) = program("x86_64") else {
+    let Some(program) = program("x86_64", "gdb") else {
         return;
     };
     let symbols = format!("add-symbol-file {}", program.display());
@@ -122,7 +156,7 @@ fn gdb_stops_in_functions_of_the_guest() {
     }
     assert!(
         output.contains("#0  my_function (")
-            && output.contains(" in main () at ")
+            && output.contains(" in main (")
             && output.contains("crash.c:"),
         "{output}\n{errors}"
     );

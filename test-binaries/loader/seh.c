@@ -96,6 +96,24 @@ static void subtract_infinities(void)
     settle();
 }
 
+static void divide_after_denormal(void)
+{
+    volatile double small = 5e-324, one = 1.0, three = 3.0;
+    small = small * one;
+    one = one / three;
+    settle();
+}
+
+TEST(masked_floating_point_exceptions_are_not_told)
+{
+    unsigned before = _controlfp(0, 0);
+    _clearfp();
+    _controlfp((before | _MCW_EM) & ~_EM_INEXACT, _MCW_EM);
+    CHECK_EQ(code_of(divide_after_denormal), (DWORD)EXCEPTION_FLT_INEXACT_RESULT, SETUP);
+    _clearfp();
+    _controlfp(before, _MCW_EM);
+}
+
 TEST(floating_point)
 {
     CHECK_EQ(code_of(divide_floats), 0, SETUP);

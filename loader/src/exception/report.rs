@@ -93,6 +93,13 @@ pub fn stack_trace(context: &Context) -> Vec<u64> {
 /// Follows the chain of frame pointers, as far as the program keeps one.
 fn stack_trace32(context: &Context) -> Vec<u64> {
     let mut trace = vec![context.rip];
+    // A call that went astray pushed nothing but its return address.
+    if module::containing(context.rip).is_none()
+        && let Ok(caller) = Ptr::<u32>::new(context.rsp()).try_read()
+        && module::containing(caller.into()).is_some()
+    {
+        trace.push(caller.into());
+    }
     let mut frame = context.gpr[reg::RBP];
     while trace.len() < MAX_FRAMES {
         let Ok([next, pc]) = Ptr::<[u32; 2]>::new(frame).try_read() else {
@@ -119,7 +126,7 @@ fn stack_trace64(context: &Context) -> Vec<u64> {
             Some(None) => break,
             None => {}
         }
-        if walk.rip == 0 || trace.len() == MAX_FRAMES {
+        if (walk.rip == 0 && !trace.is_empty()) || trace.len() == MAX_FRAMES {
             break;
         }
         trace.push(walk.rip);

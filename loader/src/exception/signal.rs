@@ -138,9 +138,10 @@ fn classify(
         }
         6 => simple(NtStatus::ILLEGAL_INSTRUCTION),
         13 => protection_fault(machine, context, address),
-        16 => simple(float_status(context.fx_header[2])),
+        16 => simple(x87_status(&context.fx_header)),
         17 => simple(NtStatus::DATATYPE_MISALIGNMENT),
-        19 => simple(float_status(context.mxcsr as u8)),
+        // The masks lie seven bits above the flags.
+        19 => simple(float_status(context.mxcsr & !(context.mxcsr >> 7))),
         _ => page_fault(signal, machine, address, teb),
     }
 }
@@ -204,8 +205,19 @@ fn protection_fault(machine: &Machine<'_>, context: &mut Context, address: u64) 
     }
 }
 
-/// Returns the status of floating-point exception flags, as the x87 status word and MXCSR order them.
-fn float_status(flags: u8) -> NtStatus {
+/// Returns the status of an exception of the x87: what its control word does not mask.
+fn x87_status(header: &[u8; 32]) -> NtStatus {
+    /// The status word's bit for a register stack that over- or underflowed.
+    const STACK_FAULT: u8 = 0x40;
+    let flags = header[2] & !header[0];
+    if flags & 1 != 0 && header[2] & STACK_FAULT != 0 {
+        return NtStatus::FLOAT_STACK_CHECK;
+    }
+    float_status(flags.into())
+}
+
+/// Returns the status of unmasked floating-point exception flags, as the x87 status word and MXCSR order them.
+fn float_status(flags: u32) -> NtStatus {
     match flags & 0x3f {
         f if f & 0x01 != 0 => NtStatus::FLOAT_INVALID_OPERATION,
         f if f & 0x04 != 0 => NtStatus::FLOAT_DIVIDE_BY_ZERO,

@@ -223,14 +223,17 @@ impl Headers {
         let sections = read_sections(bytes, table, coff.number_of_sections, size, file_len)?;
         let stripped =
             coff.characteristics & goblin::pe::characteristic::IMAGE_FILE_RELOCS_STRIPPED != 0;
+        let is_dll = coff.characteristics & goblin::pe::characteristic::IMAGE_FILE_DLL != 0;
         Ok(Headers {
             width,
             image_base: win.image_base,
             size,
             headers_size: win.size_of_headers,
             entry,
-            is_dll: coff.characteristics & goblin::pe::characteristic::IMAGE_FILE_DLL != 0,
-            has_relocations: !stripped && directories[Directory::BaseRelocation as usize].1 != 0,
+            is_dll,
+            // A DLL without the directory has nothing to change.
+            has_relocations: !stripped
+                && (is_dll || directories[Directory::BaseRelocation as usize].1 != 0),
             is_large_address_aware: coff.characteristics
                 & goblin::pe::characteristic::IMAGE_FILE_LARGE_ADDRESS_AWARE
                 != 0,

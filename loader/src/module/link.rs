@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use thiserror::Error;
 
 use super::load_config;
+use super::unload::discard;
 use super::{MODULES, Module, SearchFlags, apiset, builtin, ldr, lock, proc_address, search, tls};
 use crate::export::Callback;
 use crate::gate::stubs;
@@ -55,6 +57,9 @@ pub enum NotifyReason {
     ThreadDetach = 3,
 }
 
+/// The last argument of an entry point of a DLL that comes or goes with the process: anything but 0.
+const WITH_THE_PROCESS: u64 = 1;
+
 static PROGRAM_DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
 
 /// Maps the program itself; nothing of it runs and nothing is linked yet.
@@ -71,7 +76,7 @@ pub fn load_program(path: &Path) -> Result<Mapped, ImageError> {
 pub fn link_program(mapped: Mapped, path: &Path) -> Result<Vec<u64>, LoadError> {
     let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut order = Vec::new();
-    let base = insert_image(&mapped, &full);
+    let base = insert_image(&mapped, &full, false);
     // Programs that walk the module list expect these two right after themselves.
     for dll in ["ntdll.dll", "kernel32.dll"] {
         if builtin::exists(dll) {
@@ -79,6 +84,10 @@ pub fn link_program(mapped: Mapped, path: &Path) -> Result<Vec<u64>, LoadError> 
         }
     }
     link(&mapped, &full, base, &mut order)?;
+    // What the program needs stays, whatever FreeLibrary is told.
+    for module in MODULES.lock().iter_mut() {
+        module.references = None;
+    }
     Ok(order)
 }
 
@@ -87,7 +96,7 @@ pub fn link_program(mapped: Mapped, path: &Path) -> Result<Vec<u64>, LoadError> 
 /// Runs guest code.
 pub fn start_program(order: Vec<u64>) -> Result<(), LoadError> {
     lock::loader_lock_enter();
-    let result = start(&order);
+    let result = start(&order, WITH_THE_PROCESS);
     if let Some(program) = super::at(0)
         && let Some(headers) = &program.headers
         && result.is_ok()
@@ -104,25 +113,14 @@ pub fn start_program(order: Vec<u64>) -> Result<(), LoadError> {
 pub fn load(name: &str, flags: SearchFlags) -> Result<u64, LoadError> {
     lock::loader_lock_enter();
     let mut order = Vec::new();
-    let result = load_into(name, flags, &mut order).and_then(|base| start(&order).map(|()| base));
+    let result =
+        load_into(name, flags, &mut order).and_then(|base| start(&order, 0).map(|()| base));
     if let Err(error) = &result {
         log::debug!("{error}");
-        for base in order.into_iter().rev() {
-            forget(base);
-        }
+        discard(&order);
     }
     lock::loader_lock_leave();
     result
-}
-
-/// Gives one reference to a module up, and unloads it when that was the last.
-///
-/// Runs guest code: hold no lock.
-pub fn unload(base: u64) -> bool {
-    lock::loader_lock_enter();
-    let is_known = drop_reference(base);
-    lock::loader_lock_leave();
-    is_known
 }
 
 /// Tells the entry points of all modules about the process or the calling thread.
@@ -130,28 +128,37 @@ pub fn unload(base: u64) -> bool {
 /// Runs guest code: hold no lock.
 pub fn notify_threads(reason: NotifyReason) {
     lock::loader_lock_enter();
-    let mut modules: Vec<u64> = MODULES.lock().iter().map(|m| m.view.base).collect();
+    // In the order they were started; the program's own callbacks are last.
+    let mut modules: Vec<(u32, u64)> = MODULES
+        .lock()
+        .iter()
+        .filter(|m| m.headers.is_some())
+        .filter_map(|m| Some((m.started?, m.view.base)))
+        .collect();
+    modules.sort_unstable();
     if matches!(
         reason,
         NotifyReason::ThreadDetach | NotifyReason::ProcessDetach
     ) {
         modules.reverse();
     }
-    for base in modules {
+    let program = super::at(0).map(|module| (0, module.view.base));
+    for (_, base) in modules.into_iter().chain(program) {
         let Some(module) = super::at(base) else {
             continue;
         };
         let Some(headers) = &module.headers else {
             continue;
         };
-        if !module.is_started && headers.is_dll {
-            continue;
-        }
+        tls::run_callbacks(&module.view, headers, reason as u64);
         let quiet = module.has_thread_calls_disabled && reason != NotifyReason::ProcessDetach;
         if headers.is_dll && !quiet {
-            call_entry(&module, reason);
+            let reserved = match reason {
+                NotifyReason::ProcessDetach => WITH_THE_PROCESS,
+                _ => 0,
+            };
+            call_entry(&module, reason, reserved);
         }
-        tls::run_callbacks(&module.view, headers, reason as u64);
     }
     lock::loader_lock_leave();
 }
@@ -196,7 +203,8 @@ fn load_builtin(dll: &str) -> Option<u64> {
         dependencies: Vec::new(),
         references: None,
         ldr_entry: 0,
-        is_started: true,
+        started: Some(0),
+        is_data: false,
         has_thread_calls_disabled: true,
     };
     let base = insert(module);
@@ -213,26 +221,26 @@ fn load_file(file: &Path, flags: SearchFlags, order: &mut Vec<u64>) -> Result<u6
         .map_err(ImageError::from)
         .and_then(|f| image::map(&f))
         .map_err(bad)?;
-    if mapped.headers.width != crate::width() {
+    if mapped.headers.width != crate::width() && !flags.is_data {
         image::unmap(&mapped.view);
         return Err(bad(ImageError::Machine(
             "another pointer width than the program".into(),
         )));
     }
-    let base = insert_image(&mapped, file);
-    if flags.is_data {
+    let base = insert_image(&mapped, file, flags.is_data);
+    if flags.is_data || flags.is_bare {
         image::protect_sections(&mapped).map_err(bad)?;
         return Ok(base);
     }
     if let Err(error) = link(&mapped, file, base, order) {
-        forget(base);
+        discard(&[base]);
         return Err(error);
     }
     order.push(base);
     Ok(base)
 }
 
-fn insert_image(mapped: &Mapped, file: &Path) -> u64 {
+fn insert_image(mapped: &Mapped, file: &Path, is_data: bool) -> u64 {
     let name = file
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -249,19 +257,22 @@ fn insert_image(mapped: &Mapped, file: &Path) -> u64 {
         name,
         path: path::to_windows(file),
         view: mapped.view,
-        references: mapped.headers.is_dll.then_some(1),
+        references: (mapped.headers.is_dll || is_data).then_some(1),
         headers: Some(mapped.headers.clone()),
         exports,
         entry,
         dependencies: Vec::new(),
         ldr_entry: 0,
-        is_started: false,
+        started: None,
+        is_data,
         has_thread_calls_disabled: false,
     })
 }
 
 fn insert(mut module: Module) -> u64 {
-    module.ldr_entry = ldr::add(ldr::data(), &module);
+    if !module.is_data {
+        module.ldr_entry = ldr::add(ldr::data(), &module);
+    }
     let base = module.view.base;
     MODULES.lock().push(module);
     base
@@ -306,8 +317,11 @@ fn link(mapped: &Mapped, file: &Path, base: u64, order: &mut Vec<u64>) -> Result
     image::protect_sections(mapped).map_err(bad)
 }
 
+/// How many modules have been started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
 /// Runs TLS callbacks and entry points of freshly loaded DLLs.
-fn start(order: &[u64]) -> Result<(), LoadError> {
+fn start(order: &[u64], reserved: u64) -> Result<(), LoadError> {
     for &base in order {
         let Some(module) = super::at(base) else {
             continue;
@@ -316,69 +330,24 @@ fn start(order: &[u64]) -> Result<(), LoadError> {
             continue;
         };
         if let Some(stored) = MODULES.lock().iter_mut().find(|m| m.view.base == base) {
-            stored.is_started = true;
+            stored.started = Some(STARTED.fetch_add(1, Ordering::Relaxed));
         }
         ldr::add_initialized(ldr::data(), module.ldr_entry);
         tls::run_callbacks(&module.view, headers, NotifyReason::ProcessAttach as u64);
-        if !call_entry(&module, NotifyReason::ProcessAttach) {
+        if !call_entry(&module, NotifyReason::ProcessAttach, reserved) {
             return Err(LoadError::InitFailed(module.name));
         }
     }
     Ok(())
 }
 
-fn call_entry(module: &Module, reason: NotifyReason) -> bool {
+pub(super) fn call_entry(module: &Module, reason: NotifyReason, reserved: u64) -> bool {
     if module.entry == 0 {
         return true;
     }
     log::debug!("{} entry point, {reason:?}", module.name);
-    let result = Callback(module.entry).call(&[module.view.base, reason as u64, 0]);
+    let result = Callback(module.entry).call(&[module.view.base, reason as u64, reserved]);
     reason != NotifyReason::ProcessAttach || result as u32 != 0
-}
-
-fn drop_reference(base: u64) -> bool {
-    let is_last = {
-        let mut modules = MODULES.lock();
-        let Some(module) = modules.iter_mut().find(|m| m.view.base == base) else {
-            return false;
-        };
-        match &mut module.references {
-            None => false,
-            Some(references) => {
-                *references = references.saturating_sub(1);
-                *references == 0
-            }
-        }
-    };
-    if is_last && let Some(module) = super::at(base) {
-        if module.is_started {
-            call_entry(&module, NotifyReason::ProcessDetach);
-            if let Some(headers) = &module.headers {
-                tls::run_callbacks(&module.view, headers, NotifyReason::ProcessDetach as u64);
-            }
-        }
-        forget(base);
-        for dependency in module.dependencies.into_iter().rev() {
-            drop_reference(dependency);
-        }
-    }
-    true
-}
-
-/// Removes a module without telling it.
-fn forget(base: u64) {
-    let removed = {
-        let mut modules = MODULES.lock();
-        let at = modules
-            .iter()
-            .position(|m| m.view.base == base && m.headers.is_some());
-        at.map(|at| modules.remove(at))
-    };
-    if let Some(module) = removed {
-        ldr::remove(module.ldr_entry);
-        tls::remove_module(base);
-        image::unmap(&module.view);
-    }
 }
 
 /// Returns where the program lies in the file system.

@@ -9,16 +9,18 @@ mod lock;
 mod missing;
 mod search;
 pub mod tls;
+mod unload;
 
 use parking_lot::Mutex;
 
 pub use link::{
     LoadError, NotifyReason, link_program, load, load_program, notify_threads, program_directory,
-    start_program, unload,
+    start_program,
 };
 pub use lock::{loader_lock_release_all, loader_lock_seize};
 pub use missing::list_missing;
 pub use search::SearchFlags;
+pub use unload::unload;
 
 use crate::image::{Exported, Exports, Headers, ImportName, View};
 
@@ -51,8 +53,10 @@ pub struct Module {
     pub references: Option<u32>,
     /// Its entry in the PEB's lists.
     pub ldr_entry: u64,
-    /// Whether its entry point has been told of the process.
-    pub is_started: bool,
+    /// Its place among the modules whose entry points have been told of the process.
+    pub started: Option<u32>,
+    /// Whether it is only looked into (`LOAD_LIBRARY_AS_DATAFILE`); nobody finds it by name.
+    pub is_data: bool,
     /// Whether its entry point wants no news of threads.
     pub has_thread_calls_disabled: bool,
 }
@@ -60,22 +64,31 @@ pub struct Module {
 /// All modules in the order they were loaded.
 static MODULES: Mutex<Vec<Module>> = Mutex::new(Vec::new());
 
-/// Returns a copy of the module at `base`; 0 means the program.
+/// Bits of a handle that mark a module loaded as data.
+const DATA_MARKS: u64 = 3;
+
+/// Returns a copy of the module with this handle; 0 means the program.
 #[must_use]
-pub fn at(base: u64) -> Option<Module> {
+pub fn at(handle: u64) -> Option<Module> {
     let modules = MODULES.lock();
-    if base == 0 {
+    if handle == 0 {
         modules.first()
     } else {
+        let base = handle & !DATA_MARKS;
         modules.iter().find(|m| m.view.base == base)
     }
     .cloned()
 }
 
-/// Returns copies of all modules, the program first.
+/// Returns copies of all modules, the program first, without those loaded as data.
 #[must_use]
 pub fn all() -> Vec<Module> {
-    MODULES.lock().clone()
+    MODULES
+        .lock()
+        .iter()
+        .filter(|m| !m.is_data)
+        .cloned()
+        .collect()
 }
 
 /// Returns the module that contains `address`.
@@ -112,8 +125,8 @@ pub fn find(name: &str) -> Option<Module> {
     let host = apiset::host_of(&key);
     let modules = MODULES.lock();
     let is_path = lower.contains('\\');
-    modules
-        .iter()
+    let candidates = || modules.iter().filter(|m| !m.is_data);
+    candidates()
         .find(|m| {
             if is_path {
                 m.path.to_ascii_lowercase() == lower
@@ -121,11 +134,7 @@ pub fn find(name: &str) -> Option<Module> {
                 m.key == host
             }
         })
-        .or_else(|| {
-            modules
-                .iter()
-                .find(|m| m.key == host && (!is_path || m.headers.is_none()))
-        })
+        .or_else(|| candidates().find(|m| m.key == host && (!is_path || m.headers.is_none())))
         .cloned()
 }
 

@@ -9,8 +9,10 @@ use crate::ob::path;
 pub struct SearchFlags {
     /// Look for built-in DLLs only (`LOAD_LIBRARY_SEARCH_SYSTEM32`).
     pub is_system_only: bool,
-    /// Map without running anything (`LOAD_LIBRARY_AS_DATAFILE`).
+    /// Only look into it (`LOAD_LIBRARY_AS_DATAFILE`).
     pub is_data: bool,
+    /// Neither load what it needs nor run anything of it (`DONT_RESOLVE_DLL_REFERENCES`).
+    pub is_bare: bool,
 }
 
 /// Returns the look-up key of a lower-case name or path: its last part, with `.dll` if it has no suffix.

@@ -18,6 +18,7 @@ mod error {
     pub const RESOURCE_NAME_NOT_FOUND: u32 = 1814;
 }
 
+const DONT_RESOLVE_DLL_REFERENCES: u32 = 0x1;
 const LOAD_LIBRARY_AS_DATAFILE: u32 = 0x2;
 const LOAD_LIBRARY_AS_IMAGE_RESOURCE: u32 = 0x20;
 const LOAD_LIBRARY_AS_DATAFILE_EXCLUSIVE: u32 = 0x40;
@@ -68,8 +69,18 @@ fn load(name: &str, flags: u32) -> Ptr<u8> {
     let search = SearchFlags {
         is_system_only: flags & LOAD_LIBRARY_SEARCH_SYSTEM32 != 0,
         is_data: flags & data != 0,
+        is_bare: flags & DONT_RESOLVE_DLL_REFERENCES != 0,
     };
     match module::load(name, search) {
+        Ok(base) if module::at(base).is_some_and(|module| module.is_data) => {
+            // Handles of data are marked: 1 for a file, 2 for an image.
+            let mark = if flags & LOAD_LIBRARY_AS_IMAGE_RESOURCE != 0 {
+                2
+            } else {
+                1
+            };
+            Ptr::new(base | mark)
+        }
         Ok(base) => Ptr::new(base),
         Err(error) => fail(load_error(&error), Ptr::NULL),
     }
