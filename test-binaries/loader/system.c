@@ -125,6 +125,36 @@ TEST(names_of_programs)
     CloseHandle(end);
 }
 
+/* A structure is written as far as its size says. RtlGetVersion answers without a size too: libuv gave it none for years. */
+TEST(versions_in_structures_of_any_size)
+{
+    NTSTATUS (NTAPI *RtlGetVersion)(OSVERSIONINFOEXW *) = export_of("ntdll.dll", "RtlGetVersion");
+    static const ULONG sizes[] = {0, 20, sizeof(OSVERSIONINFOW) - 1, sizeof(OSVERSIONINFOW), sizeof(OSVERSIONINFOW) + 1,
+                                  sizeof(OSVERSIONINFOEXW), sizeof(OSVERSIONINFOEXW) + 1, 0x40000000, 0xFFFFFFFF};
+    struct {
+        OSVERSIONINFOEXW info;
+        BYTE behind[64];
+    } wide;
+    REQUIRE(RtlGetVersion != NULL, SETUP);
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        BOOL is_extended = sizes[i] == sizeof wide.info;
+        BOOL is_known = is_extended || sizes[i] == sizeof(OSVERSIONINFOW);
+        context("size %lu", sizes[i]);
+        memset(&wide, 0x55, sizeof wide);
+        wide.info.dwOSVersionInfoSize = sizes[i];
+        CHECK_STATUS(RtlGetVersion(&wide.info), 0, SETUP);
+        CHECK(wide.info.dwMajorVersion >= 6 && wide.info.dwPlatformId == VER_PLATFORM_WIN32_NT, SETUP);
+        CHECK_EQ(wide.info.dwOSVersionInfoSize, sizes[i], SETUP);
+        CHECK_EQ(wide.info.wProductType, is_extended ? VER_NT_WORKSTATION : 0x55, SETUP);
+        CHECK_EQ(wide.behind[0], 0x55, SETUP);
+        memset(&wide, 0x55, sizeof wide);
+        wide.info.dwOSVersionInfoSize = sizes[i];
+        CHECK_EQ(GetVersionExW((OSVERSIONINFOW *)&wide.info), is_known, SETUP);
+        CHECK_EQ(wide.info.dwPlatformId, is_known ? VER_PLATFORM_WIN32_NT : 0x55555555, SETUP);
+        CHECK_EQ(wide.info.wProductType, is_extended ? VER_NT_WORKSTATION : 0x55, SETUP);
+    }
+}
+
 TEST(temporary_names_and_searches)
 {
     char directory[MAX_PATH], name[MAX_PATH], found[MAX_PATH], *leaf = NULL;

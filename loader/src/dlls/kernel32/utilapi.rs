@@ -54,28 +54,50 @@ fn first_of(word: u64) -> u64 {
     word & 0xFFFF_FFFF_FFFE
 }
 
-/// Text of a version the guest may ask for: the fixed part, an empty service pack, and the extended part.
-fn version_info(to: Ptr<OsVersionInfo>, is_wide: bool) -> Bool {
-    let size = to.read().size;
-    let text = if is_wide { 256 } else { 128 };
-    if (size as usize) < 20 + text {
-        return refuse(error::INSUFFICIENT_BUFFER, Bool::FALSE);
+/// Describes the version: the fixed part, an empty service pack of `text` bytes and, where the structure has exactly
+/// that size, the extended part. Returns whether the size is one of the two.
+fn version_info(to: Ptr<OsVersionInfo>, text: usize) -> bool {
+    let (plain, extended) = (FIXED + text, FIXED + text + EXTENDED);
+    let size = to.read().size as usize;
+    if size != plain && size != extended {
+        return false;
     }
+    write_version(to, size - FIXED);
+    if size == extended {
+        // wProductType: VER_NT_WORKSTATION
+        to.byte_add((plain + 6) as u64).cast::<u8>().write(1);
+    }
+    true
+}
+
+/// `GetVersionEx` with `text` bytes of text.
+fn asked_version(to: Ptr<OsVersionInfo>, text: usize) -> Bool {
+    if version_info(to, text) {
+        Bool::TRUE
+    } else {
+        refuse(error::INSUFFICIENT_BUFFER, Bool::FALSE)
+    }
+}
+
+/// Bytes of the fixed part, of `szCSDVersion`, and of what `OSVERSIONINFOEXW` has behind it.
+const FIXED: usize = 20;
+const WIDE: usize = 256;
+const NARROW: usize = 128;
+const EXTENDED: usize = 8;
+
+/// Writes the fixed part, and zeros to the `rest` bytes behind it.
+fn write_version(to: Ptr<OsVersionInfo>, rest: usize) {
     let (major, minor, build) = peb::VERSION;
     to.write(OsVersionInfo {
-        size,
+        size: to.read().size,
         major,
         minor,
         build: build.into(),
         platform: 2,
     });
-    let mut rest = vec![0_u8; size as usize - 20];
-    if rest.len() >= text + 8 {
-        // wProductType: VER_NT_WORKSTATION
-        rest[text + 6] = 1;
-    }
-    to.byte_add(20).cast::<u8>().write_bytes(&rest);
-    Bool::TRUE
+    to.byte_add(FIXED as u64)
+        .cast::<u8>()
+        .write_bytes(&vec![0; rest]);
 }
 
 /// `VER_MINORVERSION`, `VER_MAJORVERSION`, `VER_BUILDNUMBER`, `VER_PLATFORMID`, `VER_SERVICEPACK*`, `VER_PRODUCT_TYPE`.
@@ -169,17 +191,19 @@ win_api! {
 
     /// Describes the Windows version.
     "kernel32.dll|kernelbase.dll" stdcall fn GetVersionExW(info: Ptr<OsVersionInfo>) -> Bool {
-        version_info(info, true)
+        asked_version(info, WIDE)
     }
 
     /// Describes the Windows version.
     "kernel32.dll|kernelbase.dll" stdcall fn GetVersionExA(info: Ptr<OsVersionInfo>) -> Bool {
-        version_info(info, false)
+        asked_version(info, NARROW)
     }
 
-    /// Describes the Windows version.
+    /// Describes the Windows version. Never fails; programs leave the size uninitialised (libuv before 1.52, libuv#5107).
     "ntdll.dll" stdcall fn RtlGetVersion(info: Ptr<OsVersionInfo>) -> ntlpc_abi::NtStatus {
-        version_info(info, true);
+        if !version_info(info, WIDE) {
+            write_version(info, WIDE);
+        }
         ntlpc_abi::NtStatus::SUCCESS
     }
 
