@@ -104,6 +104,9 @@ ROLE(client)
     CloseHandle(file);
     msg_init(&m, 4);
     CHECK_STATUS(alpc_send(port, RELEASE, &m), STATUS_SUCCESS, SETUP);
+    /* A message that is still queued is cancelled with its sender: stay until the server goes. */
+    length = sizeof m;
+    alpc_receive(port, &m, &length, NULL, 20000);
     return EXIT_PASSED;
 }
 
