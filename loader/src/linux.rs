@@ -119,3 +119,19 @@ pub fn processor_mhz() -> u32 {
     let whole = frequency.split('.').next().unwrap_or_default();
     whole.parse().unwrap_or(0)
 }
+
+/// Advises the kernel to read the pages of a range soon.
+pub fn prefetch(address: usize, bytes: usize) {
+    // SAFETY: sysconf takes no memory.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let start = address & !(page - 1);
+    let end = address.saturating_add(bytes);
+    // SAFETY: MADV_WILLNEED changes no contents, wherever the range lies; what is not mapped gives ENOMEM.
+    unsafe {
+        libc::madvise(
+            std::ptr::without_provenance_mut(start),
+            end - start,
+            libc::MADV_WILLNEED,
+        )
+    };
+}

@@ -57,7 +57,7 @@ fn open(name: &str, directory: &str, is_input: bool, appends: bool) -> Result<Fi
         path::Target::File(place) => place,
         path::Target::Null => "/dev/null".into(),
         path::Target::Console => "/dev/tty".into(),
-        path::Target::Pipe(_) => return Err(NtStatus::NOT_SUPPORTED),
+        path::Target::Pipe(_) | path::Target::MountManager => return Err(NtStatus::NOT_SUPPORTED),
     };
     let mut options = std::fs::OpenOptions::new();
     if is_input {

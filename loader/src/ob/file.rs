@@ -16,6 +16,7 @@ use super::object::{Header, Object, ObjectType};
 use super::packed::{Packed, PackedKind};
 use super::sync::Signal;
 use super::synchronous;
+use super::volume;
 use super::waitable::Waitable;
 use crate::export::Ptr;
 use crate::guest;
@@ -79,7 +80,7 @@ pub struct File {
     pub changes: Mutex<Option<Arc<Changes>>>,
     /// `PIPE_NOWAIT` and `PIPE_READMODE_MESSAGE`, as they were set.
     pub pipe_state: std::sync::atomic::AtomicU32,
-    /// Unix path it was opened by; empty for pipes and inherited descriptors.
+    /// Unix path it was opened by; empty for pipes and inherited descriptors. The mount manager has the name of its device.
     pub path: PathBuf,
     /// What lies behind it.
     pub kind: FileKind,
@@ -188,6 +189,12 @@ impl File {
         rustix::termios::isatty(&self.fd)
     }
 
+    /// Returns whether it is the mount manager's device.
+    #[must_use]
+    pub fn is_mount_manager(&self) -> bool {
+        self.path.as_os_str() == volume::MOUNT_MANAGER
+    }
+
     /// Reads into guest memory, at `offset` or at the file's position. The end of a file gives `END_OF_FILE`, that of
     /// a pipe `PIPE_BROKEN`.
     pub fn read(&self, to: Ptr<u8>, len: usize, offset: Option<u64>) -> Result<usize, NtStatus> {
@@ -288,6 +295,16 @@ impl Object for File {
     }
     fn waitable(&self) -> Option<&dyn Waitable> {
         Some(&self.signal)
+    }
+    fn path(&self) -> Vec<u16> {
+        let name = match self.kind {
+            FileKind::Disk => volume::path_of(self.fd()),
+            FileKind::Character if self.is_mount_manager() => {
+                Some(volume::MOUNT_MANAGER.to_owned())
+            }
+            FileKind::Character | FileKind::Pipe => None,
+        };
+        name.unwrap_or_default().encode_utf16().collect()
     }
     fn pack(&self) -> Result<Packed, NtStatus> {
         use std::os::unix::ffi::OsStrExt;

@@ -53,6 +53,7 @@ pub mod thread;
 pub mod time;
 pub mod token;
 pub mod unpack;
+pub mod volume;
 pub mod wait;
 pub mod wait_packet;
 pub mod waitable;

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, open};
 
 use super::file::{File, rights, status_of};
 use super::path::Target;
+use super::volume;
 
 /// `FILE_*` dispositions of `NtCreateFile`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,17 +100,16 @@ fn flags_of(access: u32) -> OFlags {
 /// Opens or creates what a path names.
 pub fn open_target(target: &Target, how: How) -> Result<(File, Outcome), NtStatus> {
     let is_overlapped = how.options & option::SYNCHRONOUS == 0;
-    let plain = |path: &str| {
+    let device = |path: &str, name: &str| {
         let flags = flags_of(how.access) & !OFlags::APPEND | OFlags::CLOEXEC;
         let fd = open(path, flags, Mode::empty()).map_err(|error| status_of(&error.into()))?;
-        Ok((
-            File::new(fd, PathBuf::new(), is_overlapped),
-            Outcome::Opened,
-        ))
+        let file = File::new(fd, PathBuf::from(name), is_overlapped);
+        Ok((file, Outcome::Opened))
     };
     match target {
-        Target::Null => plain("/dev/null"),
-        Target::Console => plain("/dev/tty"),
+        Target::Null => device("/dev/null", ""),
+        Target::Console => device("/dev/tty", ""),
+        Target::MountManager => device("/dev/null", volume::MOUNT_MANAGER),
         Target::Pipe(_) => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
         Target::File(path) => open_file(path, how, is_overlapped),
     }

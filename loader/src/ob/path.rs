@@ -6,6 +6,7 @@
 //! | `C:\a` | `$LPC_DRIVE_C/a`, else `drive_c/a` in the prefix |
 //! | other drives | not there |
 //! | `a\b`, `\a`, `Z:a` | relative to the current directory or its drive |
+//! | `\\?\Volume{…}\a`, `\Device\HarddiskVolume3\a` | as on the drive of that volume |
 //! | `NUL`, `CON`, `CONIN$`, `CONOUT$` | `/dev/null`, the terminal |
 //!
 //! A component that does not exist as written is looked for without regard to case.
@@ -15,6 +16,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use ntlpc_abi::NtStatus;
+
+use super::volume;
 
 /// UTF-16 units a component may have (Microsoft Learn "Maximum Path Length Limitation").
 const LONGEST_NAME: usize = 255;
@@ -35,6 +38,8 @@ pub enum Target {
     Console,
     /// A named pipe, `\\.\pipe\name`.
     Pipe(String),
+    /// `\\.\MountPointManager`.
+    MountManager,
 }
 
 /// Returns the directory that is drive `C:`.
@@ -83,7 +88,7 @@ pub fn to_unix(path: &str) -> PathBuf {
         Ok(Target::File(found)) => found,
         Ok(Target::Null) => PathBuf::from("/dev/null"),
         Ok(Target::Console) => PathBuf::from("/dev/tty"),
-        Ok(Target::Pipe(_)) | Err(_) => PathBuf::from(path),
+        Ok(Target::Pipe(_) | Target::MountManager) | Err(_) => PathBuf::from(path),
     }
 }
 
@@ -162,7 +167,7 @@ pub fn resolve(path: &str, directory: &str) -> Result<Target, NtStatus> {
     if path.is_empty() {
         return Err(NtStatus::OBJECT_PATH_NOT_FOUND);
     }
-    let full = full(path, directory);
+    let full = volume::to_drive(path).unwrap_or_else(|| full(path, directory));
     let bare = full.strip_prefix("\\\\?\\").unwrap_or(&full);
     if let Some(device) = full
         .strip_prefix("\\\\.\\")
@@ -175,6 +180,7 @@ pub fn resolve(path: &str, directory: &str) -> Result<Target, NtStatus> {
         return match device.to_ascii_uppercase().trim_end_matches(':') {
             "NUL" => Ok(Target::Null),
             "CON" | "CONIN$" | "CONOUT$" => Ok(Target::Console),
+            "MOUNTPOINTMANAGER" => Ok(Target::MountManager),
             upper => match upper.strip_prefix("PIPE\\") {
                 Some(_) => Ok(Target::Pipe(device[5..].to_owned())),
                 None => Err(NtStatus::OBJECT_PATH_NOT_FOUND),

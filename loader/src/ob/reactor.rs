@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use ntlpc_abi::NtStatus;
+use ntlpc_abi::{NtStatus, UserPtr};
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
@@ -21,17 +21,26 @@ use crate::export::{Callback, Ptr};
 pub struct Routine {
     overlapped: u64,
     function: Callback,
+    /// `ApcContext`, if it is a routine of an `Nt` call.
+    native_context: Option<UserPtr>,
     thread: Arc<Thread>,
 }
 
 impl Routine {
     /// Has the thread call the routine in its next alertable wait.
     pub fn queue(self, status: NtStatus, done: u64) {
-        let code = u64::from(crate::win32_error::dos_error(status));
+        let args = match self.native_context {
+            // Context, status block, reserved (Microsoft Learn "IO_APC_ROUTINE").
+            Some(context) => [context.0, self.overlapped, 0, 0],
+            // The last one is for routines of sockets: the flags of a receive, none of which exist here.
+            None => {
+                let code = u64::from(crate::win32_error::dos_error(status));
+                [code, done, self.overlapped, 0]
+            }
+        };
         self.thread.apcs.push(Apc {
             function: self.function.0,
-            // The last one is for routines of sockets: the flags of a receive, none of which exist here.
-            args: [code, done, self.overlapped, 0],
+            args,
         });
     }
 }
@@ -43,6 +52,17 @@ pub fn note_routine(overlapped: u64, function: Callback, thread: Arc<Thread>) {
     ROUTINES.lock().push(Routine {
         overlapped,
         function,
+        native_context: None,
+        thread,
+    });
+}
+
+/// Notes the routine of an operation of an `Nt` call, by its status block.
+pub fn note_native_routine(io: u64, function: Callback, context: UserPtr, thread: Arc<Thread>) {
+    ROUTINES.lock().push(Routine {
+        overlapped: io,
+        function,
+        native_context: Some(context),
         thread,
     });
 }

@@ -72,6 +72,7 @@ fn defaults() -> Vec<(&'static str, String)> {
     let user = user_name();
     let home = std::env::var_os("HOME")
         .map_or_else(|| "Z:\\".into(), |home| path::to_windows(Path::new(&home)));
+    let profile = home.trim_end_matches('\\').to_owned();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let architecture = match crate::width() {
         ntlpc_abi::Width::X64 => "AMD64",
@@ -87,7 +88,11 @@ fn defaults() -> Vec<(&'static str, String)> {
         ("TEMP", temp.clone()),
         ("TMP", temp),
         ("USERNAME", user),
+        ("APPDATA", format!("{profile}\\AppData\\Roaming")),
+        ("LOCALAPPDATA", format!("{profile}\\AppData\\Local")),
         ("USERPROFILE", home),
+        ("ALLUSERSPROFILE", "C:\\ProgramData".into()),
+        ("ProgramData", "C:\\ProgramData".into()),
         ("COMPUTERNAME", host_name()),
         ("NUMBER_OF_PROCESSORS", processors.to_string()),
         ("PROCESSOR_ARCHITECTURE", architecture.into()),

@@ -32,23 +32,3 @@ pub fn windows_path(process: &Process) -> Result<String, NtStatus> {
     let directory = std::fs::read_link(format!("/proc/{}/cwd", process.pid)).map_err(|_| gone)?;
     Ok(path::to_windows(&directory.join(program)))
 }
-
-/// Returns the name of the device behind a path's drive, with the rest of the path: `\Device\HarddiskVolume3\…` for `C:\…`.
-pub fn device_path(windows: &str) -> String {
-    match windows.split_at_checked(2) {
-        Some((drive, rest)) if drive.ends_with(':') => format!("{}{rest}", device(drive)),
-        _ => windows.to_owned(),
-    }
-}
-
-/// Returns the device behind a drive; each drive is a volume of its own.
-pub fn device(drive: &str) -> String {
-    let letter = drive
-        .as_bytes()
-        .first()
-        .map_or(b'A', u8::to_ascii_uppercase);
-    format!(
-        "\\Device\\HarddiskVolume{}",
-        u32::from(letter) - u32::from(b'A') + 1
-    )
-}

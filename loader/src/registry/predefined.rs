@@ -26,6 +26,12 @@ pub fn path_of(key: Handle) -> Option<Path> {
     Some(split(&path.encode_utf16().collect::<Vec<_>>()))
 }
 
+/// Returns where `HKEY_CURRENT_USER` lies below `\Registry`.
+#[must_use]
+pub fn user() -> Path {
+    split(&seed::user_key().encode_utf16().collect::<Vec<_>>())
+}
+
 /// Reads a full path of NT: `\Registry\…`.
 ///
 /// Returns `OBJECT_PATH_SYNTAX_BAD` for a relative one, `OBJECT_PATH_NOT_FOUND` for one elsewhere.

@@ -1,10 +1,14 @@
 //! Information about open files by class: `GetFileInformationByHandleEx`, `SetFileInformationByHandle`, `DeviceIoControl`.
 
-use ntlpc_abi::{Handle, NtStatus, UserPtr};
+use ntlpc_abi::{Handle, NtStatus};
 
-use crate::dlls::ntdll::fileinformation::{list, query, set};
+use crate::dlls::ntdll::devicecontrol::{Answer, control};
+use crate::dlls::ntdll::fileinformation::{Relative, list, query, set};
 use crate::dlls::win32::{error, failed, refuse, success};
 use crate::export::{Bool, Ptr};
+use crate::ob::file::File;
+use crate::ob::overlapped::{Overlapped, complete};
+use crate::ob::table::lookup;
 use crate::win_api;
 
 /// The native class of a `FILE_INFO_BY_HANDLE_CLASS` that describes a file.
@@ -44,7 +48,7 @@ win_api! {
     "kernel32.dll|kernelbase.dll" stdcall fn GetFileInformationByHandleEx(file: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Bool {
         let bytes = match (native(class), listing(class)) {
             (Some(class), _) => query(file, class),
-            (None, Some((class, is_restart))) => list(file, class, length as usize, is_restart),
+            (None, Some((class, is_restart))) => list(file, class, length as usize, usize::MAX, is_restart, None),
             (None, None) => return refuse(error::INVALID_PARAMETER, Bool::FALSE),
         };
         match bytes {
@@ -60,14 +64,27 @@ win_api! {
     /// Changes an open file.
     "kernel32.dll|kernelbase.dll" stdcall fn SetFileInformationByHandle(file: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Bool {
         match native(class) {
-            Some(class) => success(set(file, class, buffer, length)),
+            Some(class) => success(set(file, class, buffer, length, Relative::ToCurrentDirectory)),
             None => refuse(error::INVALID_PARAMETER, Bool::FALSE),
         }
     }
 
-    /// Controls a device; no device here knows any code.
-    "kernel32.dll|kernelbase.dll" stdcall fn DeviceIoControl(_device: Handle, code: u32, _input: UserPtr, _input_length: u32, _output: UserPtr, _output_length: u32, _returned: Ptr<u32>, _overlapped: UserPtr) -> Bool {
-        log::debug!("device control {code:#x} is not supported");
-        failed(NtStatus::INVALID_DEVICE_REQUEST, Bool::FALSE)
+    /// Controls a file, a file system or a device.
+    "kernel32.dll|kernelbase.dll" stdcall fn DeviceIoControl(device: Handle, code: u32, input: Ptr<u8>, input_length: u32, output: Ptr<u8>, output_length: u32, returned: Ptr<u32>, overlapped: Ptr<Overlapped>) -> Bool {
+        let file = match lookup::<File>(device, 0) {
+            Ok(file) => file,
+            Err(status) => return failed(status, Bool::FALSE),
+        };
+        let input = input.read_bytes(input_length as usize);
+        let Answer { status, bytes } = control(&file, code, &input, output_length as usize);
+        output.write_bytes(&bytes);
+        returned.write_if_some(u32::try_from(bytes.len()).unwrap_or(0));
+        if status.is_error() {
+            return failed(status, Bool::FALSE);
+        }
+        if let Some(overlapped) = overlapped.non_null() {
+            complete(&file, overlapped, status, bytes.len());
+        }
+        success(if status == NtStatus::SUCCESS { Ok(()) } else { Err(status) })
     }
 }

@@ -16,8 +16,8 @@ use crate::export::{Bool, Guest, Ptr};
 use crate::guest_struct;
 use crate::ob::file::{File, status_of};
 use crate::ob::object::{Header, Object, ObjectType};
-use crate::ob::path;
 use crate::ob::table::{TABLE, lookup};
+use crate::ob::{path, volume};
 use crate::win_api;
 
 guest_struct! {
@@ -329,7 +329,9 @@ fn final_path(handle: Handle, flags: u32) -> Result<String, NtStatus> {
     let target = std::fs::read_link(link).map_err(|error| status_of(&error))?;
     let windows = path::to_windows(&target);
     Ok(match flags & 7 {
-        // VOLUME_NAME_NONE
+        // VOLUME_NAME_GUID, VOLUME_NAME_NT, VOLUME_NAME_NONE
+        1 => volume::guid_path(&windows),
+        2 => volume::device_path(&windows),
         4 => windows[2..].to_owned(),
         _ => format!("\\\\?\\{windows}"),
     })

@@ -111,7 +111,7 @@ fn put_name<T: Guest + Default>(name: &[T], to: Ptr<T>, size: u32) -> u32 {
 fn program_of(handle: Handle, is_native: bool) -> Result<Vec<u16>, NtStatus> {
     let path = image::windows_path(&*process_of(handle)?)?;
     Ok(wide(&match is_native {
-        true => image::device_path(&path),
+        true => crate::ob::volume::device_path(&path),
         false => path,
     }))
 }

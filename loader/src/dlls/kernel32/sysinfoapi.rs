@@ -130,6 +130,23 @@ win_api! {
         Bool::TRUE
     }
 
+    /// Reads the performance counter.
+    "ntdll.dll" stdcall fn RtlQueryPerformanceCounter(to: Ptr<i64>) -> Bool {
+        to.write(time::performance_counter());
+        Bool::TRUE
+    }
+
+    /// Reads the frequency of the performance counter.
+    "ntdll.dll" stdcall fn RtlQueryPerformanceFrequency(to: Ptr<i64>) -> Bool {
+        to.write(time::UNITS_PER_SECOND);
+        Bool::TRUE
+    }
+
+    /// Returns the time in 100 ns units since 1601, as precise as it is known.
+    "ntdll.dll" stdcall fn RtlGetSystemTimePrecise() -> i64 {
+        time::system_time()
+    }
+
     /// Reads the performance counter and its frequency.
     "ntdll.dll" stdcall fn NtQueryPerformanceCounter = "NtQueryPerformanceCounter|ZwQueryPerformanceCounter" (to: Ptr<i64>, frequency: Ptr<i64>) -> Result<(), ntlpc_abi::NtStatus> {
         to.try_write(time::performance_counter())?;

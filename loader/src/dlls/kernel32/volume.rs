@@ -8,9 +8,8 @@ use super::fileapi::resolve_file;
 use crate::dlls::win32::{error, failed, put_string, refuse, units_arg, wide_arg};
 use crate::export::{Bool, Guest, Ptr};
 use crate::ob::file::{File, status_of};
-use crate::ob::path;
 use crate::ob::table::lookup;
-use crate::process::image;
+use crate::ob::{path, volume};
 use crate::win_api;
 
 /// `FILE_CASE_SENSITIVE_SEARCH | FILE_CASE_PRESERVED_NAMES | FILE_UNICODE_ON_DISK | FILE_SUPPORTS_SPARSE_FILES |
@@ -126,13 +125,14 @@ fn put_clusters(root: Option<Vec<u16>>, to: [Ptr<u32>; 4]) -> Bool {
 
 /// Device names there are, and what they stand for.
 fn devices() -> Vec<(&'static str, String)> {
-    let drives = ["C:", "Z:"].map(|drive| (drive, image::device(drive)));
+    let drives = [("C:", 'C'), ("Z:", 'Z')].map(|(drive, letter)| (drive, volume::device(letter)));
     let others = [
         ("CON", "\\Device\\ConDrv\\Console"),
         ("CONIN$", "\\Device\\ConDrv\\CurrentIn"),
         ("CONOUT$", "\\Device\\ConDrv\\CurrentOut"),
         ("NUL", "\\Device\\Null"),
         ("PIPE", "\\Device\\NamedPipe"),
+        ("MountPointManager", volume::MOUNT_MANAGER),
     ];
     let others = others.map(|(name, device)| (name, device.to_owned()));
     drives.into_iter().chain(others).collect()

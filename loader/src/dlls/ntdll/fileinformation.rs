@@ -11,8 +11,9 @@ use rustix::fs::{SeekFrom, seek};
 use super::files::target;
 use super::iocompletion::IoStatusBlock;
 use crate::dlls::kernel32::fileapi::{attribute, attributes_of, times_of};
+use crate::dlls::kernel32::filesystem::matches;
 use crate::export::{Callback, Ptr};
-use crate::ob::attributes::{Attributes, ObjectAttributes};
+use crate::ob::attributes::{Attributes, ObjectAttributes, UnicodeString, read_string};
 use crate::ob::file::{File, FileKind, rights, status_of};
 use crate::ob::path::{self, Target};
 use crate::ob::pipe;
@@ -140,12 +141,16 @@ pub fn query(handle: Handle, class: u32) -> Result<Vec<u8>, NtStatus> {
 
 /// Lists a directory from where the last call stopped: `FileFullDirectoryInformation` or `FileIdBothDirectoryInformation`.
 ///
-/// Returns the entries that fit; `NO_MORE_FILES` at the end.
+/// The first call decides which names are listed; a later pattern counts when the listing starts again.
+///
+/// Returns the entries that fit; `NO_MORE_FILES` at the end, `NO_SUCH_FILE` if there is none at all.
 pub fn list(
     handle: Handle,
     class: u32,
     length: usize,
+    most: usize,
     is_restart: bool,
+    pattern: Option<&[u16]>,
 ) -> Result<Vec<u8>, NtStatus> {
     let file = lookup::<File>(handle, rights::READ_DATA)?;
     let names = &mut *file.listing.lock();
@@ -158,13 +163,22 @@ pub fn list(
             .collect();
         all.sort_by_key(|name| name.to_uppercase());
         all.splice(0..0, [".".to_owned(), "..".to_owned()]);
+        if let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) {
+            let pattern = String::from_utf16_lossy(pattern);
+            all.retain(|name| matches(&pattern, name));
+        }
+        if all.is_empty() {
+            *names = Some(all);
+            return Err(NtStatus::NO_SUCH_FILE);
+        }
         all.reverse();
         *names = Some(all);
     }
     let left = names.get_or_insert_with(Vec::new);
     let mut out: Vec<u8> = Vec::new();
     let mut last = None;
-    while let Some(name) = left.last() {
+    let mut count = 0;
+    while let Some(name) = left.last().filter(|_| count < most) {
         let entry = directory_entry(&file, class, name)?;
         let start = out.len().next_multiple_of(8);
         if start + entry.len() > length {
@@ -178,6 +192,7 @@ pub fn list(
         out.extend(entry);
         last = Some(start);
         left.pop();
+        count += 1;
     }
     match (last, left.is_empty()) {
         (Some(_), _) => Ok(out),
@@ -228,8 +243,23 @@ fn directory_entry(directory: &File, class: u32, name: &str) -> Result<Vec<u8>, 
     Ok(out)
 }
 
+/// What a new name without a directory is relative to.
+#[derive(Clone, Copy, Debug)]
+pub enum Relative {
+    /// Win32: the process's current directory.
+    ToCurrentDirectory,
+    /// NT: the directory the file is in.
+    ToOwnDirectory,
+}
+
 /// Changes an open file by an information class.
-pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(), NtStatus> {
+pub fn set(
+    handle: Handle,
+    class: u32,
+    buffer: Ptr<u8>,
+    length: u32,
+    relative: Relative,
+) -> Result<(), NtStatus> {
     let file = lookup::<File>(handle, 0)?;
     match class {
         // FileBasicInformation: access and write time; read-only
@@ -271,6 +301,7 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
         10 | 65 => {
             let replaces = buffer.cast::<u32>().try_read()? & 1 != 0;
             let pointer = crate::width().pointer() as u64;
+            let root = buffer.byte_add(pointer).cast::<Handle>().try_read()?;
             let size = buffer.byte_add(2 * pointer).cast::<u32>().try_read()?;
             let mut raw = vec![0; (size as usize).min(length as usize)];
             buffer.byte_add(2 * pointer + 4).try_read_bytes(&mut raw)?;
@@ -278,9 +309,23 @@ pub fn set(handle: Handle, class: u32, buffer: Ptr<u8>, length: u32) -> Result<(
                 .chunks_exact(2)
                 .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
                 .collect();
-            let Target::File(to) =
-                path::resolve(&String::from_utf16_lossy(&name), &path::directory())?
-            else {
+            let name = String::from_utf16_lossy(&name);
+            let base = match (root, relative) {
+                (Handle::NULL, Relative::ToCurrentDirectory) => path::directory(),
+                (Handle::NULL, Relative::ToOwnDirectory) => {
+                    path::to_windows(file.path.parent().unwrap_or(&file.path)) + "\\"
+                }
+                (root, _) => {
+                    let root = lookup::<File>(root, 0)?;
+                    let link =
+                        std::fs::read_link(format!("/proc/self/fd/{}", root.fd().as_raw_fd()));
+                    path::to_windows(&link.map_err(|error| status_of(&error))?) + "\\"
+                }
+            };
+            if root != Handle::NULL && name.starts_with('\\') {
+                return Err(NtStatus::INVALID_PARAMETER);
+            }
+            let Target::File(to) = path::resolve(&name, &base)? else {
                 return Err(NtStatus::OBJECT_NAME_INVALID);
             };
             if !replaces && to.symlink_metadata().is_ok() {
@@ -390,13 +435,23 @@ win_api! {
 
     /// Changes an open file.
     "ntdll.dll" stdcall fn NtSetInformationFile = "NtSetInformationFile|ZwSetInformationFile" (file: Handle, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32) -> Result<(), NtStatus> {
-        set(file, class, buffer, length)?;
+        set(file, class, buffer, length, Relative::ToOwnDirectory)?;
         io.try_write(IoStatusBlock { status: 0, information: 0 })
     }
 
     /// Lists a directory.
-    "ntdll.dll" stdcall fn NtQueryDirectoryFile = "NtQueryDirectoryFile|ZwQueryDirectoryFile" (file: Handle, _event: Handle, _routine: Callback, _context: UserPtr, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32, _single: crate::export::Boolean, _pattern: UserPtr, restart: crate::export::Boolean) -> Result<(), NtStatus> {
-        let bytes = list(file, class, length as usize, restart.get())?;
+    "ntdll.dll" stdcall fn NtQueryDirectoryFile = "NtQueryDirectoryFile|ZwQueryDirectoryFile" (file: Handle, _event: Handle, _routine: Callback, _context: UserPtr, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, class: u32, single: crate::export::Boolean, pattern: Ptr<UnicodeString>, restart: crate::export::Boolean) -> Result<(), NtStatus> {
+        let pattern = pattern.non_null().map(read_string).transpose()?;
+        let most = if single.get() { 1 } else { usize::MAX };
+        let bytes = match list(file, class, length as usize, most, restart.get(), pattern.as_deref()) {
+            Ok(bytes) => bytes,
+            // The status block tells warnings, and so that there are no more files; it does not tell errors.
+            Err(status) if !status.is_error() => {
+                io.try_write(IoStatusBlock { status: status.0 as usize, information: 0 })?;
+                return Err(status);
+            }
+            Err(status) => return Err(status),
+        };
         buffer.try_write_bytes(&bytes)?;
         io.try_write(IoStatusBlock { status: 0, information: bytes.len() })
     }

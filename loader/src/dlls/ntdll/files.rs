@@ -2,11 +2,11 @@
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use rustix::fs::{SeekFrom, seek};
 
-use super::afd;
 use super::iocompletion::IoStatusBlock;
 use super::objects::{probe, put_handle};
 use crate::dlls::kernel32::filesystem::{lock, unlock};
@@ -14,9 +14,12 @@ use crate::export::{Boolean, Callback, Ptr};
 use crate::ob::attributes::{Attributes, ObjectAttributes, obj};
 use crate::ob::file::{FILE_TYPE, File, FileKind, rights, status_of};
 use crate::ob::open::{Disposition, How, open_target, option};
+use crate::ob::overlapped::Way;
 use crate::ob::path::{self, Target};
 use crate::ob::sync::Event;
 use crate::ob::table::{TABLE, lookup};
+use crate::ob::thread::{self, Thread};
+use crate::ob::{reactor, synchronous, volume};
 use crate::win_api;
 
 /// Resolves the name of `OBJECT_ATTRIBUTES`: `\??\…`, `\Device\…`, or relative to a directory handle.
@@ -44,8 +47,14 @@ pub(super) fn target(attributes: &Attributes) -> Result<Target, NtStatus> {
     }
     match lower.as_str() {
         "\\device\\null" | "\\??\\nul" => return Ok(Target::Null),
+        "\\device\\mountpointmanager" | "\\??\\mountpointmanager" => {
+            return Ok(Target::MountManager);
+        }
         "\\??\\con" | "\\??\\conin$" | "\\??\\conout$" => return Ok(Target::Console),
         _ => {}
+    }
+    if let Some(by_drive) = volume::to_drive(&name) {
+        return path::resolve(&by_drive, &path::directory());
     }
     if !name.starts_with("\\??\\") {
         return Err(if name.starts_with('\\') {
@@ -145,18 +154,12 @@ fn open(
     status
 }
 
-/// Which way a transfer goes.
-enum Way {
-    Read,
-    Write,
-}
-
 #[allow(clippy::too_many_arguments, reason = "the prototype of NtReadFile")]
 fn transfer(
-    way: &Way,
+    way: Way,
     handle: Handle,
     event: Handle,
-    routine: Callback,
+    routine: (Callback, UserPtr),
     io: Ptr<IoStatusBlock>,
     buffer: Ptr<u8>,
     length: u32,
@@ -188,8 +191,23 @@ fn transfer(
     if let Some(event) = &event {
         event.reset();
     }
-    if !routine.is_null() {
-        return Err(NtStatus::NOT_SUPPORTED);
+    crate::ob::pipe::accept_pending(&file)?;
+    let has_routine = !routine.0.is_null();
+    if has_routine
+        && file.is_overlapped
+        && file.kind != FileKind::Disk
+        && !reactor::is_ready(&file, way)
+    {
+        io.cast::<usize>().try_write(NtStatus::PENDING.0 as usize)?;
+        note_routine(io, routine);
+        let started = reactor::start(file, way, buffer, length as usize, io.cast());
+        return Err(started.map_or_else(
+            |status| {
+                reactor::take_routine(io.address());
+                status
+            },
+            |()| NtStatus::PENDING,
+        ));
     }
     let done = match way {
         Way::Read => file.read(buffer, length as usize, at)?,
@@ -209,7 +227,23 @@ fn transfer(
     if let Some(event) = &event {
         event.set();
     }
+    queue_routine(io, routine, done);
     Ok(())
+}
+
+fn note_routine(io: Ptr<IoStatusBlock>, (function, context): (Callback, UserPtr)) {
+    reactor::note_native_routine(io.address(), function, context, thread::current());
+}
+
+/// Queues the routine of an operation that ended at once to the calling thread, if there is one.
+pub(super) fn queue_routine(io: Ptr<IoStatusBlock>, routine: (Callback, UserPtr), done: usize) {
+    if routine.0.is_null() {
+        return;
+    }
+    note_routine(io, routine);
+    if let Some(routine) = reactor::take_routine(io.address()) {
+        routine.queue(NtStatus::SUCCESS, done as u64);
+    }
 }
 
 win_api! {
@@ -242,13 +276,13 @@ win_api! {
     }
 
     /// Reads from a file.
-    "ntdll.dll" stdcall fn NtReadFile = "NtReadFile|ZwReadFile" (file: Handle, event: Handle, routine: Callback, _context: UserPtr, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, offset: Ptr<i64>, _key: Ptr<u32>) -> Result<(), NtStatus> {
-        transfer(&Way::Read, file, event, routine, io, buffer, length, offset)
+    "ntdll.dll" stdcall fn NtReadFile = "NtReadFile|ZwReadFile" (file: Handle, event: Handle, routine: Callback, context: UserPtr, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, offset: Ptr<i64>, _key: Ptr<u32>) -> Result<(), NtStatus> {
+        transfer(Way::Read, file, event, (routine, context), io, buffer, length, offset)
     }
 
     /// Writes to a file.
-    "ntdll.dll" stdcall fn NtWriteFile = "NtWriteFile|ZwWriteFile" (file: Handle, event: Handle, routine: Callback, _context: UserPtr, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, offset: Ptr<i64>, _key: Ptr<u32>) -> Result<(), NtStatus> {
-        transfer(&Way::Write, file, event, routine, io, buffer, length, offset)
+    "ntdll.dll" stdcall fn NtWriteFile = "NtWriteFile|ZwWriteFile" (file: Handle, event: Handle, routine: Callback, context: UserPtr, io: Ptr<IoStatusBlock>, buffer: Ptr<u8>, length: u32, offset: Ptr<i64>, _key: Ptr<u32>) -> Result<(), NtStatus> {
+        transfer(Way::Write, file, event, (routine, context), io, buffer, length, offset)
     }
 
     /// Writes a file's data to its device.
@@ -258,26 +292,6 @@ win_api! {
             rustix::fs::fsync(file.fd()).map_err(|error| status_of(&error.into()))?;
         }
         io.try_write(IoStatusBlock { status: 0, information: 0 })
-    }
-
-    /// Controls a device: polls of sockets are what one knows here.
-    "ntdll.dll" stdcall fn NtDeviceIoControlFile = "NtDeviceIoControlFile|ZwDeviceIoControlFile" (file: Handle, event: Handle, routine: Callback, context: UserPtr, io: Ptr<IoStatusBlock>, code: u32, input: Ptr<u8>, input_length: u32, output: Ptr<u8>, output_length: u32) -> NtStatus {
-        let file = match lookup::<File>(file, 0) {
-            Ok(file) => file,
-            Err(status) => return status,
-        };
-        if code == afd::POLL && (file.is_afd || file.kind == FileKind::Pipe) {
-            let told = afd::Told { event, routine, context, block: io };
-            let started = afd::poll(&file, told, (input, input_length), (output, output_length));
-            return started.unwrap_or_else(|status| status);
-        }
-        if matches!(code, afd::RECEIVE | afd::RECEIVE_DATAGRAM) && file.kind == FileKind::Pipe {
-            let told = afd::Told { event, routine, context, block: io };
-            let has_sender = code == afd::RECEIVE_DATAGRAM;
-            return afd::receive(file, told, has_sender, (input, input_length)).unwrap_or_else(|status| status);
-        }
-        log::debug!("device control {code:#x} is not supported");
-        NtStatus::INVALID_DEVICE_REQUEST
     }
 
     /// Locks a range of a file; waits for it unless `immediately`.
@@ -296,6 +310,16 @@ win_api! {
     "ntdll.dll" stdcall fn NtUnlockFile = "NtUnlockFile|ZwUnlockFile" (file: Handle, io: Ptr<IoStatusBlock>, offset: Ptr<i64>, length: Ptr<i64>, _key: u32) -> Result<(), NtStatus> {
         unlock(file, offset.try_read()?.cast_unsigned(), length.try_read()?.cast_unsigned())?;
         io.try_write(IoStatusBlock { status: 0, information: 0 })
+    }
+
+    /// Cancels the call on a pipe or device that a thread of this process waits in; which one it is, is not looked at.
+    "ntdll.dll" stdcall fn NtCancelSynchronousIoFile = "NtCancelSynchronousIoFile|ZwCancelSynchronousIoFile" (target: Handle, _request: Ptr<IoStatusBlock>, io: Ptr<IoStatusBlock>) -> Result<(), NtStatus> {
+        probe(io)?;
+        let target = lookup::<Thread>(target, thread::rights::TERMINATE)?;
+        let is_cancelled = synchronous::cancel(target.tid.load(Ordering::Acquire));
+        let status = if is_cancelled { NtStatus::SUCCESS } else { NtStatus::NOT_FOUND };
+        io.try_write(IoStatusBlock { status: status.0 as usize, information: 0 })?;
+        if is_cancelled { Ok(()) } else { Err(status) }
     }
 
     /// Cancels the operations on a file, or the one with this status block; `NOT_FOUND` if there is none.

@@ -1,8 +1,10 @@
 //! `ntdll.dll`.
 
+mod activation;
 mod afd;
 mod alerts;
 mod alpcpool;
+pub mod devicecontrol;
 pub mod fileinformation;
 pub mod files;
 pub mod iocompletion;

@@ -116,7 +116,7 @@ fn query_process(
         27 | 43 => {
             let path = image::windows_path(&process)?;
             let name = match class {
-                27 => image::device_path(&path),
+                27 => crate::ob::volume::device_path(&path),
                 _ => path,
             };
             put_counted_string(
@@ -440,6 +440,11 @@ win_api! {
     "ntdll.dll" stdcall fn NtAlertThread = "NtAlertThread|ZwAlertThread" (thread: Handle) -> Result<(), NtStatus> {
         lookup::<Thread>(thread, rights::SUSPEND_RESUME)?.apcs.alert();
         Ok(())
+    }
+
+    /// Tells a monitor of silent exits that a process is about to be ended; nobody monitors any.
+    "ntdll.dll" stdcall fn RtlReportSilentProcessExit(process: Handle, _status: NtStatus) -> Result<(), NtStatus> {
+        lookup::<Process>(process, 0).map(|_| ())
     }
 
     /// The PEB of the process.

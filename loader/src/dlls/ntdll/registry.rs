@@ -183,6 +183,12 @@ win_api! {
         NtOpenKey(to, access, attributes)
     }
 
+    /// Opens the key of the user, `HKEY_CURRENT_USER`.
+    "ntdll.dll" stdcall fn RtlOpenCurrentUser(access: u32, to: Ptr<Handle>) -> NtStatus {
+        let opened = probe(to).and_then(|()| key::open(predefined::user(), access, 0));
+        put_handle(to, opened.map(|handle| (handle, NtStatus::SUCCESS)))
+    }
+
     /// Removes a key without subkeys.
     "ntdll.dll" stdcall fn NtDeleteKey = "NtDeleteKey|ZwDeleteKey" (key: Handle) -> Result<(), NtStatus> {
         lookup::<Key>(key, access::DELETE)?.delete()

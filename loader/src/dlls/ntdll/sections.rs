@@ -26,12 +26,26 @@ guest_struct! {
         protect: u32,
         kind: u32,
     }
+    /// `MEMORY_RANGE_ENTRY`.
+    pub struct MemoryRange {
+        address: usize,
+        bytes: usize,
+    }
     /// `SECTION_BASIC_INFORMATION`.
     pub struct SectionBasicInformation {
         base_address: usize,
         attributes: u32,
         size: i64,
     }
+}
+
+/// Has the kernel read pages that are not in memory; it is only advice.
+fn prefetch(count: usize, ranges: Ptr<MemoryRange>) -> Result<(), NtStatus> {
+    for i in 0..count {
+        let range = ranges.add(i).try_read()?;
+        crate::linux::prefetch(range.address, range.bytes);
+    }
+    Ok(())
 }
 
 /// The first address above the guest's range.
@@ -169,6 +183,25 @@ win_api! {
         own(process)?;
         buffer.cast().try_write(query(address)?)?;
         returned.non_null().map_or(Ok(()), |to| to.try_write(MemoryBasicInformation::size()))
+    }
+
+    /// Says what is done with ranges of memory soon: `VmPrefetchInformation`.
+    "ntdll.dll" stdcall fn NtSetInformationVirtualMemory = "NtSetInformationVirtualMemory|ZwSetInformationVirtualMemory" (process: Handle, class: u32, count: usize, ranges: Ptr<MemoryRange>, information: Ptr<u32>, length: u32) -> Result<(), NtStatus> {
+        if class != 0 {
+            return Err(NtStatus::INVALID_PARAMETER_2);
+        }
+        if count == 0 {
+            return Err(NtStatus::INVALID_PARAMETER_3);
+        }
+        if length != 4 {
+            return Err(NtStatus::INVALID_PARAMETER_6);
+        }
+        // VM_PREFETCH_TO_WORKING_SET is for Windows 11.
+        if information.try_read()? != 0 {
+            return Err(NtStatus::INVALID_PARAMETER_5);
+        }
+        own(process)?;
+        prefetch(count, ranges)
     }
 
     /// Reads memory of a process.
