@@ -122,7 +122,7 @@ pub fn call(stub: &Stub, function: &Function, frame: &CallFrame) -> u64 {
             stub.dll,
             stub.name
         );
-        let mut cursor = ArgCursor::new(frame);
+        let mut cursor = ArgCursor::new(frame, function.convention);
         for (i, arg) in function.args.iter().enumerate() {
             let _ = write!(line, "{}{}: ", if i > 0 { ", " } else { "" }, arg.name);
             (arg.show)(&mut cursor, &mut line);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 WITHOUT_PORTS
 
@@ -117,6 +118,25 @@ TEST(arguments_in_registers)
             CHECK(result == 1024, SETUP);
         }
     }
+}
+
+/* Methods take the object in ecx. */
+TEST(methods_of_objects)
+{
+    HMODULE msvcrt = GetModuleHandleA("msvcrt.dll");
+    const char *(__attribute__((thiscall)) *what)(const void *) = (void *)GetProcAddress(msvcrt, "?what@exception@@UBEPBDXZ");
+    void (__attribute__((thiscall)) *destroy)(void *) = (void *)GetProcAddress(msvcrt, "??1exception@@UAE@XZ");
+    struct {
+        void *functions;
+        const char *text;
+        int is_owned;
+    } object = {NULL, "text", 0};
+    REQUIRE(what != NULL && destroy != NULL, SETUP);
+    ULONG_PTR before = stack_pointer();
+    for (int i = 0; i < 10; i++)
+        CHECK(strcmp(what(&object), "text") == 0, SETUP);
+    destroy(&object);
+    CHECK_EQ(stack_pointer(), before, SETUP);
 }
 
 /* Exported functions of 32-bit systems, not the compiler's instructions. */

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::chain32::{self, Registration};
 use super::dispatch::Disposition;
 use crate::context::{Record, flag};
-use crate::export::{ArgCursor, Callback, Guest, Ptr};
+use crate::export::{ArgCursor, Callback, Convention, Guest, Ptr};
 use crate::gate::stubs::{self, Stub, Target};
 use crate::gate::{ActivationPtr, CallFrame};
 use crate::guest_struct;
@@ -56,7 +56,7 @@ impl Asked {
 
 impl Target for Own {
     fn call(&self, _: &'static Stub, frame: &CallFrame) -> u64 {
-        let mut cursor = ArgCursor::new(frame);
+        let mut cursor = ArgCursor::new(frame, Convention::cdecl);
         let [record_at, place, context_at, dispatcher] = std::array::from_fn(|_| cursor.word());
         let disposition = (self.answer)(&Asked {
             record: Record::load(record_at),

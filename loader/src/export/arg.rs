@@ -1,9 +1,11 @@
 //! How arguments and results cross the gate, for both widths.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use ntlpc_abi::{Handle, NtStatus, UserPtr, Width};
 
+use super::Convention;
 use crate::gate::CallFrame;
 use crate::guest::{Guest, Ptr};
 use crate::width;
@@ -16,23 +18,31 @@ pub struct ArgCursor<'a> {
     slots: u64,
     width: Width,
     next: usize,
+    /// Which of ecx and edx hold the next words of an i386 call.
+    registers: Range<usize>,
 }
 
 impl<'a> ArgCursor<'a> {
-    /// Starts at the first argument.
+    /// Starts at the first argument of a function of this convention.
     #[inline]
-    pub(crate) fn new(frame: &'a CallFrame) -> Self {
+    pub(crate) fn new(frame: &'a CallFrame, convention: Convention) -> Self {
         ArgCursor {
             frame,
             slots: frame.slots(),
             width: width(),
             next: 0,
+            registers: 0..convention.registers32(),
         }
     }
 
     /// Takes the next pointer-sized slot: 8 bytes on x64, 4 zero-extended bytes on i386.
     #[inline]
     pub fn word(&mut self) -> u64 {
+        if self.width == Width::X86
+            && let Some(register) = self.registers.next()
+        {
+            return self.frame.activation().get().registers32[register].into();
+        }
         let at = self.address();
         self.next += 1;
         match self.width {

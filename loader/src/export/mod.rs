@@ -101,16 +101,26 @@ pub enum Convention {
     fastcall,
 }
 
+impl Convention {
+    /// Returns how many arguments an i386 caller passes in ecx and edx.
+    #[must_use]
+    pub const fn registers32(self) -> usize {
+        match self {
+            Convention::stdcall | Convention::cdecl => 0,
+            Convention::thiscall => 1,
+            Convention::fastcall => 2,
+        }
+    }
+}
+
 impl Function {
     /// Returns how many bytes of arguments an i386 callee removes from the stack.
     #[must_use]
     pub fn stack_bytes32(&self) -> u32 {
-        self.bytes32.saturating_sub(match self.convention {
-            Convention::cdecl => self.bytes32,
-            Convention::stdcall => 0,
-            Convention::thiscall => 4,
-            Convention::fastcall => 8,
-        })
+        match self.convention {
+            Convention::cdecl => 0,
+            other => self.bytes32.saturating_sub(4 * other.registers32() as u32),
+        }
     }
 }
 
@@ -251,7 +261,7 @@ macro_rules! win_api {
         const _: () = {
             #[allow(unused_variables, unused_mut, non_snake_case, reason = "functions without arguments; guest names")]
             fn call(frame: &$crate::gate::CallFrame) -> u64 {
-                let mut cursor = $crate::export::ArgCursor::new(frame);
+                let mut cursor = $crate::export::ArgCursor::new(frame, $crate::export::Convention::$convention);
                 $(let $arg = <$ty as $crate::export::Arg>::fetch(&mut cursor);)*
                 $crate::export::Ret::encode($name($($arg),*))
             }

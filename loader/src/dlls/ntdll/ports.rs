@@ -108,7 +108,7 @@ macro_rules! exports {
                     bytes32: 4 * ARGS.len() as u32,
                     call: |frame| {
                         #[allow(unused_variables, unused_mut, reason = "calls without arguments")]
-                        let mut cursor = ArgCursor::new(frame);
+                        let mut cursor = ArgCursor::new(frame, Convention::stdcall);
                         forward(CallId::$name, &[$(slot!($kind, &mut cursor)),*])
                     },
                     args: ARGS,
