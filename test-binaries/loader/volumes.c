@@ -181,6 +181,52 @@ TEST(files_that_are_no_links)
     RemoveDirectoryW(folder);
 }
 
+TEST(links_are_opened_themselves)
+{
+    WCHAR folder[MAX_PATH], path[MAX_PATH], link[MAX_PATH + 16];
+    struct {
+        ULONG tag;
+        USHORT bytes, reserved, target, target_bytes, shown, shown_bytes;
+        ULONG flags;
+        WCHAR text[600];
+    } data;
+    FILE_ATTRIBUTE_TAG_INFO info;
+    BY_HANDLE_FILE_INFORMATION whole;
+    DWORD used;
+    HANDLE file = new_file(folder, path);
+    REQUIRE(file != INVALID_HANDLE_VALUE, SETUP);
+    CloseHandle(file);
+    _snwprintf(link, MAX_PATH, L"%ls\\link", folder);
+    /* SYMBOLIC_LINK_FLAG_ALLOW_UNPRIVILEGED_CREATE */
+    if (CHECK(CreateSymbolicLinkW(link, path, 2), SETUP)) {
+        HANDLE open = CreateFileW(link, FILE_READ_ATTRIBUTES, SHARE, NULL, OPEN_EXISTING,
+                                  FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS, NULL);
+        REQUIRE(open != INVALID_HANDLE_VALUE, SETUP);
+        CHECK(GetFileInformationByHandle(open, &whole), SETUP);
+        CHECK(whole.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT, SETUP);
+        CHECK(GetFileInformationByHandleEx(open, FileAttributeTagInfo, &info, sizeof info), SETUP);
+        CHECK_EQ(info.ReparseTag, IO_REPARSE_TAG_SYMLINK, SETUP);
+        CHECK(DeviceIoControl(open, GET_REPARSE_POINT, NULL, 0, &data, sizeof data, &used, NULL), SETUP);
+        CHECK(data.tag == IO_REPARSE_TAG_SYMLINK && data.bytes == used - 8 && data.flags == 0, SETUP);
+        CHECK(is_text((char *)data.text + data.shown, data.shown_bytes, path), SETUP);
+        CHECK(memcmp((char *)data.text + data.target, L"\\??\\", 8) == 0, SETUP);
+        CHECK(!DeviceIoControl(open, GET_REPARSE_POINT, NULL, 0, &data, 40, &used, NULL), SETUP);
+        CHECK_EQ(GetLastError(), ERROR_MORE_DATA, SETUP);
+        CHECK(!DeviceIoControl(open, GET_REPARSE_POINT, NULL, 0, &data, 4, &used, NULL), SETUP);
+        CHECK_EQ(GetLastError(), ERROR_INSUFFICIENT_BUFFER, SETUP);
+        CloseHandle(open);
+        /* Who does not ask for the link gets the file. */
+        open = CreateFileW(link, GENERIC_READ, SHARE, NULL, OPEN_EXISTING, 0, NULL);
+        CHECK(GetFileInformationByHandle(open, &whole), SETUP);
+        CHECK(!(whole.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT), SETUP);
+        CloseHandle(open);
+        CHECK(DeleteFileW(link), SETUP);
+        CHECK(GetFileAttributesW(path) != INVALID_FILE_ATTRIBUTES, SETUP);
+    }
+    DeleteFileW(path);
+    RemoveDirectoryW(folder);
+}
+
 /* FILE_DIRECTORY_INFORMATION up to its name. */
 struct entry {
     ULONG next, index;

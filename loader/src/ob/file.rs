@@ -103,9 +103,12 @@ impl File {
     #[must_use]
     pub fn new(fd: OwnedFd, path: PathBuf, is_overlapped: bool) -> Self {
         let kind = match rustix::fs::fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            Ok(FileType::RegularFile | FileType::Directory | FileType::BlockDevice) => {
-                FileKind::Disk
-            }
+            Ok(
+                FileType::RegularFile
+                | FileType::Directory
+                | FileType::BlockDevice
+                | FileType::Symlink,
+            ) => FileKind::Disk,
             Ok(FileType::Fifo | FileType::Socket) => FileKind::Pipe,
             _ => FileKind::Character,
         };

@@ -148,7 +148,12 @@ fn open_file(path: &Path, how: How, is_overlapped: bool) -> Result<(File, Outcom
     if !is_directory && existing.is_some() && how.options & option::DIRECTORY != 0 {
         return Err(NtStatus::NOT_A_DIRECTORY);
     }
-    let fd = if is_directory {
+    let is_link = outcome == Outcome::Opened && existing.is_some_and(std::fs::Metadata::is_symlink);
+    let fd = if is_link {
+        // The link itself: nothing can be read or written through it.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        open(path, flags, Mode::empty()).map_err(|error| status_of(&error.into()))?
+    } else if is_directory {
         open_directory(path, outcome)?
     } else {
         let creates = match outcome {

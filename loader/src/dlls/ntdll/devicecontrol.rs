@@ -2,6 +2,10 @@
 //!
 //! Codes and structures: Microsoft Learn "Mount Manager I/O Control Codes" (`mountmgr.h`), "File System Control Codes".
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 
 use super::afd;
@@ -12,8 +16,11 @@ use crate::export::{Callback, Ptr};
 use crate::ob::file::{File, FileKind};
 use crate::ob::sync::{Event, MODIFY_STATE};
 use crate::ob::table::lookup;
-use crate::ob::volume;
+use crate::ob::{path, volume};
 use crate::win_api;
+
+/// `IO_REPARSE_TAG_SYMLINK`.
+pub const REPARSE_TAG_SYMLINK: u32 = 0xA000_000C;
 
 /// Codes that are known here.
 mod code {
@@ -184,6 +191,44 @@ fn query_volume_path(input: &[u8], output: usize) -> Answer {
     Ok(bytes).into()
 }
 
+/// `REPARSE_DATA_BUFFER` of a symbolic link that was opened itself (Microsoft Learn "REPARSE_DATA_BUFFER structure").
+fn reparse_point(file: &File, output: usize) -> Answer {
+    /// `SYMLINK_FLAG_RELATIVE`.
+    const RELATIVE: u32 = 1;
+    const HEADER: usize = 8;
+    let Ok(target) = rustix::fs::readlinkat(file.fd(), "", Vec::new()) else {
+        return Err(NtStatus::NOT_A_REPARSE_POINT).into();
+    };
+    if output < HEADER {
+        return Err(NtStatus::BUFFER_TOO_SMALL).into();
+    }
+    let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+    let shown = path::to_windows(&target);
+    let (substitute, flags) = if target.is_absolute() {
+        (format!("\\??\\{shown}"), 0)
+    } else {
+        (shown.clone(), RELATIVE)
+    };
+    let (substitute, shown) = (units(&substitute), units(&shown));
+    let mut data = Vec::new();
+    for word in [0, substitute.len(), substitute.len(), shown.len()] {
+        data.extend((word as u16).to_le_bytes());
+    }
+    data.extend(flags.to_le_bytes());
+    data.extend(substitute);
+    data.extend(shown);
+    let mut bytes = REPARSE_TAG_SYMLINK.to_le_bytes().to_vec();
+    bytes.extend((data.len() as u32).to_le_bytes());
+    bytes.extend(data);
+    let status = if bytes.len() > output {
+        bytes.truncate(output);
+        NtStatus::BUFFER_OVERFLOW
+    } else {
+        NtStatus::SUCCESS
+    };
+    Answer { status, bytes }
+}
+
 /// Does what a control code says; at most `output` bytes are given back.
 pub fn control(file: &File, code: u32, input: &[u8], output: usize) -> Answer {
     let is_plain = file.kind == FileKind::Disk;
@@ -192,8 +237,7 @@ pub fn control(file: &File, code: u32, input: &[u8], output: usize) -> Answer {
         code::QUERY_DOS_VOLUME_PATH | code::QUERY_DOS_VOLUME_PATHS if file.is_mount_manager() => {
             query_volume_path(input, output)
         }
-        // Links are followed when they are opened.
-        code::GET_REPARSE_POINT if is_plain => Err(NtStatus::NOT_A_REPARSE_POINT).into(),
+        code::GET_REPARSE_POINT if is_plain => reparse_point(file, output),
         // Files may have holes wherever the file system can.
         code::SET_SPARSE if is_plain && !file.is_directory() => Ok(Vec::new()).into(),
         _ => {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use ntlpc_abi::{Handle, NtStatus, UserPtr};
 use rustix::fs::{SeekFrom, seek};
 
+use super::devicecontrol::REPARSE_TAG_SYMLINK;
 use super::files::target;
 use super::iocompletion::IoStatusBlock;
 use crate::dlls::kernel32::fileapi::{attribute, attributes_of, times_of};
@@ -124,8 +125,13 @@ pub fn query(handle: Handle, class: u32) -> Result<Vec<u8>, NtStatus> {
         }
         // FileAttributeTagInformation
         35 => {
-            put(&mut out, attributes_of(stat()?.st_mode).to_le_bytes());
-            put(&mut out, [0; 4]);
+            let attributes = attributes_of(stat()?.st_mode);
+            let is_link = attributes & attribute::REPARSE_POINT != 0;
+            put(&mut out, attributes.to_le_bytes());
+            put(
+                &mut out,
+                if is_link { REPARSE_TAG_SYMLINK } else { 0 }.to_le_bytes(),
+            );
         }
         // FileIdInformation: volume serial and 128-bit id
         59 => {
