@@ -89,6 +89,7 @@ pub fn probe_write(at: UserPtr, len: usize) -> Result<(), NtStatus> {
 ///
 /// # Errors
 /// `ACCESS_VIOLATION`.
+#[inline(always)]
 pub fn probe_handle(at: UserPtr) -> Result<(), NtStatus> {
     probe_write(at, host::personality().guest.pointer())
 }

@@ -104,6 +104,7 @@ impl Message {
     }
 
     /// Copies the data into `data`: `DataLength` rounded up to 4 (lpc §1.10), or as far as `at_least` bytes.
+    #[inline(always)]
     pub fn read_data(&self, at_least: usize, data: &mut Data) -> Result<(), NtStatus> {
         let len = usize::from(self.header.data_length)
             .next_multiple_of(4)
@@ -145,12 +146,14 @@ impl Message {
 }
 
 /// Checks that a received message can be written: its header at least (lpc#153).
+#[inline(always)]
 pub(super) fn probe_receive(at: UserPtr) -> Result<(), NtStatus> {
     guest::check_aligned(at, ALIGNMENT)?;
     guest::probe_write(at, limits::header(width()))
 }
 
 /// Writes a received message: header as lpc §2.0.4 says, then the data.
+#[inline(always)]
 pub(super) fn deliver(at: UserPtr, incoming: &Incoming, data: &[u8]) -> Result<(), NtStatus> {
     let width = width();
     let header = limits::header(width) as u16;

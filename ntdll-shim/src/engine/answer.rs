@@ -34,6 +34,7 @@ pub struct To {
 ///
 /// # Errors
 /// `INVALID_CID`, `REPLY_MESSAGE_MISMATCH`, `NO_MEMORY`.
+#[inline(always)]
 pub fn reply(port: &Port, to: To, message: &Outgoing<'_>) -> Result<(), NtStatus> {
     let me = me()?;
     let (target, is_crowded) = take(port, to, me)?;
@@ -359,7 +360,7 @@ pub(super) fn deliver_to(
 
 /// Writes the answer's data into the request's slot, or into one of the other lane if it does not fit or the request's data
 /// must stay. Returns that other slot.
-#[inline]
+#[inline(always)]
 fn place<'a>(
     target: &'a Outstanding,
     filling: &Filling<'_>,
@@ -406,7 +407,7 @@ impl Outstanding {
     }
 
     /// Returns the slot the requester waits in.
-    #[inline]
+    #[inline(always)]
     pub(super) fn slot(&self) -> Slot<'_> {
         self.connection
             .segment

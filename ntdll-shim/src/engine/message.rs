@@ -49,7 +49,7 @@ impl Outgoing<'_> {
     }
 
     /// Fills a slot this thread is writing; `expected` are the header flags that say what the sender expects.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fill(&self, slot: &Slot<'_>, sender: Tno, expected: u16) {
         let mut attributes = 0;
         if !self.record.is_empty() {
@@ -156,6 +156,7 @@ pub type Data = Vec<u8>;
 ///
 /// # Errors
 /// `UNSUCCESSFUL` if they are impossible: the peer is damaged.
+#[inline(always)]
 pub(super) fn read_data(
     slot: &Slot<'_>,
     data_len: u16,
@@ -176,6 +177,7 @@ thread_local! {
 }
 
 /// Runs `work` with a buffer of this thread, so that a message costs no allocation.
+#[inline(always)]
 pub fn with_buffer<T>(work: impl FnOnce(&mut Data) -> T) -> T {
     let mut buffer = SPARE.take();
     let result = work(&mut buffer);

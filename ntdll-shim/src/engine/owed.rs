@@ -46,7 +46,7 @@ impl Owed {
     }
 
     /// Adds the request `id` of a thread, or replaces it.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, id: u32, client: ClientId, outstanding: Outstanding) {
         match self.by_id.entry(id) {
             Entry::Vacant(place) => {
@@ -84,7 +84,7 @@ impl Owed {
     }
 
     /// Takes the request `id` of a thread away and returns it.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, id: u32, client: ClientId) -> Option<Outstanding> {
         match self.by_id.entry(id) {
             Entry::Occupied(first) if first.get().0 == client => {

@@ -125,6 +125,7 @@ impl QueueState {
     }
 
     /// Remembers a delivered request.
+    #[inline(always)]
     pub fn remember(&mut self, id: u32, client: ClientId, outstanding: Outstanding) {
         if self.outstanding.len() >= MANY_OUTSTANDING {
             self.outstanding

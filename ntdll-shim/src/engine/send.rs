@@ -119,6 +119,7 @@ impl Posted {
 }
 
 /// Queues a message in a lane of a connection of `port`, in the conversation `id` or a new one.
+#[inline(always)]
 pub(super) fn post(
     port: &Port,
     (connection, direction): (&Arc<Connection>, Direction),
@@ -206,7 +207,7 @@ impl Waiting {
     }
 
     /// Returns the slot.
-    #[inline]
+    #[inline(always)]
     pub(super) fn slot(&self) -> Slot<'_> {
         self.connection
             .segment

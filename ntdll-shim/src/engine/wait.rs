@@ -38,6 +38,7 @@ thread_local! {
 /// # Errors
 /// `LPC_REPLY_LOST` if the other side went away, `REQUEST_CANCELED`, `TIMEOUT`, `THREAD_IS_TERMINATING`; `USER_APC`, `ALERTED`
 /// in an alertable wait.
+#[inline(always)]
 pub fn wait(
     port: &Port,
     waiting: &Waiting,
@@ -283,6 +284,7 @@ fn sender_of(waiting: &Waiting, answer: &Answer) -> Option<ClientId> {
 }
 
 /// Takes the calling thread's request `id` that was answered by a callback, to wait on it again or to end it.
+#[inline(always)]
 pub(super) fn take_called_back(id: u32) -> Option<Waiting> {
     CALLED_BACK.with_borrow_mut(|list| {
         let at = list.iter().rposition(|waiting| waiting.id == id)?;

@@ -181,7 +181,7 @@ impl Inbox {
     }
 
     /// Wakes one sleeping receiver, preferring one that slept on this CPU. Returns whether one was woken.
-    #[inline]
+    #[inline(always)]
     pub fn wake_one(&self) -> bool {
         let mut idle = self.head().w64::<IDLE>().load(SeqCst);
         if idle == 0 {
@@ -215,6 +215,7 @@ impl Inbox {
         false
     }
 
+    #[inline(always)]
     fn finish_wake(&self, offset: usize, chosen: u32) {
         self.mem.futex_wake(self.at + offset, 1);
         // Failure: the receiver runs already, or another waker was faster.

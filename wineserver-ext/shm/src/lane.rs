@@ -171,7 +171,7 @@ impl<'a> Lane<'a> {
         self.mem.reach(self.offset(class, ordinal), class.size)
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot_of(&self, class: &Class, ordinal: u32) -> Slot<'a> {
         let offset = self.offset(class, ordinal);
         let full = slot::Full {
@@ -191,7 +191,7 @@ impl<'a> Lane<'a> {
     ///
     /// # Errors
     /// [`Full`] if none is free; nothing was changed.
-    #[inline]
+    #[inline(always)]
     pub fn allocate(&self, cursor: &Cursor, len: usize, me: Tno) -> Result<Slot<'a>, Full> {
         let full = self.mem.w32(self.full_word());
         for (class, next) in CLASSES.iter().zip(&cursor.0) {
@@ -263,6 +263,7 @@ impl<'a> Lane<'a> {
     }
 
     /// Gives back a slot this thread owns in `kind` (WRITING, TAKEN or HELD) and makes it the next to be allocated.
+    #[inline(always)]
     pub fn free(&self, slot: &Slot<'_>, kind: Kind, me: Tno, cursor: Option<&Cursor>) {
         let state = slot.state();
         if state.kind == kind && state.owner == me {
@@ -274,7 +275,7 @@ impl<'a> Lane<'a> {
     }
 
     /// Asks for the cache lines that a message in slot `index` touches: see [`crate::mem::Window::prefetch`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch(&self, index: u32) {
         self.map().prefetch();
         if let Some(slot) = self.slot(index) {
@@ -309,6 +310,7 @@ impl<'a> Lane<'a> {
     }
 
     /// As [`Lane::publish`], in the conversation `id` that another message began.
+    #[inline(always)]
     pub fn publish_as(
         &self,
         slot: &Slot<'_>,
@@ -360,6 +362,7 @@ impl<'a> Lane<'a> {
     /// Clears a slot's ready bit; sets it again if the slot turns out to be ready. Returns whether a message was out of sight
     /// for a moment, so that the caller rings.
     #[must_use]
+    #[inline(always)]
     pub(crate) fn unmark(&self, slot: &Slot<'_>) -> bool {
         let hidden = self.map().clear(slot.index());
         let is_ready = slot.state().kind == Kind::Ready;
@@ -370,6 +373,7 @@ impl<'a> Lane<'a> {
     }
 
     /// Receiver: keeps a taken request for its requester until the reply, or frees it if the requester is gone.
+    #[inline(always)]
     pub fn hold(&self, slot: &Slot<'_>, me: Tno, requester: Tno) {
         let taken = slot.state();
         if taken.kind != Kind::Taken

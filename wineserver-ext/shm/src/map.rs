@@ -78,7 +78,7 @@ impl<'a> ReadyMap<'a> {
     }
 
     /// Adds `index`.
-    #[inline]
+    #[inline(always)]
     pub fn set(&self, index: u32) {
         assert!(index < CAPACITY, "index outside of a ready map");
         if index < DIRECT {
@@ -95,7 +95,7 @@ impl<'a> ReadyMap<'a> {
     ///
     /// Returns whether another member was out of sight for a moment, so that the caller rings: a receiver that looked in that
     /// moment may have gone to sleep.
-    #[inline]
+    #[inline(always)]
     pub fn clear(&self, index: u32) -> bool {
         assert!(index < CAPACITY, "index outside of a ready map");
         if index < DIRECT {

@@ -220,6 +220,7 @@ impl<P> Receiver<P> {
         })
     }
 
+    #[inline(always)]
     fn claim(&mut self, inbox: &Inbox, me: Tno, name: (u32, u32, u32), renewed: &mut u32) -> bool {
         let (number, index, generation) = name;
         let Some(source) = self
@@ -304,7 +305,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    #[inline]
+    #[inline(always)]
     fn run(mut self, inbox: &Inbox) {
         let (direct, has_tree) = self.lane.map().direct(self.known);
         let mut hidden = false;

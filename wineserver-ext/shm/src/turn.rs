@@ -208,6 +208,7 @@ impl<'a> Slot<'a> {
 
     /// Requester: leaves a request that may still be undelivered. Its slot is freed here if it was delivered, else by the
     /// receiver that takes it ([`crate::lane::Lane::hold`]); a replier that is just writing frees it itself.
+    #[inline(always)]
     pub fn leave(&self) {
         for _ in 0..RETRIES {
             if self.orphan_from(self.turn()) {
@@ -418,6 +419,7 @@ impl<'a> Filling<'a> {
         }
     }
 
+    #[inline(always)]
     fn leave(self, phase: Phase, who: u32) -> Result<(), NotWaiting> {
         for _ in 0..RETRIES {
             let turn = self.slot.turn();
