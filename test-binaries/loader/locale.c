@@ -122,6 +122,16 @@ TEST(the_zone)
     TIME_ZONE_INFORMATION plain;
     DYNAMIC_TIME_ZONE_INFORMATION dynamic;
     DWORD which = GetTimeZoneInformation(&plain);
+    /* The same by its year. */
+    typedef BOOL WINAPI zone_of_year(USHORT, void *, TIME_ZONE_INFORMATION *);
+    zone_of_year *ForYear = (zone_of_year *)(void *)GetProcAddress(GetModuleHandleA("kernel32.dll"), "GetTimeZoneInformationForYear");
+    TIME_ZONE_INFORMATION by_year;
+    SYSTEMTIME today;
+    GetLocalTime(&today);
+    REQUIRE(ForYear != NULL && ForYear(today.wYear, NULL, &by_year), SETUP);
+    CHECK(by_year.Bias == plain.Bias && by_year.DaylightBias == plain.DaylightBias, SETUP);
+    CHECK(memcmp(&by_year.DaylightDate, &plain.DaylightDate, sizeof plain.DaylightDate) == 0, SETUP);
+    CHECK(memcmp(&by_year.StandardDate, &plain.StandardDate, sizeof plain.StandardDate) == 0, SETUP);
     CHECK_EQ(GetDynamicTimeZoneInformation(&dynamic), which, SETUP);
     CHECK(which <= TIME_ZONE_ID_DAYLIGHT, SETUP);
     CHECK_EQ(dynamic.Bias, plain.Bias, SETUP);

@@ -302,6 +302,27 @@ win_api! {
         which
     }
 
+    /// Describes a zone by the rules of a year: the system's, UTC, or one without a key, whose rules are the same every year.
+    "kernel32.dll|kernelbase.dll" stdcall fn GetTimeZoneInformationForYear(year: u16, zone: Ptr<DynamicTimeZoneInformation>, to: Ptr<TimeZoneInformation>) -> Bool {
+        let system = match zone.non_null().map(Ptr::read) {
+            None => TimeZone::system(),
+            Some(given) if given.key_name[0] == 0 => {
+                to.write(given.zone);
+                return Bool::TRUE;
+            }
+            Some(given) if given.key_name[..4] == [b'U', b'T', b'C', 0].map(u16::from) => TimeZone::UTC,
+            Some(_) => return refuse(error::FILE_NOT_FOUND, Bool::FALSE),
+        };
+        let (start, _) = time::to_unix(days_from_civil(i64::from(year), 1, 1) * DAY);
+        match Timestamp::from_second(start) {
+            Ok(start) if (1601..=30827).contains(&year) => {
+                to.write(describe(&system, start).0);
+                Bool::TRUE
+            }
+            _ => refuse(error::INVALID_PARAMETER, Bool::FALSE),
+        }
+    }
+
     /// Describes the time zone by this year's rules, with the name of its registry key: there is one for UTC only.
     "kernel32.dll|kernelbase.dll" stdcall fn GetDynamicTimeZoneInformation(to: Ptr<DynamicTimeZoneInformation>) -> u32 {
         let zone = TimeZone::system();
