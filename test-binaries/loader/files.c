@@ -153,3 +153,103 @@ TEST(waiting_calls_are_cancelled)
     CloseHandle(reading.pipe);
     CloseHandle(write);
 }
+
+/* Returns the names a pattern finds in the current directory, each with a space before it, in their order. */
+static const char *found(const char *pattern)
+{
+    static char names[400];
+    WIN32_FIND_DATAA data;
+    HANDLE search = FindFirstFileA(pattern, &data);
+    names[0] = 0;
+    if (search == INVALID_HANDLE_VALUE)
+        return "";
+    do {
+        if (data.cFileName[0] != '.')
+            strcat(strcat(names, " "), data.cFileName);
+    } while (FindNextFileA(search, &data));
+    CHECK_EQ(GetLastError(), ERROR_NO_MORE_FILES, SETUP);
+    FindClose(search);
+    return names;
+}
+
+static void check_found(const char *pattern, const char *want)
+{
+    const char *got = found(pattern);
+    if (!CHECK(strcmp(got, want) == 0, SETUP))
+        note("%s finds%s", pattern, got);
+}
+
+/* Makes a new directory with files and goes there. */
+static BOOL go_to_files(void)
+{
+    static const char *const names[] = {"a.txt", "b.TXT", "c.text", "d.e.txt", "noext", "x"};
+    char path[MAX_PATH], name[MAX_PATH];
+    DWORD written;
+    GetTempPathA(MAX_PATH, path);
+    snprintf(name, sizeof name, "%slpctest-files-%lu", path, GetCurrentProcessId());
+    BOOL made = (CreateDirectoryA(name, NULL) || GetLastError() == ERROR_ALREADY_EXISTS) && SetCurrentDirectoryA(name);
+    for (int i = 0; made && i < 6; i++) {
+        HANDLE file = CreateFileA(names[i], GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
+        made = file != INVALID_HANDLE_VALUE && WriteFile(file, "text", 4, &written, NULL);
+        CloseHandle(file);
+    }
+    return made;
+}
+
+static void leave_files(void)
+{
+    char path[MAX_PATH];
+    WIN32_FIND_DATAA data;
+    HANDLE search = FindFirstFileA("*", &data);
+    do
+        DeleteFileA(data.cFileName);
+    while (FindNextFileA(search, &data));
+    FindClose(search);
+    GetCurrentDirectoryA(MAX_PATH, path);
+    SetCurrentDirectoryA("..");
+    CHECK(RemoveDirectoryA(path), SETUP);
+}
+
+TEST(patterns_of_names)
+{
+    REQUIRE(go_to_files(), SETUP);
+    check_found("*.*", " a.txt b.TXT c.text d.e.txt noext x");
+    check_found("*.txt", " a.txt b.TXT d.e.txt");
+    check_found("?.TXT", " a.txt b.TXT");
+    check_found("*.t*t", " a.txt b.TXT c.text d.e.txt");
+    check_found("d.*.txt", " d.e.txt");
+    check_found("A.TXT", " a.txt");
+    check_found("nothing*", "");
+    leave_files();
+}
+
+TEST(patterns_of_names_without_an_extension)
+{
+    REQUIRE(go_to_files(), SETUP);
+    check_found("*.", " noext x");
+    check_found("a??.txt", " a.txt");
+    check_found("??", " x");
+    leave_files();
+}
+
+TEST(other_names_of_files)
+{
+    char path[MAX_PATH];
+    REQUIRE(go_to_files(), SETUP);
+    CHECK(CreateHardLinkA("hard", "a.txt", NULL), SETUP);
+    CHECK(DeleteFileA("a.txt") && GetFileAttributesA("hard") != INVALID_FILE_ATTRIBUTES, SETUP);
+    CHECK(!CreateHardLinkA("hard", "x", NULL), SETUP);
+    CHECK_EQ(GetLastError(), ERROR_ALREADY_EXISTS, SETUP);
+    CHECK(!CopyFileA("noext", "x", TRUE), SETUP);
+    CHECK_EQ(GetLastError(), ERROR_FILE_EXISTS, SETUP);
+    CHECK(!RemoveDirectoryA("noext"), SETUP);
+    CHECK_EQ(GetLastError(), ERROR_DIRECTORY, SETUP);
+    CHECK(!RemoveDirectoryA("nothing"), SETUP);
+    CHECK_EQ(GetLastError(), ERROR_FILE_NOT_FOUND, SETUP);
+    CHECK_EQ(GetLongPathNameA("noext", path, MAX_PATH), 5, SETUP);
+    CHECK(strcmp(path, "noext") == 0, SETUP);
+    CHECK_EQ(GetLongPathNameA("nothing", path, MAX_PATH), 0, SETUP);
+    CHECK_EQ(GetDriveTypeA("C:\\"), DRIVE_FIXED, SETUP);
+    CHECK_EQ(GetDriveTypeA("Q:\\"), DRIVE_NO_ROOT_DIR, SETUP);
+    leave_files();
+}

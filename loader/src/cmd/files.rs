@@ -9,8 +9,8 @@ use super::builtins::words;
 use super::parse::bare;
 use super::shell::Shell;
 use super::streams;
-use crate::dlls::kernel32::filesystem::matches;
 use crate::ob::path::{self, Target};
+use crate::ob::pattern::Pattern;
 
 /// What the shell says of a command without what it needs.
 const SYNTAX: &str = "The syntax of the command is incorrect.";
@@ -35,9 +35,10 @@ pub fn named(shell: &Shell, name: &str) -> Vec<PathBuf> {
     let Ok(Target::File(folder)) = path::resolve(&folder, &shell.directory) else {
         return Vec::new();
     };
+    let pattern = Pattern::new(leaf);
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
-        .filter(|entry| matches(leaf, &entry.file_name().to_string_lossy()))
+        .filter(|entry| pattern.matches(&entry.file_name().to_string_lossy()))
         .map(|entry| entry.path())
         .collect();
     found.sort();

@@ -9,7 +9,7 @@ pub mod spawn;
 use ntlpc_abi::{Handle, NtStatus};
 
 use crate::dlls::kernel32::{
-    errhandlingapi, fileapi, filesystem, handleapi, heapapi, namedpipeapi, processenv,
+    errhandlingapi, fileapi, filelock, handleapi, heapapi, ioapiset, namedpipeapi, processenv,
     processthreadsapi,
 };
 use crate::export::{Bool, Ptr};
@@ -109,7 +109,7 @@ pub fn read(handle: Handle, buffer: &mut [u8]) -> Result<usize, u32> {
     const BROKEN_PIPE: u32 = 109;
     let length = buffer.len().min(MAX_TRANSFER) as u32;
     let mut done = 0_u32;
-    let read = fileapi::ReadFile(
+    let read = ioapiset::ReadFile(
         handle,
         Ptr::new(buffer.as_mut_ptr() as u64),
         length,
@@ -127,7 +127,7 @@ pub fn read(handle: Handle, buffer: &mut [u8]) -> Result<usize, u32> {
 pub fn write(handle: Handle, bytes: &[u8]) -> Result<usize, u32> {
     let length = bytes.len().min(MAX_TRANSFER) as u32;
     let mut done = 0_u32;
-    result(fileapi::WriteFile(
+    result(ioapiset::WriteFile(
         handle,
         Ptr::new(bytes.as_ptr() as u64),
         length,
@@ -262,9 +262,9 @@ pub fn environment() -> Vec<u16> {
 pub fn lock(handle: Handle, start: i64, count: u32, is_locked: bool) -> Result<(), u32> {
     let (low, high) = (start as u32, (start >> 32) as u32);
     result(if is_locked {
-        filesystem::LockFile(handle, low, high, count, 0)
+        filelock::LockFile(handle, low, high, count, 0)
     } else {
-        filesystem::UnlockFile(handle, low, high, count, 0)
+        filelock::UnlockFile(handle, low, high, count, 0)
     })
 }
 

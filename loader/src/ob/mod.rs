@@ -30,6 +30,7 @@ pub mod open;
 pub mod overlapped;
 pub mod packed;
 pub mod path;
+pub mod pattern;
 pub mod pipe;
 pub mod poke;
 pub mod process;

@@ -3,7 +3,9 @@
 use ntlpc_abi::Handle;
 
 use super::{address, result};
-use crate::dlls::kernel32::{errhandlingapi, fileapi, filesystem, processenv};
+use crate::dlls::kernel32::{
+    errhandlingapi, fileapi, fileattributes, filesystem, find, processenv,
+};
 use crate::export::{Guest, Ptr};
 use crate::ob::time::to_unix;
 
@@ -58,8 +60,8 @@ fn seconds([low, high]: [u32; 2]) -> i64 {
 pub fn info(path: &[u16]) -> Result<Info, u32> {
     let name = terminated(path);
     let mut place = [0_u64; 8];
-    let data = Ptr::<fileapi::FileAttributeData>::new(address(&mut place));
-    result(fileapi::GetFileAttributesExW(at(&name), 0, data))?;
+    let data = Ptr::<fileattributes::FileAttributeData>::new(address(&mut place));
+    result(fileattributes::GetFileAttributesExW(at(&name), 0, data))?;
     let data = data.read();
     Ok(Info {
         attributes: data.attributes,
@@ -77,8 +79,8 @@ pub fn info(path: &[u16]) -> Result<Info, u32> {
 /// Returns what is known about an open file.
 pub fn info_of(handle: Handle) -> Result<Info, u32> {
     let mut place = [0_u64; 8];
-    let data = Ptr::<fileapi::ByHandleFileInformation>::new(address(&mut place));
-    result(fileapi::GetFileInformationByHandle(handle, data))?;
+    let data = Ptr::<fileattributes::ByHandleFileInformation>::new(address(&mut place));
+    result(fileattributes::GetFileInformationByHandle(handle, data))?;
     let data = data.read();
     Ok(Info {
         attributes: data.attributes,
@@ -104,7 +106,7 @@ pub fn set_attributes(path: &[u16], attributes: u32) -> Result<(), u32> {
 /// Sets last access and last change of an open file, in 100 ns since 1601.
 pub fn set_times(handle: Handle, accessed: i64, written: i64) -> Result<(), u32> {
     let (mut accessed, mut written) = (accessed, written);
-    result(fileapi::SetFileTime(
+    result(fileattributes::SetFileTime(
         handle,
         Ptr::NULL,
         Ptr::new(address(&mut accessed)),
@@ -191,22 +193,20 @@ impl Found {
     const NAME_UNITS: usize = 260;
 
     fn new() -> Found {
-        let bytes = filesystem::FindData::size() + 2 * (Self::NAME_UNITS + 14);
+        let bytes = find::FindData::size() + 2 * (Self::NAME_UNITS + 14);
         Found {
             place: vec![0; bytes.div_ceil(8)],
         }
     }
 
-    fn at(&mut self) -> Ptr<filesystem::FindData> {
+    fn at(&mut self) -> Ptr<find::FindData> {
         Ptr::new(self.place.as_mut_ptr() as u64)
     }
 
     fn entry(&mut self) -> Entry {
         let at = self.at();
         let data = at.read();
-        let name = at
-            .byte_add(filesystem::FindData::size() as u64)
-            .cast::<u16>();
+        let name = at.byte_add(find::FindData::size() as u64).cast::<u16>();
         let name = crate::crt::mem::string_within(name, Self::NAME_UNITS);
         let times = [
             data.creation_time,
@@ -230,7 +230,7 @@ impl Found {
 /// Starts a search; returns its handle and the first entry.
 pub fn find_first(pattern: &[u16]) -> Result<(Handle, Entry), u32> {
     let mut found = Found::new();
-    let handle = filesystem::FindFirstFileW(at(&terminated(pattern)), found.at());
+    let handle = find::FindFirstFileW(at(&terminated(pattern)), found.at());
     if handle.0 == u64::MAX {
         return Err(errhandlingapi::GetLastError());
     }
@@ -240,13 +240,13 @@ pub fn find_first(pattern: &[u16]) -> Result<(Handle, Entry), u32> {
 /// Returns the next entry of a search.
 pub fn find_next(search: Handle) -> Result<Entry, u32> {
     let mut found = Found::new();
-    result(filesystem::FindNextFileW(search, found.at()))?;
+    result(find::FindNextFileW(search, found.at()))?;
     Ok(found.entry())
 }
 
 /// Ends a search.
 pub fn find_close(search: Handle) -> Result<(), u32> {
-    result(filesystem::FindClose(search))
+    result(find::FindClose(search))
 }
 
 /// Returns the names that match a pattern, without `.` and `..`.

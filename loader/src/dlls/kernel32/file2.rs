@@ -92,7 +92,7 @@ win_api! {
         }
         match copy_file(units_arg(from), units_arg(to), flags & FAIL_IF_EXISTS != 0) {
             Ok(()) => 0,
-            Err(status) => HRESULT_WIN32 | crate::dlls::win32::dos_error(status),
+            Err(code) => HRESULT_WIN32 | code,
         }
     }
 }

@@ -162,11 +162,11 @@ win_api! {
 
     /// Reads and calls a routine in an alertable wait.
     "kernel32.dll|kernelbase.dll" stdcall fn ReadFileEx(file: Handle, buffer: Ptr<u8>, length: u32, overlapped: Ptr<Overlapped>, routine: Callback) -> Bool {
-        with_routine(file, overlapped, routine, |done| super::fileapi::ReadFile(file, buffer, length, done, overlapped))
+        with_routine(file, overlapped, routine, |done| super::ioapiset::ReadFile(file, buffer, length, done, overlapped))
     }
 
     /// Writes and calls a routine in an alertable wait.
     "kernel32.dll|kernelbase.dll" stdcall fn WriteFileEx(file: Handle, buffer: Ptr<u8>, length: u32, overlapped: Ptr<Overlapped>, routine: Callback) -> Bool {
-        with_routine(file, overlapped, routine, |done| super::fileapi::WriteFile(file, buffer, length, done, overlapped))
+        with_routine(file, overlapped, routine, |done| super::ioapiset::WriteFile(file, buffer, length, done, overlapped))
     }
 }

@@ -1,10 +1,10 @@
 //! Modules and their exports: `libloaderapi.h`.
 
 use crate::export::{Bool, Callback, Guest, Ptr};
-use crate::image::{Directory, ImportName};
+use crate::image::ImportName;
 use crate::module::{self, LoadError, SearchFlags};
 use crate::win_api;
-use crate::{resource, teb, thread};
+use crate::{teb, thread};
 
 /// Win32 errors of this header.
 mod error {
@@ -15,7 +15,6 @@ mod error {
     pub const PROC_NOT_FOUND: u32 = 127;
     pub const BAD_EXE_FORMAT: u32 = 193;
     pub const DLL_INIT_FAILED: u32 = 1114;
-    pub const RESOURCE_NAME_NOT_FOUND: u32 = 1814;
 }
 
 const DONT_RESOLVE_DLL_REFERENCES: u32 = 0x1;
@@ -146,36 +145,6 @@ fn file_name<T: Guest>(
     stored as u32
 }
 
-fn find_resource(
-    module: Ptr<u8>,
-    kind: Option<resource::Key>,
-    name: Option<resource::Key>,
-    language: u16,
-) -> Ptr<u8> {
-    let found = module::at(module.address()).and_then(|module| {
-        let directory = module.headers?.directory(Directory::Resource)?;
-        resource::find(&module.view, directory.0, &kind?, &name?, language)
-    });
-    match found {
-        Some(entry) => Ptr::new(entry),
-        None => fail(error::RESOURCE_NAME_NOT_FOUND, Ptr::NULL),
-    }
-}
-
-fn key_w(at: Ptr<u16>) -> resource::Key {
-    match u16::try_from(at.address()) {
-        Ok(id) => resource::Key::Id(id),
-        Err(_) => resource::Key::parse(&text_w(at)),
-    }
-}
-
-fn key_a(at: Ptr<u8>) -> resource::Key {
-    match u16::try_from(at.address()) {
-        Ok(id) => resource::Key::Id(id),
-        Err(_) => resource::Key::parse(&text_a(at)),
-    }
-}
-
 win_api! {
     /// Returns the base of a loaded module, or of the program.
     "kernel32.dll|kernelbase.dll" stdcall fn GetModuleHandleA(name: Ptr<u8>) -> Ptr<u8> {
@@ -263,43 +232,5 @@ win_api! {
         } else {
             fail(error::INVALID_HANDLE, Bool::FALSE)
         }
-    }
-
-    /// Finds a resource by name and type.
-    "kernel32.dll|kernelbase.dll" stdcall fn FindResourceW(module: Ptr<u8>, name: Ptr<u16>, kind: Ptr<u16>) -> Ptr<u8> {
-        find_resource(module, Some(key_w(kind)), Some(key_w(name)), 0)
-    }
-
-    /// Finds a resource by name and type.
-    "kernel32.dll|kernelbase.dll" stdcall fn FindResourceA(module: Ptr<u8>, name: Ptr<u8>, kind: Ptr<u8>) -> Ptr<u8> {
-        find_resource(module, Some(key_a(kind)), Some(key_a(name)), 0)
-    }
-
-    /// Finds a resource by type, name and language.
-    "kernel32.dll|kernelbase.dll" stdcall fn FindResourceExW(module: Ptr<u8>, kind: Ptr<u16>, name: Ptr<u16>, language: u16) -> Ptr<u8> {
-        find_resource(module, Some(key_w(kind)), Some(key_w(name)), language)
-    }
-
-    /// Returns the address of a resource's bytes.
-    "kernel32.dll|kernelbase.dll" stdcall fn LoadResource(module: Ptr<u8>, resource: Ptr<u8>) -> Ptr<u8> {
-        let Some(module) = module::at(module.address()) else {
-            return fail(error::INVALID_HANDLE, Ptr::NULL);
-        };
-        Ptr::new(module.view.base + u64::from(resource.cast::<u32>().read()))
-    }
-
-    /// Returns the address of a loaded resource's bytes.
-    "kernel32.dll|kernelbase.dll" stdcall fn LockResource(resource: Ptr<u8>) -> Ptr<u8> {
-        resource
-    }
-
-    /// Returns how many bytes a resource has.
-    "kernel32.dll|kernelbase.dll" stdcall fn SizeofResource(module: Ptr<u8>, resource: Ptr<u8>) -> u32 {
-        resource.cast::<u32>().add(1).read()
-    }
-
-    /// Forgets a loaded resource; nothing is needed.
-    "kernel32.dll|kernelbase.dll" stdcall fn FreeResource(resource: Ptr<u8>) -> Bool {
-        Bool::FALSE
     }
 }

@@ -11,12 +11,12 @@ use rustix::fs::{SeekFrom, seek};
 use super::devicecontrol::REPARSE_TAG_SYMLINK;
 use super::files::target;
 use super::iocompletion::IoStatusBlock;
-use crate::dlls::kernel32::fileapi::{attribute, attributes_of, times_of};
-use crate::dlls::kernel32::filesystem::matches;
+use crate::dlls::kernel32::fileattributes::{attribute, attributes_of, times_of};
 use crate::export::{Callback, Ptr};
 use crate::ob::attributes::{Attributes, ObjectAttributes, UnicodeString, read_string};
 use crate::ob::file::{File, FileKind, rights, status_of};
 use crate::ob::path::{self, Target};
+use crate::ob::pattern::Pattern;
 use crate::ob::pipe;
 use crate::ob::table::lookup;
 use crate::ob::time;
@@ -171,7 +171,8 @@ pub fn list(
         all.splice(0..0, [".".to_owned(), "..".to_owned()]);
         if let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) {
             let pattern = String::from_utf16_lossy(pattern);
-            all.retain(|name| matches(&pattern, name));
+            let pattern = Pattern::new(&pattern);
+            all.retain(|name| pattern.matches(name));
         }
         if all.is_empty() {
             *names = Some(all);

@@ -9,7 +9,7 @@ use rustix::fs::{SeekFrom, seek};
 
 use super::iocompletion::IoStatusBlock;
 use super::objects::{probe, put_handle};
-use crate::dlls::kernel32::filesystem::{lock, unlock};
+use crate::dlls::kernel32::filelock::{lock, unlock};
 use crate::export::{Boolean, Callback, Ptr};
 use crate::ob::attributes::{Attributes, ObjectAttributes, obj};
 use crate::ob::file::{FILE_TYPE, File, FileKind, rights, status_of};

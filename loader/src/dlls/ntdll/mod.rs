@@ -17,6 +17,7 @@ mod routines32;
 mod rtlexception;
 mod rtlstring;
 pub mod sections;
+mod synchronization;
 mod system;
 pub mod threadpool;
 pub mod timerqueues;

@@ -5,3 +5,4 @@ mod messages;
 mod metrics;
 mod queue;
 mod stations;
+mod strings;

@@ -280,7 +280,7 @@ win_api! {
     /// Returns the result of an overlapped operation.
     "ws2_32.dll" stdcall fn WSAGetOverlappedResult(handle: Handle, overlapped: Ptr<Overlapped>, done: Ptr<u32>, wait: Bool, flags: Ptr<i32>) -> Bool {
         flags.write_if_some(0);
-        crate::dlls::kernel32::fileapi::GetOverlappedResult(handle, overlapped, done, wait)
+        crate::dlls::kernel32::ioapiset::GetOverlappedResult(handle, overlapped, done, wait)
     }
 
     /// Makes a copy of a socket for a process, which takes it by `WSASocketW`.
