@@ -269,6 +269,44 @@ TEST(pipes_by_the_long_prefix)
     CloseHandle(pipe);
 }
 
+/* A thread that is ended by the end of the process holds a lock; what runs then wants it. */
+static CRITICAL_SECTION orphan;
+static volatile LONG is_orphaned;
+
+static void NTAPI at_the_end(void *module, DWORD reason, void *reserved)
+{
+    (void)module;
+    (void)reserved;
+    if (reason == DLL_PROCESS_DETACH && is_orphaned)
+        EnterCriticalSection(&orphan);
+}
+
+__attribute__((section(".CRT$XLF"), used)) static const PIMAGE_TLS_CALLBACK at_the_end_entry = at_the_end;
+
+static DWORD WINAPI hold_the_lock(void *unused)
+{
+    EnterCriticalSection(&orphan);
+    is_orphaned = TRUE;
+    Sleep(INFINITE);
+    return unused != NULL;
+}
+
+ROLE(orphaning)
+{
+    InitializeCriticalSection(&orphan);
+    CreateThread(NULL, 0, hold_the_lock, NULL, 0, NULL);
+    while (!is_orphaned)
+        Sleep(1);
+    return EXIT_PASSED;
+}
+
+TEST(locks_of_ended_threads_end_the_process)
+{
+    struct child child;
+    REQUIRE(child_start(&child, "orphaning", NULL), SETUP);
+    child_join(&child);
+}
+
 TEST(titles_of_the_console)
 {
     WCHAR title[MAX_PATH] = {0};

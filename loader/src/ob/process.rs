@@ -106,6 +106,24 @@ fn start_time(pid: u32) -> Option<i64> {
     Some(booted + ticks * (super::time::UNITS_PER_SECOND / per_second))
 }
 
+/// Exit code, once the process ends and its other threads run no more.
+static ENDING: OnceLock<u32> = OnceLock::new();
+
+/// Notes that the process ends with `code` and that no other thread runs any more.
+pub fn others_have_ended(code: u32) {
+    let _ = ENDING.set(code);
+}
+
+/// For a thread that would wait for a lock: ends the process at once if it is ending, since the lock's holder has ended.
+///
+/// Source: R. Chen, "During process termination, the gates are now electrified" (The Old New Thing, 22 January 2010).
+pub fn end_if_others_have() {
+    if let Some(&code) = ENDING.get() {
+        log::debug!("a thread that was ended holds a lock: the process ends here");
+        exit_now(code)
+    }
+}
+
 /// Ends the process at once. The exit code on Linux is the low byte.
 pub fn exit_now(code: u32) -> ! {
     log::logger().flush();

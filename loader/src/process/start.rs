@@ -136,6 +136,7 @@ pub fn exit(code: u32) -> ! {
     }
     if ender.is_ok() {
         crate::ob::suspend::stop_others();
+        process::others_have_ended(code);
         module::loader_lock_seize();
         module::notify_threads(NotifyReason::ProcessDetach);
     }

@@ -12,6 +12,7 @@ use crate::export::{Bool, Boolean, Ptr};
 use crate::guest::atomic_u32;
 use crate::linux;
 use crate::ob::futex::{self, Sleep};
+use crate::ob::process;
 use crate::{guest_struct, width, win_api};
 
 guest_struct! {
@@ -109,6 +110,7 @@ fn enter(at: u64) {
     loop {
         let available = wakes.load(Ordering::Acquire);
         if available == 0 {
+            process::end_if_others_have();
             futex::sleep_or_leave(
                 &[Sleep {
                     word: wakes,

@@ -13,6 +13,7 @@ use crate::dlls::win32::{error, refuse};
 use crate::export::{Bool, Boolean, Callback, Ptr};
 use crate::guest::{atomic_u32, atomic_u64};
 use crate::ob::futex::{self, Sleep, Woken, now_ns};
+use crate::ob::process;
 use crate::ob::wait::deadline;
 use crate::win_api;
 
@@ -64,6 +65,7 @@ fn lock(word: &AtomicU32, is_shared: bool) {
                         .compare_exchange(old, marked, Ordering::Relaxed, Ordering::Relaxed)
                         .is_ok()
                 {
+                    process::end_if_others_have();
                     sleep_on(word, marked, None);
                 }
             }
