@@ -54,7 +54,7 @@ pub(super) struct Answered {
 impl Sending {
     /// Captures the attributes at `at` for a message sent on `port`; what it answers is asked for only if there are any.
     /// `None` for a message without attributes. Nothing is left behind by a failure.
-    #[inline]
+    #[inline(always)]
     pub fn capture(
         port: &Arc<Port>,
         at: UserPtr,
@@ -228,7 +228,7 @@ impl Receiving {
     }
 
     /// Writes what came with a message: the allocated attributes it has.
-    #[inline]
+    #[inline(always)]
     pub fn deliver(&self, port: &Arc<Port>, incoming: &Incoming) -> Result<(), NtStatus> {
         // Of a handshake the server has the attributes, of others the record.
         if self.at.is_null() && incoming.record.is_empty() && incoming.flags & HAS_ATTRIBUTES == 0 {
@@ -283,7 +283,7 @@ impl Receiving {
 }
 
 /// Message `id` that `port` sent is over: answered for good, timed out, cancelled or lost. What it held goes.
-#[inline]
+#[inline(always)]
 pub(super) fn message_over(port: &Port, id: u32) {
     let Some(held) = port.resources.message_over(id) else {
         return;
@@ -295,7 +295,7 @@ pub(super) fn message_over(port: &Port, id: u32) {
 
 /// Datagram `id` that `port` sent is on its way: what its sender has of it goes. Nothing says when it is received, so what
 /// travels beside it is ended by its receiver.
-#[inline]
+#[inline(always)]
 pub(super) fn datagram_sent(port: &Port, id: u32) {
     let _bundles = port.resources.message_over(id);
 }

@@ -46,6 +46,7 @@ impl Message {
     /// Captures the header at `at`. A 32-bit program on a 64-bit system says by a bit of the type whether the ids lie
     /// where its own layout has them, or where the 64-bit one has them (alpc#276). A message without a type is new and has
     /// none: data may lie there.
+    #[inline(always)]
     pub fn capture(at: UserPtr) -> Result<Message, NtStatus> {
         let mut message = Message::default();
         message.read(at)?;
@@ -54,7 +55,7 @@ impl Message {
 
     /// As [`Message::capture`], where the message is to be: one that is moved while its parts are on their way to the cache
     /// waits for them.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, at: UserPtr) -> Result<(), NtStatus> {
         self.at = at;
         self.header = guest::read(at, width())?;
@@ -113,6 +114,7 @@ impl Message {
     }
 
     /// Copies the data, with padding up to the multiple of 4 that slots carry.
+    #[inline(always)]
     pub fn read_data(&self, data: &mut Data) -> Result<(), NtStatus> {
         let len = usize::from(self.header.data_length);
         data.resize(len.next_multiple_of(4), 0);
@@ -162,7 +164,7 @@ pub(super) struct Buffer {
 impl Buffer {
     /// Captures the length at `length_at`, and checks that a header can be written. NULL for the length
     /// means that any message fits (alpc §2.5.4); for the buffer, that only the length counts (alpc#87).
-    #[inline]
+    #[inline(always)]
     pub fn capture(at: UserPtr, length_at: UserPtr) -> Result<Buffer, NtStatus> {
         let capacity = match length_at.is_null() {
             true => None,
@@ -216,6 +218,7 @@ impl Buffer {
     }
 
     /// Writes a received message. Requests and connection requests say that they want an answer.
+    #[inline(always)]
     pub fn deliver(&self, incoming: &Incoming, data: &[u8]) -> Result<(), NtStatus> {
         if self.at.is_null() {
             return Ok(());

@@ -129,6 +129,7 @@ struct Sent {
 }
 
 /// Sends a message (steps 7–17); `waiting` becomes the wait for its answer, if there is one.
+#[inline(always)]
 fn send(
     port: &Arc<Port>,
     message: &mut Message,
@@ -233,6 +234,7 @@ struct Reserved {
 impl Reserved {
     /// Takes the reserve that a message of `total` bytes names by `number` instead of an id; `None` if it names none. An id
     /// that came with a received message is that, whatever its bits.
+    #[inline(always)]
     fn of(port: &Arc<Port>, number: u32, total: u16) -> Result<Option<Reserved>, NtStatus> {
         if number & RESERVE_BIT == 0 || engine::is_outstanding(port, number) {
             return Ok(None);
@@ -266,6 +268,7 @@ impl Drop for Reserved {
 }
 
 /// Checks that a communication port's connection takes messages (steps 10–12).
+#[inline(always)]
 fn check_connection(port: &Port) -> Result<(), NtStatus> {
     let Some(connection) = port.existing_connection() else {
         return Ok(());
@@ -284,6 +287,7 @@ fn check_connection(port: &Port) -> Result<(), NtStatus> {
 }
 
 /// Checks that a new message has somewhere to go and is taken there (steps 13, 16).
+#[inline(always)]
 fn check_new(port: &Port) -> Result<(), NtStatus> {
     match port.kind {
         PortKind::Connection | PortKind::Unconnected => Err(NtStatus::LPC_INVALID_CONNECTION_USAGE),
@@ -309,6 +313,7 @@ struct Receive {
 
 impl Receive {
     /// Receives the next message of the port (alpc §2.5.4).
+    #[inline(always)]
     fn next(&self, port: &Arc<Port>, data: &mut Data) -> Result<(), NtStatus> {
         let mut incoming = Incoming::default();
         let room = self.buffer.room();
@@ -325,6 +330,7 @@ impl Receive {
     }
 
     /// Waits for the answer to a request (alpc §2.5.5).
+    #[inline(always)]
     fn answer(
         &self,
         port: &Arc<Port>,
@@ -394,6 +400,7 @@ impl Receive {
         Err(NtStatus::BUFFER_TOO_SMALL)
     }
 
+    #[inline(always)]
     fn deliver(&self, port: &Arc<Port>, incoming: &Incoming, data: &[u8]) -> Result<(), NtStatus> {
         port.sequence.fetch_add(1, Relaxed);
         let result = self

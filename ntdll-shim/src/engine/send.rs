@@ -37,7 +37,7 @@ pub enum Expects {
 ///
 /// # Errors
 /// `PORT_DISCONNECTED`, `NO_MEMORY` when the queue is full.
-#[inline]
+#[inline(always)]
 pub fn send(port: &Port, message: &Outgoing<'_>, is_released: bool) -> Result<u32, NtStatus> {
     let connection = port.connection()?;
     let path = (connection, connection.outgoing);

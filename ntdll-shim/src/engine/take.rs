@@ -88,6 +88,7 @@ pub(super) fn take_from_inbox(
 }
 
 /// A waitable port whose queue looks empty is not signalled any more, unless nothing will ever come to it.
+#[inline(always)]
 pub(super) fn settle_signal(queue: &Queue) {
     if !queue.inbox.is_waitable() || !queue.inbox.sources().is_empty() {
         return;

@@ -346,6 +346,7 @@ impl Inbox {
 
     /// Returns whether some receiver sleeps.
     #[must_use]
+    #[inline(always)]
     pub fn has_sleepers(&self) -> bool {
         self.head().w64::<IDLE>().load(SeqCst) != 0
     }

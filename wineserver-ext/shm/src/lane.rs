@@ -78,6 +78,7 @@ impl Class {
     }
 
     /// Returns the ordinal of a slot index, if it is of this class.
+    #[inline(always)]
     fn ordinal(&self, index: u32) -> Option<u32> {
         if (self.direct_first..self.direct_first + self.direct).contains(&index) {
             Some(index - self.direct_first)
@@ -154,7 +155,7 @@ impl<'a> Lane<'a> {
 
     /// Returns the slot with an index that may come from a peer.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn slot(&self, index: u32) -> Option<Slot<'a>> {
         let (class, ordinal) = place(index)?;
         self.reach(class, ordinal)

@@ -73,6 +73,7 @@ impl<'a> ReadyMap<'a> {
     }
 
     /// Returns a word of the tree.
+    #[inline(always)]
     fn word(&self, offset: usize) -> &'a AtomicU64 {
         self.root.mapping().w64(offset)
     }

@@ -77,6 +77,7 @@ impl Mapping {
     }
 
     /// Returns the address of byte `offset`, after checking that `size` bytes with that alignment lie inside.
+    #[inline(always)]
     fn at(&self, offset: usize, size: usize) -> *mut u8 {
         assert!(
             offset.is_multiple_of(size) && offset + size <= self.len,
@@ -130,7 +131,7 @@ impl Mapping {
     /// Returns the `LEN` bytes at `offset`, after checking once that they lie inside: their words are then reached without
     /// further checks.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn window<const LEN: usize>(&self, offset: usize) -> Window<'_, LEN> {
         assert!(
             offset.is_multiple_of(8) && offset.checked_add(LEN).is_some_and(|end| end <= self.len),
@@ -160,6 +161,7 @@ impl Mapping {
     }
 
     /// Copies `bytes` to `offset`.
+    #[inline(always)]
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(
             offset + bytes.len() <= self.len,
@@ -171,6 +173,7 @@ impl Mapping {
     }
 
     /// Copies from `offset` to `bytes`.
+    #[inline(always)]
     pub fn read(&self, offset: usize, bytes: &mut [u8]) {
         assert!(
             offset + bytes.len() <= self.len,

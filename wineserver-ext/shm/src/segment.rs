@@ -225,6 +225,7 @@ impl Segment {
 
     /// Returns what became of the connection request.
     #[must_use]
+    #[inline(always)]
     pub fn connecting(&self) -> Connecting {
         match self.mem.w32(CONNECT).load(SeqCst) {
             ACCEPTED => Connecting::Accepted,

@@ -396,7 +396,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Writes payload at `at`.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, at: usize, bytes: &[u8]) {
         assert!(
             at + bytes.len() <= self.capacity(),

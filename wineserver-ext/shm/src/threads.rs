@@ -71,6 +71,7 @@ impl ThreadTable {
         &self.mem
     }
 
+    #[inline(always)]
     fn entry(&self, tno: Tno) -> Window<'_, ENTRY_LEN> {
         self.mem.window((tno % CAPACITY) as usize * ENTRY_LEN)
     }
