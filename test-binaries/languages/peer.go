@@ -63,6 +63,9 @@ type qualityOfService struct {
 
 var ntdll = syscall.NewLazyDLL("ntdll.dll")
 
+// The pointers behind the arguments are on the heap and kept: a stack that grows or shrinks moves what is on it.
+//
+//go:uintptrescapes
 func call(name string, arguments ...uintptr) {
 	if status, _, _ := ntdll.NewProc(name).Call(arguments...); status != 0 {
 		panic(fmt.Sprintf("%s: %#x", name, uint32(status)))
