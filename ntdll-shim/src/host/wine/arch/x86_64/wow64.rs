@@ -2,7 +2,7 @@
 //!
 //! That ntdll has a `__wine_unix_call_dispatcher` as well: a 32-bit function that switches to 64-bit code and the kernel
 //! stack and calls `table[code](arguments)` there. So a thunk here needs no mode switch of its own, and the services run
-//! as for 64-bit programs; only their arguments are narrow ([`narrow`](crate::host::wine::narrow)). Calls of Wine need no hooks
+//! as for 64-bit programs; only their arguments are narrow ([`narrow`]). Calls of Wine need no hooks
 //! here: 32-bit code reaches them through the 64-bit ntdll.
 
 use ntlpc_abi::{CallId, for_each_call};
