@@ -1,5 +1,7 @@
-//! What is put beside PE ntdll, whatever the machine: where thunks lead, what the stubs of hooked calls test. The machine code is
-//! made by [`super::arch`].
+//! What is put beside PE ntdll, whatever the machine: where thunks lead, what the stubs of hooked calls test and how they are
+//! laid out. The machine code of each step is made by [`super::arch`]; short jumps are the same on both machines.
+
+use super::arch::code::{SYSCALL_THUNK, compare_handle, compare_word, test_handle, thunk};
 
 /// Bytes of the jump that replaces the start of a hooked thunk.
 pub const JUMP: usize = 5;
@@ -33,6 +35,79 @@ pub struct HandleMap {
     pub address: u64,
     /// Number of bytes.
     pub length: u32,
+}
+
+/// Opcodes of short jumps.
+pub const JAE: u8 = 0x73;
+pub const JE: u8 = 0x74;
+pub const JNE: u8 = 0x75;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    Service,
+    Original,
+}
+
+/// Stub of a hooked call of `words` arguments: tests, the original thunk, the thunk of service `index`; without tests the last
+/// alone.
+pub fn hook(
+    target: Target,
+    index: u32,
+    words: usize,
+    tests: &[Test],
+    original: &[u8; SYSCALL_THUNK],
+) -> Vec<u8> {
+    if tests.is_empty() {
+        return thunk(target, index, words);
+    }
+    let mut code = Vec::with_capacity(192);
+    let mut jumps = Vec::new();
+    for test in tests {
+        emit(&mut code, &mut jumps, *test);
+    }
+    let to_original = code.len();
+    code.extend(original);
+    let to_service = code.len();
+    code.extend(thunk(target, index, words));
+    for (operand, to) in jumps {
+        let destination = if to == To::Service {
+            to_service
+        } else {
+            to_original
+        };
+        let distance = destination - (operand + 1);
+        debug_assert!(
+            distance < 0x80,
+            "short jumps reach over three tests and a thunk"
+        );
+        code[operand] = distance as u8;
+    }
+    code
+}
+
+/// Appends a test; notes where the operands of its short jumps are.
+fn emit(code: &mut Vec<u8>, jumps: &mut Vec<(usize, To)>, test: Test) {
+    let mut jump = |code: &mut Vec<u8>, opcode: u8, to: To| {
+        code.extend([opcode, 0]);
+        jumps.push((code.len() - 1, to));
+    };
+    match test {
+        Test::ServiceIf(address) => {
+            compare_word(code, address);
+            jump(code, JNE, To::Service);
+        }
+        Test::OriginalUnless(address) => {
+            compare_word(code, address);
+            jump(code, JE, To::Original);
+        }
+        Test::HandleHas(map, mask) | Test::HandleLacks(map, mask) => {
+            compare_handle(code, map);
+            jump(code, JAE, To::Service);
+            test_handle(code, map, mask);
+            let has = matches!(test, Test::HandleHas(..));
+            jump(code, if has { JNE } else { JE }, To::Service);
+        }
+    }
 }
 
 /// `jmp rel32` at `from` to `to`, if it is in reach.

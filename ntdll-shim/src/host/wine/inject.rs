@@ -161,7 +161,7 @@ impl Plan {
             if let Some(original) = original {
                 let index = index as u32;
                 let stub = match hook.stub {
-                    Stub::Tested(tests) => machine::hook(target, index, words, &tests(), &original),
+                    Stub::Tested(tests) => code::hook(target, index, words, &tests(), &original),
                     Stub::SecondChance(word) => {
                         let Some(go_on) = exports.find("NtContinue") else {
                             continue;

@@ -2,49 +2,12 @@
 //!
 //! At the entry of a call its arguments follow the return address at `[esp]`; eax, ecx and edx are free to use.
 
-use crate::host::wine::code::{Target, Test};
+use crate::host::wine::code::{HandleMap, JE, JNE, Target};
 use crate::host::wine::narrow::{call_service, ret};
 pub use crate::host::wine::narrow::{helper_thunk, thunk};
 
 /// Length of a system call thunk of Wine's PE ntdll, without what pads it.
 pub const SYSCALL_THUNK: usize = 15;
-
-/// Stub of a hooked call of `words` arguments: tests, the original thunk, the thunk of service `index`; without tests the last
-/// alone.
-pub fn hook(
-    target: Target,
-    index: u32,
-    words: usize,
-    tests: &[Test],
-    original: &[u8; SYSCALL_THUNK],
-) -> Vec<u8> {
-    if tests.is_empty() {
-        return thunk(target, index, words);
-    }
-    let mut code = Vec::with_capacity(128);
-    let mut jumps = Vec::new();
-    for test in tests {
-        emit(&mut code, &mut jumps, *test);
-    }
-    let to_original = code.len();
-    code.extend(original);
-    let to_service = code.len();
-    code.extend(thunk(target, index, words));
-    for (operand, to) in jumps {
-        let destination = if to == To::Service {
-            to_service
-        } else {
-            to_original
-        };
-        let distance = destination - (operand + 1);
-        debug_assert!(
-            distance < 0x80,
-            "short jumps reach over three tests and a thunk"
-        );
-        code[operand] = distance as u8;
-    }
-    code
-}
 
 /// Stub of NtRaiseException(Record, Context, FirstChance). A second chance, if the word at `has_port` is not zero, goes to
 /// service `index` first; if it returns 0, the thread goes on by NtContinue(Context, FALSE) at `go_on`.
@@ -93,55 +56,32 @@ pub fn is_syscall_thunk(bytes: &[u8; SYSCALL_THUNK], words: usize) -> bool {
     bytes[0] == 0xb8 && bytes[5] == 0xba && bytes.ends_with(&end)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum To {
-    Service,
-    Original,
+/// Compares the word at an address with 0.
+pub fn compare_word(code: &mut Vec<u8>, address: u64) {
+    code.extend([0x83, 0x3d]); // cmp dword [address], 0
+    code.extend((address as u32).to_le_bytes());
+    code.push(0x00);
 }
 
-/// Appends a test; notes where the operands of its short jumps are.
-fn emit(code: &mut Vec<u8>, jumps: &mut Vec<(usize, To)>, test: Test) {
-    let mut jump = |code: &mut Vec<u8>, opcode: u8, to: To| {
-        code.extend([opcode, 0]);
-        jumps.push((code.len() - 1, to));
-    };
-    match test {
-        Test::ServiceIf(address) | Test::OriginalUnless(address) => {
-            code.extend([0x83, 0x3d]); // cmp dword [address], 0
-            code.extend((address as u32).to_le_bytes());
-            code.push(0x00);
-            match test {
-                Test::ServiceIf(_) => jump(code, JNE, To::Service),
-                _ => jump(code, JE, To::Original),
-            }
-        }
-        Test::HandleHas(map, mask) | Test::HandleLacks(map, mask) => {
-            code.extend([0x8b, 0x4c, 0x24, 0x04]); // mov ecx, [esp+4]
-            code.extend([0xc1, 0xe9, 0x02]); // shr ecx, 2
-            code.extend([0x81, 0xf9]); // cmp ecx, length
-            code.extend(map.length.to_le_bytes());
-            jump(code, JAE, To::Service);
-            code.extend([0xf6, 0x81]); // test byte [ecx+map], mask
-            code.extend((map.address as u32).to_le_bytes());
-            code.push(mask);
-            let opcode = if matches!(test, Test::HandleHas(..)) {
-                JNE
-            } else {
-                JE
-            };
-            jump(code, opcode, To::Service);
-        }
-    }
+/// Makes the index of the first argument, a handle, and compares it with the length of a map.
+pub fn compare_handle(code: &mut Vec<u8>, map: HandleMap) {
+    code.extend([0x8b, 0x4c, 0x24, 0x04]); // mov ecx, [esp+4]
+    code.extend([0xc1, 0xe9, 0x02]); // shr ecx, 2
+    code.extend([0x81, 0xf9]); // cmp ecx, length
+    code.extend(map.length.to_le_bytes());
 }
 
-const JAE: u8 = 0x73;
-const JE: u8 = 0x74;
-const JNE: u8 = 0x75;
+/// Tests the bits of a mask in the map's byte of that index.
+pub fn test_handle(code: &mut Vec<u8>, map: HandleMap, mask: u8) {
+    code.extend([0xf6, 0x81]); // test byte [ecx+map], mask
+    code.extend((map.address as u32).to_le_bytes());
+    code.push(mask);
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::wine::code::HandleMap;
+    use crate::host::wine::code::{JAE, Test, hook};
 
     const TARGET: Target = Target {
         table: 0x1122_3344,

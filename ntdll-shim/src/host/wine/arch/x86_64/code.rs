@@ -3,7 +3,7 @@
 //! At the entry of a call rcx, rdx, r8, r9 hold its first four arguments, `[rsp+8]` is the home area for them, the
 //! others follow it; rax, r10 and r11 are free to use. The caller removes them, however many there are.
 
-use crate::host::wine::code::{Target, Test};
+use crate::host::wine::code::{HandleMap, JE, JNE, Target};
 
 /// Length of a system call thunk of Wine's PE ntdll.
 pub const SYSCALL_THUNK: usize = 32;
@@ -49,42 +49,6 @@ pub fn helper_thunk(target: Target, index: u32, _words: usize) -> Vec<u8> {
     code.extend([0x80, 0x08, 0x00]); // or byte [rax], 0
     code.extend([0x31, 0xc0]); // xor eax, eax
     code.push(0xc3); // ret
-    code
-}
-
-/// Stub of a hooked call: tests, the original thunk, the thunk of service `index`; without tests the last alone.
-pub fn hook(
-    target: Target,
-    index: u32,
-    words: usize,
-    tests: &[Test],
-    original: &[u8; SYSCALL_THUNK],
-) -> Vec<u8> {
-    if tests.is_empty() {
-        return thunk(target, index, words);
-    }
-    let mut code = Vec::with_capacity(192);
-    let mut jumps = Vec::new();
-    for test in tests {
-        emit(&mut code, &mut jumps, *test);
-    }
-    let to_original = code.len();
-    code.extend(original);
-    let to_service = code.len();
-    code.extend(thunk(target, index, words));
-    for (operand, to) in jumps {
-        let destination = if to == To::Service {
-            to_service
-        } else {
-            to_original
-        };
-        let distance = destination - (operand + 1);
-        debug_assert!(
-            distance < 0x80,
-            "short jumps reach over three tests and a thunk"
-        );
-        code[operand] = distance as u8;
-    }
     code
 }
 
@@ -145,55 +109,32 @@ pub fn is_syscall_thunk(bytes: &[u8; SYSCALL_THUNK], _words: usize) -> bool {
     bytes.starts_with(&[0x4c, 0x8b, 0xd1, 0xb8]) && bytes.ends_with(&TAIL)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum To {
-    Service,
-    Original,
+/// Compares the word at an address with 0.
+pub fn compare_word(code: &mut Vec<u8>, address: u64) {
+    code.extend([0x49, 0xbb]); // mov r11, address
+    code.extend(address.to_le_bytes());
+    code.extend([0x41, 0x83, 0x3b, 0x00]); // cmp dword [r11], 0
 }
 
-/// Appends a test; notes where the operands of its short jumps are.
-fn emit(code: &mut Vec<u8>, jumps: &mut Vec<(usize, To)>, test: Test) {
-    let mut jump = |code: &mut Vec<u8>, opcode: u8, to: To| {
-        code.extend([opcode, 0]);
-        jumps.push((code.len() - 1, to));
-    };
-    match test {
-        Test::ServiceIf(address) | Test::OriginalUnless(address) => {
-            code.extend([0x49, 0xbb]); // mov r11, address
-            code.extend(address.to_le_bytes());
-            code.extend([0x41, 0x83, 0x3b, 0x00]); // cmp dword [r11], 0
-            match test {
-                Test::ServiceIf(_) => jump(code, JNE, To::Service),
-                _ => jump(code, JE, To::Original),
-            }
-        }
-        Test::HandleHas(map, mask) | Test::HandleLacks(map, mask) => {
-            code.extend([0x49, 0x89, 0xca]); // mov r10, rcx
-            code.extend([0x49, 0xc1, 0xea, 0x02]); // shr r10, 2
-            code.extend([0x49, 0x81, 0xfa]); // cmp r10, length
-            code.extend(map.length.to_le_bytes());
-            jump(code, JAE, To::Service);
-            code.extend([0x49, 0xbb]); // mov r11, map
-            code.extend(map.address.to_le_bytes());
-            code.extend([0x43, 0xf6, 0x04, 0x13, mask]); // test byte [r11+r10], mask
-            let opcode = if matches!(test, Test::HandleHas(..)) {
-                JNE
-            } else {
-                JE
-            };
-            jump(code, opcode, To::Service);
-        }
-    }
+/// Makes the index of the first argument, a handle, and compares it with the length of a map.
+pub fn compare_handle(code: &mut Vec<u8>, map: HandleMap) {
+    code.extend([0x49, 0x89, 0xca]); // mov r10, rcx
+    code.extend([0x49, 0xc1, 0xea, 0x02]); // shr r10, 2
+    code.extend([0x49, 0x81, 0xfa]); // cmp r10, length
+    code.extend(map.length.to_le_bytes());
 }
 
-const JAE: u8 = 0x73;
-const JE: u8 = 0x74;
-const JNE: u8 = 0x75;
+/// Tests the bits of a mask in the map's byte of that index.
+pub fn test_handle(code: &mut Vec<u8>, map: HandleMap, mask: u8) {
+    code.extend([0x49, 0xbb]); // mov r11, map
+    code.extend(map.address.to_le_bytes());
+    code.extend([0x43, 0xf6, 0x04, 0x13, mask]); // test byte [r11+r10], mask
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::wine::code::HandleMap;
+    use crate::host::wine::code::{JAE, Test, hook};
 
     const TARGET: Target = Target {
         table: 0x1122_3344_5566_7788,
