@@ -13,6 +13,7 @@ mod placement;
 pub mod sys;
 #[cfg(test)]
 mod tests;
+pub mod thread_block;
 mod views;
 
 use std::collections::BTreeMap;

@@ -1,14 +1,11 @@
 //! `errno.h`: error numbers, the per-thread data of the runtime, and the invalid parameter handler.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
 
 use super::math::MathException;
 use super::{mem, os, startup};
 use crate::export::{Callback, Guest, Ptr};
-use crate::vm::low;
+use crate::vm::thread_block::{ThreadBlock, Unused};
 use crate::{guest_struct, win_api};
 
 /// Numbers of `errno.h` (Microsoft Learn, "errno constants").
@@ -82,34 +79,17 @@ pub fn thread_field<T: Guest>(field: &str) -> Ptr<T> {
 
 /// Returns the data of the calling thread, made on first use.
 fn thread_data() -> Ptr<ThreadData> {
-    static UNUSED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
-
-    /// Gives the block back when the thread ends.
-    struct Owned(Cell<u64>);
-
-    impl Drop for Owned {
-        fn drop(&mut self) {
-            if self.0.get() != 0 {
-                UNUSED.lock().push(self.0.get());
-            }
-        }
-    }
+    static UNUSED: Unused = Unused::new();
 
     thread_local! {
-        static OWN: Owned = const { Owned(Cell::new(0)) };
+        static OWN: ThreadBlock = const { ThreadBlock::of(&UNUSED) };
     }
 
-    OWN.with(|own| {
-        if own.0.get() == 0 {
-            let reused = UNUSED.lock().pop();
-            let at =
-                reused.unwrap_or_else(|| low::allocate(ThreadData::size(), ThreadData::align()));
-            mem::fill(at, 0, ThreadData::size());
-            own.0.set(at);
-            thread_seed(at);
-        }
-        Ptr::new(own.0.get())
-    })
+    let fill = |at| {
+        mem::fill(at, 0, ThreadData::size());
+        thread_seed(at);
+    };
+    Ptr::new(OWN.with(|own| own.get(ThreadData::size(), ThreadData::align(), fill)))
 }
 
 /// `rand` starts at 1 in every thread.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::database::{self, Key};
 use super::names::parse_address;
-use super::winsock2::{FAULT, INVALID, SOCKET_ERROR, refuse};
+use super::winsock2::{FAMILY_NOT_SUPPORTED, FAULT, INVALID, SOCKET_ERROR, refuse};
 use crate::dlls::win32::{ansi_of, units_arg, wide_arg};
 use crate::export::{Guest, Ptr};
 use crate::ob::resolver;
@@ -16,8 +16,6 @@ use crate::win_api;
 /// `AF_INET` and `AF_INET6` of Winsock, and the bytes of their addresses.
 const INET: (i32, usize) = (2, 16);
 const INET6: (i32, usize) = (23, 28);
-/// `WSAEAFNOSUPPORT`.
-const FAMILY_NOT_SUPPORTED: u32 = 10047;
 
 /// Flags of `getnameinfo`.
 mod flag {

@@ -3,16 +3,13 @@
 //! What these functions return lies in one block per thread, which the next of them overwrites. Source: Microsoft Learn, the
 //! functions' pages and "hostent structure", "protoent structure", "servent structure".
 
-use std::cell::Cell;
-
 use ntlpc_abi::{UserPtr, Width};
-use parking_lot::Mutex;
 
 use super::database::{self, Entry, Key};
-use super::winsock2::{FAULT, SOCKET_ERROR, refuse};
+use super::winsock2::{FAMILY_NOT_SUPPORTED, FAULT, SOCKET_ERROR, refuse};
 use crate::export::{Guest, Ptr};
 use crate::ob::resolver::{self, Hints, NO_DATA, NO_RECOVERY};
-use crate::vm::low;
+use crate::vm::thread_block::{ThreadBlock, Unused};
 use crate::{guest_struct, width, win_api};
 
 guest_struct! {
@@ -50,8 +47,6 @@ guest_struct! {
 const INET: i32 = 2;
 /// `AF_INET6` of Winsock.
 const INET6: i32 = 23;
-/// `WSAEAFNOSUPPORT`.
-const FAMILY_NOT_SUPPORTED: u32 = 10047;
 /// Bytes of a thread's block, and of its head, where the structure is.
 const BLOCK_BYTES: usize = 4096;
 const HEAD_BYTES: usize = 64;
@@ -60,31 +55,13 @@ const MOST: usize = 32;
 
 /// Returns the block of the calling thread.
 fn thread_block() -> u64 {
-    static UNUSED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
-
-    /// Gives the block back when the thread ends.
-    struct Owned(Cell<u64>);
-
-    impl Drop for Owned {
-        fn drop(&mut self) {
-            if self.0.get() != 0 {
-                UNUSED.lock().push(self.0.get());
-            }
-        }
-    }
+    static UNUSED: Unused = Unused::new();
 
     thread_local! {
-        static OWN: Owned = const { Owned(Cell::new(0)) };
+        static OWN: ThreadBlock = const { ThreadBlock::of(&UNUSED) };
     }
 
-    OWN.with(|own| {
-        if own.0.get() == 0 {
-            let reused = UNUSED.lock().pop();
-            own.0
-                .set(reused.unwrap_or_else(|| low::allocate(BLOCK_BYTES, 16)));
-        }
-        own.0.get()
-    })
+    OWN.with(|own| own.get(BLOCK_BYTES, 16, |_| ()))
 }
 
 /// Fills the calling thread's block.

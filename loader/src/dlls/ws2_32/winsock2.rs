@@ -31,6 +31,8 @@ pub(super) const INVALID: u32 = 10022;
 pub(super) const FAULT: u32 = 10014;
 /// `WSAEOPNOTSUPP`.
 pub(super) const NOT_SUPPORTED: u32 = 10045;
+/// `WSAEAFNOSUPPORT`.
+pub(super) const FAMILY_NOT_SUPPORTED: u32 = 10047;
 
 pub(super) fn refuse<T>(code: u32, failure: T) -> T {
     teb::set_last_error(code);

@@ -2,7 +2,7 @@
 
 use ntlpc_abi::UserPtr;
 
-use super::winsock2::refuse;
+use super::winsock2::{FAMILY_NOT_SUPPORTED, refuse};
 use crate::dlls::win32::{error, units_arg, wide_arg};
 use crate::export::{Guest, Ptr};
 use crate::ob::resolver::{self, Hints, Resolved};
@@ -22,8 +22,6 @@ guest_struct! {
     }
 }
 
-/// `WSAEAFNOSUPPORT`.
-const FAMILY_NOT_SUPPORTED: u32 = 10047;
 /// `WSA_NOT_ENOUGH_MEMORY`.
 const NOT_ENOUGH_MEMORY: u32 = 8;
 
