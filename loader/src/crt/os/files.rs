@@ -56,24 +56,29 @@ fn seconds([low, high]: [u32; 2]) -> i64 {
     to_unix(long(high, low)).0
 }
 
+impl From<fileattributes::FileAttributeData> for Info {
+    fn from(data: fileattributes::FileAttributeData) -> Info {
+        Info {
+            attributes: data.attributes,
+            times: [
+                data.creation_time,
+                data.last_access_time,
+                data.last_write_time,
+            ]
+            .map(seconds),
+            size: long(data.size_high, data.size_low),
+            links: 1,
+        }
+    }
+}
+
 /// Returns what is known about a file by its name.
 pub fn info(path: &[u16]) -> Result<Info, u32> {
     let name = terminated(path);
     let mut place = [0_u64; 8];
     let data = Ptr::<fileattributes::FileAttributeData>::new(address(&mut place));
     result(fileattributes::GetFileAttributesExW(at(&name), 0, data))?;
-    let data = data.read();
-    Ok(Info {
-        attributes: data.attributes,
-        times: [
-            data.creation_time,
-            data.last_access_time,
-            data.last_write_time,
-        ]
-        .map(seconds),
-        size: long(data.size_high, data.size_low),
-        links: 1,
-    })
+    Ok(data.read().into())
 }
 
 /// Returns what is known about an open file.
@@ -208,20 +213,8 @@ impl Found {
         let data = at.read();
         let name = at.byte_add(find::FindData::size() as u64).cast::<u16>();
         let name = crate::crt::mem::string_within(name, Self::NAME_UNITS);
-        let times = [
-            data.creation_time,
-            data.last_access_time,
-            data.last_write_time,
-        ]
-        .map(seconds);
-        let size = long(data.size_high, data.size_low);
         Entry {
-            info: Info {
-                attributes: data.attributes,
-                times,
-                size,
-                links: 1,
-            },
+            info: data.file.into(),
             name,
         }
     }

@@ -26,6 +26,7 @@ guest_struct! {
         index_low: u32,
     }
     /// `WIN32_FILE_ATTRIBUTE_DATA`.
+    #[derive(Default)]
     pub struct FileAttributeData {
         attributes: u32,
         creation_time: [u32; 2],
@@ -86,16 +87,15 @@ pub fn times_of(stat: &rustix::fs::Stat) -> [i64; 3] {
 
 fn information(handle: Handle) -> Result<ByHandleFileInformation, NtStatus> {
     let stat = lookup::<File>(handle, 0)?.stat()?;
-    let [created, accessed, written] = times_of(&stat);
-    let size = stat.st_size.cast_unsigned();
+    let data = data_of(&stat);
     Ok(ByHandleFileInformation {
-        attributes: attributes_of(stat.st_mode),
-        creation_time: words(created),
-        last_access_time: words(accessed),
-        last_write_time: words(written),
+        attributes: data.attributes,
+        creation_time: data.creation_time,
+        last_access_time: data.last_access_time,
+        last_write_time: data.last_write_time,
         volume_serial: stat.st_dev as u32,
-        size_high: (size >> 32) as u32,
-        size_low: size as u32,
+        size_high: data.size_high,
+        size_low: data.size_low,
         links: stat.st_nlink as u32,
         index_high: (stat.st_ino >> 32) as u32,
         index_low: stat.st_ino as u32,
@@ -125,23 +125,28 @@ fn attributes(name: Option<Vec<u16>>) -> u32 {
     )
 }
 
-fn attribute_data(name: Option<Vec<u16>>, to: Ptr<FileAttributeData>) -> Bool {
-    match stat_of(name) {
-        Ok(stat) => {
-            let [created, accessed, written] = times_of(&stat);
-            let size = stat.st_size.cast_unsigned();
-            to.write(FileAttributeData {
-                attributes: attributes_of(stat.st_mode),
-                creation_time: words(created),
-                last_access_time: words(accessed),
-                last_write_time: words(written),
-                size_high: (size >> 32) as u32,
-                size_low: size as u32,
-            });
-            Bool::TRUE
-        }
-        Err(status) => failed(status, Bool::FALSE),
+/// Describes a file; a directory has no size.
+#[must_use]
+pub fn data_of(stat: &rustix::fs::Stat) -> FileAttributeData {
+    let attributes = attributes_of(stat.st_mode);
+    let [created, accessed, written] = times_of(stat).map(words);
+    let size = if attributes & attribute::DIRECTORY != 0 {
+        0
+    } else {
+        stat.st_size.cast_unsigned()
+    };
+    FileAttributeData {
+        attributes,
+        creation_time: created,
+        last_access_time: accessed,
+        last_write_time: written,
+        size_high: (size >> 32) as u32,
+        size_low: size as u32,
     }
+}
+
+fn attribute_data(name: Option<Vec<u16>>, to: Ptr<FileAttributeData>) -> Bool {
+    success(stat_of(name).map(|stat| to.write(data_of(&stat))))
 }
 
 win_api! {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, statat};
 
 use super::fileapi::resolve_file;
-use super::fileattributes::{attribute, attributes_of, times_of};
+use super::fileattributes::{FileAttributeData, attribute, data_of};
 use super::filesystem::{ansi, wide};
 use crate::dlls::win32::{
     INVALID_HANDLE_VALUE, error, failed, or_else, refuse, success, units_arg, wide_arg,
@@ -24,12 +24,7 @@ use crate::win_api;
 guest_struct! {
     /// The fixed part of `WIN32_FIND_DATAW` and `WIN32_FIND_DATAA`; the names follow.
     pub struct FindData {
-        attributes: u32,
-        creation_time: [u32; 2],
-        last_access_time: [u32; 2],
-        last_write_time: [u32; 2],
-        size_high: u32,
-        size_low: u32,
+        file: FileAttributeData,
         reparse_tag: u32,
         reserved: u32,
     }
@@ -123,36 +118,15 @@ fn search(name: &[u16]) -> Result<(Search, String), NtStatus> {
 
 /// Describes a found name; a file that went meanwhile is described as empty.
 fn describe(directory: &Path, name: &str) -> FindData {
-    let words = |time: i64| [time as u32, (time >> 32) as u32];
     let at = directory.join(name);
     let stat =
         statat(CWD, &at, AtFlags::empty()).or_else(|_| statat(CWD, &at, AtFlags::SYMLINK_NOFOLLOW));
-    let Ok(stat) = stat else {
-        let zero = [0; 2];
-        return FindData {
-            attributes: attribute::ARCHIVE,
-            creation_time: zero,
-            last_access_time: zero,
-            last_write_time: zero,
-            size_high: 0,
-            size_low: 0,
-            reparse_tag: 0,
-            reserved: 0,
-        };
-    };
-    let [created, accessed, written] = times_of(&stat);
-    let size = if attributes_of(stat.st_mode) & attribute::DIRECTORY != 0 {
-        0
-    } else {
-        stat.st_size
+    let gone = FileAttributeData {
+        attributes: attribute::ARCHIVE,
+        ..FileAttributeData::default()
     };
     FindData {
-        attributes: attributes_of(stat.st_mode),
-        creation_time: words(created),
-        last_access_time: words(accessed),
-        last_write_time: words(written),
-        size_high: (size >> 32) as u32,
-        size_low: size as u32,
+        file: stat.map_or(gone, |stat| data_of(&stat)),
         reparse_tag: 0,
         reserved: 0,
     }
