@@ -1,34 +1,14 @@
 //! Console functions on a terminal, which `script` of util-linux makes.
 
+mod common;
+
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Builds the program for a compiler and returns it; `None` if there is no such compiler.
-fn program(prefix: &str) -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/keys.c");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{prefix}.exe"));
-    let built = Command::new(format!("{prefix}-w64-mingw32-gcc"))
-        .args(["-O2", "-o"])
-        .args([&program, &source])
-        .status();
-    match built {
-        Ok(status) => {
-            assert!(status.success(), "the program does not build");
-            Some(program)
-        }
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "no compiler: {error}");
-            eprintln!("skipped: no compiler: {error}");
-            None
-        }
-    }
-}
-
 fn keys_and_drawing(prefix: &str) {
-    let Some(program) = program(prefix) else {
+    let Some(program) = common::build(prefix, "console/keys.c", "console", &["-O2"]) else {
         return;
     };
     let command = format!(

@@ -1,29 +1,13 @@
 //! What docs/loader.md promises for debugging: gdb finds the functions of a guest, and the report of a crash names them.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Builds the program for a compiler and a test and returns it; `None` if there is no such compiler.
+/// Builds the program for a test.
 fn program(prefix: &str, test: &str) -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/debugging/crash.c");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    std::fs::create_dir_all(&folder).expect("a folder for the program");
-    let program = folder.join(format!("crash-{prefix}.exe"));
-    let built = Command::new(format!("{prefix}-w64-mingw32-gcc"))
-        .args(["-g", "-O0", "-o"])
-        .args([&program, &source])
-        .status();
-    match built {
-        Ok(status) => {
-            assert!(status.success(), "the program does not build");
-            Some(program)
-        }
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "no compiler: {error}");
-            eprintln!("skipped: no compiler: {error}");
-            None
-        }
-    }
+    common::build(prefix, "debugging/crash.c", test, &["-g", "-O0"])
 }
 
 fn text(output: &Output) -> (String, String) {

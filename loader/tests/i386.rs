@@ -9,6 +9,8 @@
     reason = "a failure of the test's own set-up ends it"
 )]
 
+mod common;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -25,30 +27,15 @@ const LPCRUN: &str = env!("CARGO_BIN_EXE_lpcrun");
 /// Builds the program, or says why not.
 fn spinner() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    BUILT.get_or_init(build_spinner).as_deref()
-}
-
-fn build_spinner() -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/i386/spinner.c");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spinner.exe");
-    let built = Command::new("i686-w64-mingw32-gcc")
-        .args(["-O2", "-Wall", "-Werror", "-o"])
-        .args([&program, &source])
-        .status();
-    match built {
-        Ok(status) => {
-            assert!(status.success(), "the program does not build");
-            Some(program)
-        }
-        Err(error) => {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "no i386 compiler: {error}"
-            );
-            eprintln!("skipped: no i386 compiler: {error}");
-            None
-        }
-    }
+    let build = || {
+        common::build(
+            "i686",
+            "i386/spinner.c",
+            "i386",
+            &["-O2", "-Wall", "-Werror"],
+        )
+    };
+    BUILT.get_or_init(build).as_deref()
 }
 
 fn threads_of(child: &Child) -> Vec<i32> {
