@@ -155,12 +155,12 @@ twins! {
         name_in(directory, prefix)
     }
 
-    /// Completes a name that ends in XXXXXX.
+    /// Completes a name that ends in a template of six X.
     "msvcrt.dll|ucrtbase.dll" fn _mktemp / _wmktemp(template: Ptr<Char>) -> Ptr<Char> {
         if fill_template(template) == 0 { template } else { Ptr::NULL }
     }
 
-    /// Completes a name that ends in XXXXXX; returns the error.
+    /// Completes a name that ends in a template of six X; returns the error.
     "msvcrt.dll|ucrtbase.dll" fn _mktemp_s / _wmktemp_s(template: Ptr<Char>, size: usize) -> i32 {
         if template.is_null() || mem::length_within(template, size) >= size {
             return errno::invalid_parameter();

@@ -135,7 +135,8 @@ fn put_program<T: Guest + Default>(
 /// `PROCESS_NAME_NATIVE`.
 const NATIVE: u32 = 1;
 
-/// Reads `/proc/meminfo` and `/proc/loadavg`: what Linux calls slab is the kernel's memory, reclaimable or not.
+/// Reads `/proc`: what Linux calls slab is the kernel's memory, reclaimable or not, and its open files are the handles. It keeps no
+/// peak of what was committed: that is the present value.
 fn performance() -> PerformanceInformation {
     const PAGE_KIB: usize = 4;
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -146,6 +147,8 @@ fn performance() -> PerformanceInformation {
         let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
         kib.unwrap_or(0) / PAGE_KIB
     };
+    let files = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
+    let files = files.split_whitespace().next();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let threads = load
         .split_whitespace()
@@ -167,7 +170,7 @@ fn performance() -> PerformanceInformation {
         kernel_paged: pages("SReclaimable"),
         kernel_nonpaged: pages("SUnreclaim"),
         page_size: PAGE_KIB * 1024,
-        handle_count: 0,
+        handle_count: files.and_then(|count| count.parse().ok()).unwrap_or(0),
         process_count: u32::try_from(names.filter(|entry| is_process(entry.file_name())).count())
             .unwrap_or(0),
         thread_count: threads.unwrap_or(0),
