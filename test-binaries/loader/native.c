@@ -269,7 +269,8 @@ TEST(pipes_by_the_long_prefix)
     CloseHandle(pipe);
 }
 
-/* A thread that is ended by the end of the process holds a lock; what runs then wants it. */
+/* A thread that is ended by the end of the process holds a lock; what runs then wants it. Windows ends the process there and does
+ * not say with which code: what fails is a child that does not end, which the watchdog notices. */
 static CRITICAL_SECTION orphan;
 static volatile LONG is_orphaned;
 
@@ -314,8 +315,10 @@ TEST(titles_of_the_console)
     BOOL has_console = GetConsoleTitleW(title, MAX_PATH) > 0;
     SetLastError(0);
     /* Without a console there is no title to set; a process under lpcrun always has one of its own. */
-    if (!has_console && !SetConsoleTitleW(L"t"))
+    if (!has_console && !SetConsoleTitleW(L"t")) {
+        skip(SETUP, "the process has no console");
         return;
+    }
     CHECK(SetConsoleTitleW(L"a title"), SETUP);
     CHECK_EQ(GetConsoleTitleW(title, MAX_PATH), 7, SETUP);
     CHECK(wcscmp(title, L"a title") == 0, SETUP);

@@ -12,8 +12,7 @@ pub(super) const S_OK: u32 = 0;
 const S_FALSE: u32 = 1;
 pub(super) const E_INVALIDARG: u32 = 0x8007_0057;
 const E_POINTER: u32 = 0x8000_4003;
-const E_OUTOFMEMORY: u32 = 0x8007_000E;
-const E_UNEXPECTED: u32 = 0x8000_FFFF;
+const E_NOTIMPL: u32 = 0x8000_4001;
 /// `CO_E_NOTINITIALIZED`.
 const NOT_INITIALIZED: u32 = 0x8004_01F0;
 /// `RPC_E_CHANGED_MODE`.
@@ -134,7 +133,8 @@ win_api! {
             return E_INVALIDARG;
         }
         context.write(UserPtr::NULL);
-        E_OUTOFMEMORY
+        log::warn!("CreateBindCtx is not supported: there are no monikers");
+        E_NOTIMPL
     }
 
     /// Returns the table of running objects, which is not there.
@@ -143,7 +143,8 @@ win_api! {
             return E_INVALIDARG;
         }
         table.write(UserPtr::NULL);
-        E_UNEXPECTED
+        log::warn!("GetRunningObjectTable is not supported: there are no objects of COM");
+        E_NOTIMPL
     }
 
     /// Copies a string into one of Automation.
