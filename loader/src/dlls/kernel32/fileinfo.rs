@@ -3,7 +3,8 @@
 use ntlpc_abi::{Handle, NtStatus};
 
 use crate::dlls::ntdll::devicecontrol::{Answer, control};
-use crate::dlls::ntdll::fileinformation::{Relative, list, query, set};
+use crate::dlls::ntdll::directoryinformation::list;
+use crate::dlls::ntdll::fileinformation::{Relative, query, set};
 use crate::dlls::win32::{error, failed, refuse, success};
 use crate::export::{Bool, Ptr};
 use crate::ob::file::File;

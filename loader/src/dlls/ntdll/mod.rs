@@ -5,6 +5,7 @@ mod afd;
 mod alerts;
 mod alpcpool;
 pub mod devicecontrol;
+pub mod directoryinformation;
 pub mod fileinformation;
 pub mod files;
 pub mod iocompletion;
